@@ -1,0 +1,1 @@
+"""Settings: one table, from which options, environment, help and documentation are made."""

@@ -1,0 +1,146 @@
+"""The table of settings: for each its flag, its variable, how its text is read, its default and its help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from nomad_exporter import logs
+from nomad_exporter.config import values
+from nomad_exporter.nomad.agent import Address, Secret
+from nomad_exporter.serving.listen import Listen
+
+T = TypeVar("T")
+
+PREFIX = "NOMAD_EXPORTER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting. ``name`` is dotted; ``nomad`` is Nomad's own variable for it.
+
+    A ``secret`` has no flag and no variable but Nomad's, for arguments can be read by every user of a machine. A
+    ``switch`` takes no value; of one that can ``repeat`` the value is a tuple.
+    """
+
+    name: str
+    help: str
+    read: Callable[[str], Any]
+    metavar: str = ""
+    default: str | None = None
+    nomad: str = ""
+    secret: bool = False
+    switch: bool = False
+    repeat: bool = False
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name}"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that set it; the first one that is not empty counts."""
+        own = PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
+        return tuple(filter(None, ("" if self.secret else own, self.nomad)))
+
+
+def _row(name: str, help: str, read: Callable[[str], T], **rest: Any) -> T:
+    return cast(T, field(metadata={"row": Row(name, help, read, **rest)}))
+
+
+def _optional(name: str, help: str, read: Callable[[str], T], **rest: Any) -> T | None:
+    return cast("T | None", field(metadata={"row": Row(name, help, read, **rest)}))
+
+
+def _repeated(name: str, help: str, read: Callable[[str], T], **rest: Any) -> tuple[T, ...]:
+    return cast("tuple[T, ...]", field(metadata={"row": Row(name, help, read, repeat=True, **rest)}))
+
+
+def _switch(name: str, help: str, **rest: Any) -> bool:
+    return cast(bool, field(metadata={"row": Row(name, help, bool, switch=True, **rest)}))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, read. Durations are in seconds."""
+
+    address: tuple[Address, Secret | None] = _row(
+        "nomad.address",
+        "The agent to watch: http, https or unix.",
+        values.agent_url,
+        metavar="URL",
+        default="http://127.0.0.1:4646",
+        nomad="NOMAD_ADDR",
+    )
+    agent_name: str | None = _optional(
+        "nomad.agent-name", "Its name in labels; default: its host and port.", values.name, metavar="NAME"
+    )
+    token_file: Path | None = _optional(
+        "nomad.token-file", "File with the ACL token; wins over NOMAD_TOKEN.", values.path, metavar="FILE"
+    )
+    token: Secret | None = _optional("nomad.token", "The ACL token.", values.secret, secret=True, nomad="NOMAD_TOKEN")
+    http_auth: Secret | None = _optional(
+        "nomad.http-auth",
+        "user:password for a proxy in front of the agent.",
+        values.secret,
+        secret=True,
+        nomad="NOMAD_HTTP_AUTH",
+    )
+    ca_file: Path | None = _optional(
+        "nomad.ca-file", "CA certificates to trust, PEM.", values.path, metavar="FILE", nomad="NOMAD_CACERT"
+    )
+    ca_path: Path | None = _optional(
+        "nomad.ca-path", "Folder of CA certificates to trust.", values.path, metavar="DIR", nomad="NOMAD_CAPATH"
+    )
+    cert_file: Path | None = _optional(
+        "nomad.cert-file", "Client certificate, PEM.", values.path, metavar="FILE", nomad="NOMAD_CLIENT_CERT"
+    )
+    key_file: Path | None = _optional(
+        "nomad.key-file", "Its private key, PEM.", values.path, metavar="FILE", nomad="NOMAD_CLIENT_KEY"
+    )
+    server_name: str | None = _optional(
+        "nomad.server-name",
+        "Name to expect in the agent's certificate.",
+        values.name,
+        metavar="NAME",
+        nomad="NOMAD_TLS_SERVER_NAME",
+    )
+    skip_verify: bool = _switch("nomad.skip-verify", "Accept any certificate of the agent.", nomad="NOMAD_SKIP_VERIFY")
+    interval: float = _row(
+        "poll.interval", "Between two polls of self and members.", values.duration, metavar="DURATION", default="15s"
+    )
+    health_interval: float = _row(
+        "poll.health-interval", "Between two polls of health.", values.duration, metavar="DURATION", default="5s"
+    )
+    timeout: float | None = _optional(
+        "poll.timeout",
+        "For one attempt, whole; default: 4s, at most 0.8 of an interval.",
+        values.duration,
+        metavar="DURATION",
+    )
+    max_age: float | None = _optional(
+        "poll.max-age", "Older values are dropped; default: 3 intervals.", values.duration, metavar="DURATION"
+    )
+    listen: tuple[Listen, ...] = _repeated(
+        "web.listen-address",
+        "Where to serve; repeatable; host:port or unix:path.",
+        values.listen_address,
+        metavar="ADDRESS",
+        default=":9441",
+    )
+    log_level: str = _row(
+        "log.level",
+        "Lines to write: debug, info, warn or error.",
+        values.one_of(logs.LEVELS),
+        metavar="LEVEL",
+        default="info",
+    )
+    log_format: str = _row(
+        "log.format", "logfmt or json.", values.one_of(logs.FORMATS), metavar="FORMAT", default="logfmt"
+    )
+
+
+ROWS: dict[str, Row] = {of.name: of.metadata["row"] for of in fields(Settings)}
+"""The row of each field of ``Settings``, in the order of the help."""

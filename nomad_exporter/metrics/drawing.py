@@ -1,0 +1,72 @@
+"""The lines of one agent, drawn once for each reading, so that a scrape only puts lines together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nomad_exporter.metrics.families import Family, Header, T
+from nomad_exporter.metrics.lines import label, lines, samples
+from nomad_exporter.metrics.of_health import HEALTH
+from nomad_exporter.metrics.of_members import MEMBERS
+from nomad_exporter.metrics.of_polls import AGENTS, POLLS
+from nomad_exporter.metrics.of_self import SELF, unknown
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.snapshot import Snapshot
+
+Segment = tuple[bytes, ...]
+"""The lines of an agent, one entry for each family of a table, in the table's order."""
+
+ANSWERS: Mapping[Source, tuple[Family[Any], ...]] = {
+    Source.SELF: SELF,
+    Source.MEMBERS: MEMBERS,
+    Source.HEALTH: HEALTH,
+}
+"""The families that the answer to each source fills."""
+
+TABLES: tuple[tuple[Family[Any], ...], ...] = (AGENTS, POLLS, *ANSWERS.values())
+"""Every family of the catalogue, in the order of the page."""
+
+NAMES = frozenset(family.name for table in TABLES for family in table)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """All lines of one agent: of its configuration, of the attempts at each source, and of the newest answer of each.
+
+    ``unknown`` holds the families of stats that are in no table.
+    """
+
+    agent: Segment
+    polls: Mapping[Source, Segment]
+    answers: Mapping[Source, Segment] = field(default_factory=dict)
+    unknown: Mapping[str, tuple[Header, bytes]] = field(default_factory=dict)
+
+
+def draw(snapshot: Snapshot, source: Source | None, before: Drawing | None) -> Drawing:
+    """The drawing of ``snapshot``: what ``before`` has, and anew what the newest reading of ``source`` has changed."""
+    first = label("agent", snapshot.agent.name)
+    if source is None or before is None:
+        polls = {seen.source: _segment(POLLS, seen, first) for seen in snapshot.seen}
+        return Drawing(_segment(AGENTS, snapshot.agent, first), polls)
+    seen = snapshot.of(source)
+    polls = {**before.polls, source: _segment(POLLS, seen, first)}
+    if seen.failure or seen.answer is None:
+        return Drawing(before.agent, polls, before.answers, before.unknown)
+    answers = {**before.answers, source: _segment(ANSWERS[source], seen.answer, first)}
+    return Drawing(before.agent, polls, answers, _unknown(snapshot, first) if source is Source.SELF else before.unknown)
+
+
+def _segment(table: Sequence[Family[T]], of: T, first: str) -> Segment:
+    return tuple(samples(family, of, first) for family in table)
+
+
+def _unknown(snapshot: Snapshot, first: str) -> dict[str, tuple[Header, bytes]]:
+    """The families of unknown stats by name; one that has the name of a family of ours is left out."""
+    found = unknown(snapshot.own.answer, snapshot.kinds) if snapshot.own.answer else ()
+    return {
+        header.name: (header, lines(header.name, (), [((), value)], first))
+        for header, value in found
+        if header.name not in NAMES
+    }

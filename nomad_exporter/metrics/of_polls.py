@@ -1,0 +1,110 @@
+"""The families about the asking itself: one set for each source, also while the agent is down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nomad_exporter.metrics.families import Family, Sample, info, one
+from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.stats import Number
+from nomad_exporter.watch.snapshot import AnyReading, AnySeen
+
+_SOURCE = ("source",)
+
+
+def _up(seen: AnySeen) -> Iterable[Sample]:
+    if seen.source is not Source.SELF or seen.last is None:
+        return ()
+    return one(int(seen.failure is None))
+
+
+def _always(number: Callable[[AnySeen], Number]) -> Callable[[AnySeen], Iterable[Sample]]:
+    return lambda seen: [((seen.source,), number(seen))]
+
+
+def _of_last(number: Callable[[AnyReading], Number]) -> Callable[[AnySeen], Iterable[Sample]]:
+    return lambda seen: [((seen.source,), number(seen.last))] if seen.last else ()
+
+
+def _failing(seen: AnySeen) -> Iterable[Sample]:
+    return [((seen.source, seen.failure.reason), 1)] if seen.failure else ()
+
+
+def _last_success(seen: AnySeen) -> Iterable[Sample]:
+    return [((seen.source,), seen.answered.wall)] if seen.answered else ()
+
+
+def _flaws(seen: AnySeen) -> Iterable[Sample]:
+    return [((seen.source,), len(seen.answer.flaws))] if seen.answer else ()
+
+
+AGENTS: tuple[Family[Agent], ...] = (
+    Family(
+        "nomad_exporter_agent_info",
+        "An agent that the exporter watches, present also while the agent is down.",
+        "configuration",
+        lambda agent: info(str(agent.address)),
+        ("address",),
+    ),
+)
+
+POLLS: tuple[Family[AnySeen], ...] = (
+    Family(
+        "nomad_agent_up",
+        "Whether the newest attempt to ask the agent for self gave an answer; absent before the first one ended.",
+        "polls",
+        _up,
+    ),
+    Family(
+        "nomad_exporter_polls_total",
+        "Attempts to ask the agent.",
+        "polls",
+        _always(lambda seen: seen.polls),
+        _SOURCE,
+        "counter",
+    ),
+    Family(
+        "nomad_exporter_poll_failures_total",
+        "Attempts that gave no answer.",
+        "polls",
+        _always(lambda seen: seen.failures),
+        _SOURCE,
+        "counter",
+    ),
+    Family(
+        "nomad_exporter_poll_failing",
+        "1 while the newest attempt has failed, with the reason; else absent.",
+        "polls",
+        _failing,
+        ("source", "reason"),
+    ),
+    Family(
+        "nomad_exporter_poll_duration_seconds",
+        "How long the newest attempt took.",
+        "polls",
+        _of_last(lambda reading: reading.seconds),
+        _SOURCE,
+    ),
+    Family(
+        "nomad_exporter_poll_lateness_seconds",
+        "How long after it was due the newest attempt began.",
+        "polls",
+        _of_last(lambda reading: reading.lateness),
+        _SOURCE,
+    ),
+    Family(
+        "nomad_exporter_poll_last_success_timestamp_seconds",
+        "When the newest answer came; absent before the first.",
+        "polls",
+        _last_success,
+        _SOURCE,
+    ),
+    Family(
+        "nomad_exporter_poll_flaws",
+        "Values in the newest answer that could not be read and are left out.",
+        "polls",
+        _flaws,
+        _SOURCE,
+    ),
+)

@@ -1,0 +1,1 @@
+"""What Nomad is: agents, their answers, and the wire to them."""

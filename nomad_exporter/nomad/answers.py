@@ -1,0 +1,117 @@
+"""What an agent told us, as values: the answers to ``self``, ``members`` and ``health``.
+
+Everything that the agent did not say is None, an empty text or missing from its mapping; nothing is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nomad_exporter.nomad.stats import Number
+
+
+class Role(StrEnum):
+    """A role of an agent; one agent can have both."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+RAFT_STATES = ("Follower", "Candidate", "Leader", "Shutdown", "Unknown")
+SUFFRAGES = ("Voter", "Nonvoter", "Staging")
+MEMBER_STATUSES = ("alive", "leaving", "left", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class RaftServer:
+    """One server of the raft configuration. ``id`` is the address too where the raft protocol is below 3."""
+
+    suffrage: str
+    id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One server in gossip. ``address`` is the ``host:port`` of its RPC, as raft has it."""
+
+    name: str
+    status: str = ""
+    id: str = ""
+    address: str = ""
+    region: str = ""
+    datacenter: str = ""
+    build: str = ""
+    raft_version: str = ""
+    protocol: int | None = None
+    delegate: int | None = None
+    expect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSelf:
+    """``GET /v1/agent/self``.
+
+    ``numbers`` and ``texts`` hold the known stats by path (``raft.commit_index``), ``unknown`` the texts of stats that
+    are not in ``stats.STATS``. ``flaws`` names what could not be read; it cost only itself.
+    """
+
+    roles: frozenset[Role]
+    region: str = ""
+    datacenter: str = ""
+    node_name: str = ""
+    version: str = ""
+    acl_enabled: bool | None = None
+    tls_http: bool | None = None
+    tls_verify_https_client: bool | None = None
+    bootstrap_expect: int | None = None
+    member: Member | None = None
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    configuration: tuple[RaftServer, ...] | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    flaws: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """``GET /v1/agent/members``: the servers of all federated regions, in the order of their names."""
+
+    members: tuple[Member, ...]
+    flaws: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Nomad's verdict on one role."""
+
+    ok: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """One answer of ``GET /v1/agent/health``: its HTTP status (200 or 500) and the check of each role that it named."""
+
+    status: int
+    checks: Mapping[Role, Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The health of one cycle, from one or two questions.
+
+    ``plain`` is what a plain question says, ``stale`` what the agent says of itself without asking its leader.
+    ``leader_reachable`` is None on an agent that is no server.
+    """
+
+    plain: HealthAnswer
+    stale: HealthAnswer
+    leader_reachable: bool | None = None
+    flaws: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        return frozenset(self.plain.checks)

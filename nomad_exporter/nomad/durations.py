@@ -1,0 +1,42 @@
+"""Durations as Go writes them: ``37.821µs``, ``1m2.5s``, ``768h0m0s``."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+NANOSECONDS = {
+    "h": 3600 * 10**9,
+    "m": 60 * 10**9,
+    "s": 10**9,
+    "ms": 10**6,
+    "µs": 10**3,
+    "μs": 10**3,
+    "us": 10**3,
+    "ns": 1,
+}
+
+_PART = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?)(h|ms|m|s|µs|μs|us|ns)")
+_WHOLE = re.compile(rf"-?(?:{_PART.pattern})+")
+
+
+def seconds(text: str) -> float:
+    """The seconds that a Go duration tells; ``"0"`` is the only number that needs no unit.
+
+    The sum is exact and rounded once, so that ``37.821µs`` is ``3.7821e-05`` and not a neighbour of it.
+    Raises ValueError where the text is no duration.
+    """
+    if text == "0":
+        return 0.0
+    if len(text) > 100 or not _WHOLE.fullmatch(text):
+        raise ValueError("not a duration such as 15s, 500ms or 1m30s")
+    total = sum(Fraction(number) * NANOSECONDS[unit] for number, unit in _PART.findall(text))
+    return float(total / 10**9) * (-1 if text.startswith("-") else 1)
+
+
+def text(value: float) -> str:
+    """``value`` seconds as a person writes them: ``0.5`` is ``500ms``, ``15`` is ``15s``, ``90`` is ``1m30s``."""
+    if value < 1:
+        return f"{value * 1000:g}ms"
+    minutes, rest = divmod(value, 60)
+    return (f"{minutes:g}m" if minutes else "") + (f"{rest:g}s" if rest or not minutes else "")

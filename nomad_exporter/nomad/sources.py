@@ -1,0 +1,79 @@
+"""The things that we read of an agent, and how the reply to each becomes an answer or a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from nomad_exporter.nomad import decode_health, decode_members, decode_self
+from nomad_exporter.nomad.answers import AgentSelf, HealthAnswer, Members
+from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.parts import ERRORS
+
+A = TypeVar("A")
+
+SELF_PATH = "/v1/agent/self"
+MEMBERS_PATH = "/v1/agent/members"
+HEALTH_PATH = "/v1/agent/health"
+STALE_HEALTH_PATH = "/v1/agent/health?stale"
+
+
+class Source(StrEnum):
+    """One thing that we read of an agent; the ``source`` label."""
+
+    HEALTH = "health"
+    SELF = "self"
+    MEMBERS = "members"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came over the wire: an HTTP status and a whole body."""
+
+    status: int
+    body: bytes
+
+
+def agent_self(reply: Reply) -> AgentSelf | Failure:
+    """The answer to ``GET /v1/agent/self``."""
+    return _answer(reply, (200,), lambda: decode_self.decode(reply.body))
+
+
+def members(reply: Reply) -> Members | Failure:
+    """The answer to ``GET /v1/agent/members``."""
+    return _answer(reply, (200,), lambda: decode_members.decode(reply.body))
+
+
+def health(reply: Reply) -> HealthAnswer | Failure:
+    """The answer to ``GET /v1/agent/health``; a red one is an answer too, under status 500."""
+    return _answer(reply, (200, 500), lambda: decode_health.decode(reply.status, reply.body))
+
+
+def _answer(reply: Reply, statuses: tuple[int, ...], decode: Callable[[], A]) -> A | Failure:
+    if reply.status not in statuses:
+        return _refusal(reply)
+    try:
+        return decode()
+    except decode_members.TooManyMembers:
+        return Failure(Reason.TOO_LARGE, f"more than {decode_members.MEMBERS_LIMIT} members")
+    except ERRORS as error:
+        return _refusal(reply) if reply.status != 200 else Failure(Reason.DECODE, _decode_detail(error))
+
+
+def _decode_detail(error: Exception) -> str:
+    """What was wrong, without a word of the body: the texts of msgspec can quote it, ours cannot."""
+    return str(error) if type(error) is ValueError else "the body is not the JSON that Nomad answers there"
+
+
+def _refusal(reply: Reply) -> Failure:
+    """The failure that a status tells; of the body only Nomad's own fixed phrases are looked for."""
+    text = reply.body[:4096].lower()
+    if reply.status in (401, 403) or (reply.status == 500 and b"acl token" in text):
+        return Failure(Reason.UNAUTHORIZED, f"HTTP {reply.status}: the token was rejected or may not read this")
+    if reply.status == 400 and b"http request to an https server" in text:
+        return Failure(Reason.TLS, "the agent speaks HTTPS, its address says http://")
+    if 300 <= reply.status < 400:
+        return Failure(Reason.REDIRECT, f"HTTP {reply.status}: the agent sends us elsewhere")
+    return Failure(Reason.STATUS, f"HTTP {reply.status}")

@@ -1,0 +1,207 @@
+"""Asks one agent over HTTP: a GET gives a reply or a failure, within its time, and never raises.
+
+This is the only module that knows requests and, with ``sockets``, urllib3.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import logging
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from nomad_exporter import __version__
+from nomad_exporter.nomad import durations, tls
+from nomad_exporter.nomad.agent import Agent, Credentials
+from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.sockets import CONNECT_SECONDS, AgentPool, ConnectTimeout, pool
+from nomad_exporter.nomad.sources import Reply
+
+BODY_LIMIT = 8 * 1024 * 1024
+"""The most bytes that are read of one body: the answer of 5000 members is 2 MB."""
+
+_HEADERS = {
+    "User-Agent": f"nomad-exporter/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+}
+
+_NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL}
+
+_log = logging.getLogger(__name__)
+
+
+class _Refused(Exception):
+    """A reply that we do not accept; carries its failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+_CUT_OFF = "the agent closed the connection before its answer was whole"
+_NOT_HTTP = "the answer is not HTTP as Nomad speaks it"
+
+FAILURES: tuple[tuple[type[BaseException], Reason, str], ...] = (
+    (tls.CredentialError, Reason.CREDENTIALS, "{error}"),
+    (socket.gaierror, Reason.DNS, "the host name could not be resolved"),
+    (UnicodeError, Reason.DNS, "the host name is not one"),
+    (ssl.SSLCertVerificationError, Reason.TLS, "the agent's certificate was refused: {error.verify_message}"),
+    (ssl.SSLEOFError, Reason.RESET, _CUT_OFF),
+    (ssl.SSLError, Reason.TLS, "{tls_text}"),
+    (ConnectTimeout, Reason.TIMEOUT, "no connection within {connect}"),
+    (TimeoutError, Reason.TIMEOUT, "no whole answer within {timeout}"),
+    (ConnectionRefusedError, Reason.REFUSED, "connection refused"),
+    (FileNotFoundError, Reason.REFUSED, "no such socket"),
+    (PermissionError, Reason.CREDENTIALS, "the socket may not be opened by this user"),
+    (ConnectionError, Reason.RESET, _CUT_OFF),
+    (http.client.IncompleteRead, Reason.RESET, _CUT_OFF),
+    (http.client.HTTPException, Reason.PROTOCOL, _NOT_HTTP),
+    (urllib3.exceptions.IncompleteRead, Reason.RESET, _CUT_OFF),
+    (urllib3.exceptions.HTTPError, Reason.PROTOCOL, _NOT_HTTP),
+    (requests.RequestException, Reason.PROTOCOL, _NOT_HTTP),
+)
+"""What an exception means; the first row that any link of its chain fits decides, link by link from the innermost."""
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter over the pool of one agent: no proxy, no other trust than that of the pool's context."""
+
+    def __init__(self, agent_pool: AgentPool) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=1)
+        self.pool = agent_pool
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> AgentPool:
+        return self.pool
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """The pool's context verifies."""
+
+
+class Transport:
+    """The wire to one agent. Two threads may ask at the same time."""
+
+    def __init__(self, agent: Agent, contexts: tls.Contexts) -> None:
+        self._agent = agent
+        self._contexts = contexts
+        self._adapter: _Adapter | None = None
+        self._closed = False
+        self._base = str(agent.address) if agent.address.scheme != "unix" else "http://127.0.0.1"
+
+    def get(self, path: str, seconds: float) -> Reply | Failure:
+        """The reply to ``GET path``, wholly received within ``seconds``; else why there is none."""
+        try:
+            return self._get(path, seconds)
+        except _Refused as refused:
+            return refused.failure
+        except Exception as error:  # noqa: BLE001  # The promise of this room: no exception leaves it.
+            return failure(error, seconds)
+
+    def close(self) -> None:
+        """Ends the connections, also those that a thread is reading from."""
+        self._closed = True
+        if self._adapter:
+            self._adapter.pool.cut()
+
+    def _get(self, path: str, seconds: float) -> Reply:
+        if self._closed:
+            raise ConnectionAbortedError
+        end = time.monotonic() + seconds
+        adapter = self._ready_adapter()
+        request = requests.Request("GET", self._base + path, headers={**_HEADERS, **_proof(self._agent.credentials)})
+        timeout = urllib3.Timeout(total=max(end - time.monotonic(), 0.001))
+        response = adapter.send(request.prepare(), stream=True, timeout=timeout)  # type: ignore[arg-type]  # it takes one
+        raw: urllib3.HTTPResponse = response.raw
+        try:
+            return Reply(raw.status, _body(raw))
+        except BaseException:
+            raw.close()
+            raise
+
+    def _ready_adapter(self) -> _Adapter:
+        if self._adapter is None:
+            agent = self._agent
+            context = self._contexts.get(agent.tls) if agent.address.scheme == "https" else None
+            self._adapter = _Adapter(pool(agent.address, agent.tls, context))
+        return self._adapter
+
+
+def _proof(credentials: Credentials) -> Mapping[str, str]:
+    """The headers that prove who we are."""
+    headers = {}
+    token = tls.read(credentials.token_file) if credentials.token_file else None
+    if credentials.token_file is None and credentials.token:
+        token = credentials.token.reveal()
+    if token:
+        headers["X-Nomad-Token"] = _printable(token, str(credentials.token_file or "NOMAD_TOKEN"))
+    if credentials.basic_auth:
+        headers["Authorization"] = "Basic " + b64encode(credentials.basic_auth.reveal().encode()).decode()
+    return headers
+
+
+def _printable(token: str, origin: str) -> str:
+    if not (token.isascii() and token.isprintable()):
+        raise tls.CredentialError(f"{origin}: not one line of printable ASCII")
+    return token
+
+
+def _body(raw: urllib3.HTTPResponse) -> bytes:
+    if raw.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise _Refused(Failure(Reason.PROTOCOL, "the answer is compressed, though we did not ask for it"))
+    body = bytearray()
+    while chunk := raw.read(65536):
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise _Refused(Failure(Reason.TOO_LARGE, f"more than {BODY_LIMIT // 1024 // 1024} MiB"))
+    return bytes(body)
+
+
+def failure(error: BaseException, seconds: float) -> Failure:
+    """The failure that an exception means, by the table ``FAILURES``; no text of ours quotes the agent or a secret."""
+    for link in _chain(error):
+        for kind, reason, detail in FAILURES:
+            if isinstance(link, kind):
+                return Failure(reason, _detail(detail, link, seconds))
+        if isinstance(link, OSError) and link.errno in _NO_ROUTE:
+            return Failure(Reason.UNREACHABLE, "no route to the agent")
+    _log.debug("an error without a reason", exc_info=error)
+    return Failure(Reason.INTERNAL, f"an error of the exporter, {type(error).__name__}")
+
+
+def _detail(detail: str, error: BaseException, seconds: float) -> str:
+    text = _TLS_TEXTS.get(str(getattr(error, "reason", None)), "the TLS handshake failed")
+    limits = {"connect": durations.text(min(CONNECT_SECONDS, seconds)), "timeout": durations.text(seconds)}
+    return detail.format(error=error, tls_text=text, **limits)
+
+
+_TLS_TEXTS = {
+    "WRONG_VERSION_NUMBER": "the agent speaks plain HTTP, its address says https://",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the agent wants a client certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the agent refused our client certificate, or wants one",
+    "TLSV1_ALERT_UNKNOWN_CA": "the agent does not know the CA of our client certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our client certificate has expired",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the agent has no TLS 1.2 or later",
+    "UNSUPPORTED_PROTOCOL": "the agent has no TLS 1.2 or later",
+}
+"""OpenSSL's words for what went wrong, in ours."""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that caused it, the innermost first: requests wraps urllib3's, which wrap the system's."""
+    links: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        link = waiting.pop()
+        if isinstance(link, BaseException) and link not in links:
+            links.append(link)
+            waiting += [*link.args, getattr(link, "reason", None), link.__context__, link.__cause__]
+    return reversed(links)

@@ -1,0 +1,60 @@
+"""The HTTP server, and the signals that end it. This is the only module that knows uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import uvicorn
+import uvloop
+
+GRACE_SECONDS = 1
+"""How long a response that is being sent may take on once the server was told to stop."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its own way with signals: it raises them again and would end us by them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(application: Any, sockets: Sequence[socket.socket], every_second: Callable[[], None]) -> None:
+    """Serves the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT, and calls ``every_second`` meanwhile."""
+    config = uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    uvloop.run(_serve(_Server(config), sockets, every_second))
+
+
+async def _serve(server: _Server, sockets: Sequence[socket.socket], every_second: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, server)
+    ticking = asyncio.create_task(_tick(every_second))
+    await server.serve(list(sockets))
+    ticking.cancel()
+
+
+def _stop(server: _Server) -> None:
+    server.should_exit = True
+
+
+async def _tick(every_second: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(1)
+        every_second()

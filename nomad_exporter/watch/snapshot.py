@@ -1,0 +1,116 @@
+"""All we know of one agent, frozen. ``snapshot.after(reading)`` gives the next; a failure erases nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, cast
+
+from nomad_exporter.clock import Instant
+from nomad_exporter.nomad import stats
+from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.answers import AgentSelf, Health, Members, Role
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.stats import Kind
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[A]):
+    """The outcome of one attempt at one source.
+
+    ``lateness`` is by how many seconds the attempt began after it was due; ``seconds`` how long it took.
+    """
+
+    source: Source
+    outcome: A | Failure
+    began: Instant
+    seconds: float
+    lateness: float = 0.0
+
+    @property
+    def ended(self) -> Instant:
+        return self.began + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[A]):
+    """What we saw of one source: the newest reading, the newest answer and when it came, and the counts of attempts."""
+
+    source: Source
+    last: Reading[A] | None = None
+    answer: A | None = None
+    answered: Instant | None = None
+    polls: int = 0
+    failures: int = 0
+
+    def after(self, reading: Reading[A]) -> Seen[A]:
+        counted = replace(self, last=reading, polls=self.polls + 1)
+        if isinstance(reading.outcome, Failure):
+            return replace(counted, failures=self.failures + 1)
+        return replace(counted, answer=reading.outcome, answered=reading.ended)
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the newest attempt failed; None where it did not, or where there was none yet."""
+        return self.last.outcome if self.last and isinstance(self.last.outcome, Failure) else None
+
+    def age(self, at: Instant) -> float:
+        """The seconds since the newest answer came; infinite where none did."""
+        return at.since(self.answered) if self.answered else float("inf")
+
+
+AnySeen = Seen[Health] | Seen[AgentSelf] | Seen[Members]
+AnyReading = Reading[Health] | Reading[AgentSelf] | Reading[Members]
+
+_FIELDS = {Source.HEALTH: "health", Source.SELF: "own", Source.MEMBERS: "members"}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One agent and what we saw of its sources; ``own`` is what it said of itself.
+
+    ``kinds`` is what the values of stats unknown to us have proved so far.
+    """
+
+    agent: Agent
+    health: Seen[Health] = Seen(Source.HEALTH)
+    own: Seen[AgentSelf] = Seen(Source.SELF)
+    members: Seen[Members] = Seen(Source.MEMBERS)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    def after(self, reading: AnyReading) -> Snapshot:
+        """What we know once ``reading`` is known too."""
+        seen: Any = self.of(reading.source).after(cast(Any, reading))
+        following = replace(self, **{_FIELDS[reading.source]: seen})
+        if isinstance(reading.outcome, AgentSelf):
+            return replace(following, kinds=stats.learn(self.kinds, reading.outcome.unknown))
+        return following
+
+    def of(self, source: Source) -> AnySeen:
+        """What we saw of ``source``."""
+        return cast(AnySeen, getattr(self, _FIELDS[source]))
+
+    @property
+    def seen(self) -> tuple[AnySeen, ...]:
+        """What we saw of every source, in the order in which they are asked."""
+        return tuple(self.of(source) for source in Source)
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The roles of the agent by its newest answer to ``health`` or ``self``; empty while there is none."""
+        health, own = self.health, self.own
+        if health.answer and (not own.answered or _ended(health) >= _ended(own)):
+            return health.answer.roles
+        return own.answer.roles if own.answer else frozenset()
+
+    @property
+    def attempted(self) -> bool:
+        """Whether ``health`` and ``self`` were both tried, successfully or not."""
+        return self.health.last is not None and self.own.last is not None
+
+
+def _ended(seen: AnySeen) -> float:
+    return seen.answered.monotonic if seen.answered else float("-inf")

@@ -1,0 +1,74 @@
+"""The one thing that changes: the newest snapshot of every agent, and what was drawn of it for the pages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from nomad_exporter.clock import Instant
+from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.snapshot import AnyReading, Snapshot
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[D]):
+    """A snapshot and its drawing, which were made from each other."""
+
+    snapshot: Snapshot
+    drawing: D
+
+
+Draw = Callable[[Snapshot, Source | None, D | None], D]
+"""Draws a snapshot, of which only ``source`` changed since the drawing given; all of it where none is given."""
+
+
+class Store(Generic[D]):
+    """The newest snapshot of every agent of the fleet, in the fleet's order.
+
+    ``draw`` is called once for each reading, so that a scrape only puts together what is drawn already. Reading needs
+    no lock: a page sees each agent as it was at one moment.
+    """
+
+    def __init__(self, agents: Iterable[Agent], draw: Draw[D]) -> None:
+        self._lock = threading.Lock()
+        self._draw = draw
+        self._kept = {agent.name: self._fresh(agent) for agent in agents}
+        self._beat: Instant | None = None
+
+    def record(self, agent: Agent, reading: AnyReading) -> tuple[Snapshot, Snapshot] | None:
+        """Takes in ``reading``; gives the snapshots before and after it.
+
+        None where ``agent`` is not watched any more, or not with these settings: its reading is discarded.
+        """
+        with self._lock:
+            kept = self._kept.get(agent.name)
+            if kept is None or kept.snapshot.agent != agent:
+                return None
+            after = kept.snapshot.after(reading)
+            self._kept[agent.name] = Kept(after, self._draw(after, reading.source, kept.drawing))
+            return kept.snapshot, after
+
+    def beat(self, at: Instant) -> None:
+        """The schedule was alive at this instant."""
+        self._beat = at
+
+    @property
+    def last_beat(self) -> Instant | None:
+        return self._beat
+
+    def kept(self) -> tuple[Kept[D], ...]:
+        """What is known of every agent, in the fleet's order."""
+        return tuple(self._kept.values())
+
+    def get(self, name: str) -> Kept[D] | None:
+        """What is known of the agent ``name``; None where no agent has that name."""
+        return self._kept.get(name)
+
+    def _fresh(self, agent: Agent) -> Kept[D]:
+        snapshot = Snapshot(agent)
+        return Kept(snapshot, self._draw(snapshot, None, None))

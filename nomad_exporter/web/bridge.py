@@ -1,0 +1,86 @@
+"""The health bridge: what Nomad would answer to ``GET /v1/agent/health``, but now, from what we know.
+
+Nomad holds a plain question for five seconds where there is no leader; a probe that waits one second learns nothing.
+Here every answer comes at once, with its age, and says so where it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nomad_exporter.clock import Instant
+from nomad_exporter.metrics.drawing import Drawing
+from nomad_exporter.nomad import decode_health, durations
+from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
+from nomad_exporter.watch.snapshot import Seen
+from nomad_exporter.watch.store import Store
+from nomad_exporter.web.choice import single
+from nomad_exporter.web.http import JSON, Request, Response, text
+
+MAX_AGE_INTERVALS = 3
+"""An answer older than this many health intervals is not given any more."""
+
+_TRUTHS = {"": True} | dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
+_LIES = dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
+_STALE = {**_TRUTHS, **_LIES}
+"""The values of ``?stale`` that Nomad reads; it answers 400 to any other."""
+
+
+def bridge(store: Store[Drawing], request: Request, at: Instant, health_interval: float) -> Response:
+    """The health of one agent: 200 or 500 as Nomad says it, 503 where the exporter does not know it now."""
+    kept = single(store, request)
+    if isinstance(kept, Response):
+        return kept
+    roles = _asked_roles(request.parameters.get("type", []))
+    if roles is None:
+        return text(400, "type must be client or server")
+    stale = _STALE.get(request.parameters.get("stale", ["false"])[0])
+    if stale is None:
+        return text(400, "Expect `true` or `false` for `stale` query string parameter")
+    seen = kept.snapshot.health
+    missing = _missing(seen, at, health_interval * MAX_AGE_INTERVALS)
+    if seen.answer is None or missing:
+        return _unknown(roles or sorted(kept.snapshot.roles), missing, seen, at)
+    answer = seen.answer.stale if stale else seen.answer.plain
+    return _aged(_known(answer, roles), seen, at)
+
+
+def _asked_roles(types: Sequence[str]) -> list[Role] | None:
+    """The roles that ``?type=`` asks for, none for all; None where one is no role."""
+    try:
+        return [Role(value) for value in types]
+    except ValueError:
+        return None
+
+
+def _missing(seen: Seen[Health], at: Instant, max_age: float) -> str:
+    """Why the newest answer cannot be given; empty where it can."""
+    if seen.last is None:
+        return "the agent has not been asked yet"
+    if seen.failure:
+        return str(seen.failure)
+    age = seen.age(at)
+    return f"the newest answer is {durations.text(round(age, 1))} old" if age > max_age else ""
+
+
+def _known(answer: HealthAnswer, roles: Sequence[Role]) -> Response:
+    if not roles:
+        return _response(answer.status, {str(role): check for role, check in answer.checks.items()})
+    checks = {str(role): answer.checks.get(role, Check(ok=False, message=f"{role} not enabled")) for role in roles}
+    return _response(200 if all(check.ok for check in checks.values()) else 500, checks)
+
+
+def _unknown(roles: Sequence[Role], reason: str, seen: Seen[Health], at: Instant) -> Response:
+    check = Check(ok=False, message=f"exporter: {reason}")
+    return _aged(_response(503, dict.fromkeys(map(str, roles), check) or {"agent": check}), seen, at)
+
+
+def _response(status: int, checks: Mapping[str, Check]) -> Response:
+    return Response(status, decode_health.encode(checks), JSON)
+
+
+def _aged(response: Response, seen: Seen[Health], at: Instant) -> Response:
+    """With the age of the newest attempt's outcome, in whole seconds, where there was one."""
+    if seen.last is None:
+        return response
+    return response.with_header("Age", str(max(0, int(at.since(seen.last.ended)))))

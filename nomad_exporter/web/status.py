@@ -1,0 +1,94 @@
+"""The status page on ``/``: for a person who wants to see at a glance what the exporter knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from nomad_exporter import __version__
+from nomad_exporter.clock import Instant
+from nomad_exporter.metrics.drawing import Drawing
+from nomad_exporter.nomad import durations
+from nomad_exporter.nomad.failures import GUIDE
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.snapshot import AnySeen, Snapshot
+from nomad_exporter.watch.store import Store
+from nomad_exporter.web.http import HTML, Response
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
+header { display: flex; align-items: baseline; gap: 1rem; border-bottom: 3px solid #e6522c; }
+h1 { font-size: 1.4rem; margin: 0 0 .3rem; } header span { color: #6b6b70; }
+nav a { margin-right: 1.2rem; } a { color: #b23c17; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #e3e3e6; }
+td { overflow-wrap: anywhere; } th { color: #6b6b70; font-weight: 600; white-space: nowrap; }
+.well { color: #17702f; } .sick { color: #b3261e; } .wait { color: #6b6b70; }
+@media (prefers-color-scheme: dark) { body { background: #1b1b1d; color: #e8e8ea; } a { color: #ff8a65; }
+th, td { border-color: #38383c; } .well { color: #6fd08c; } .sick { color: #ff8a80; } }
+"""
+
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_LINKS = (("Metrics", "/metrics"), ("Health", "/health"), ("Exporter healthy", "/-/healthy"), ("ready", "/-/ready"))
+
+
+def status(store: Store[Drawing], at: Instant) -> Response:
+    """The page: a row for each agent, with what it is, how it is, and how the asking goes."""
+    rows = "".join(_row(kept.snapshot, at) for kept in store.kept())
+    links = "".join(f'<a href="{path}">{name}</a>' for name, path in _LINKS)
+    heads = "".join(f"<th>{head}</th>" for head in ("Agent", "Role", "State", "Health", "Newest answers"))
+    body = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nomad-exporter</title>'
+        '<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="15">'
+        f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head><body>'
+        f"<header><h1>nomad-exporter</h1><span>{escape(__version__)}</span></header>"
+        f"<p>Prometheus exporter and health bridge for HashiCorp Nomad agents.</p><nav>{links}</nav>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></body></html>\n"
+    )
+    return Response(200, body.encode(), HTML, _SECURITY)
+
+
+def _row(snapshot: Snapshot, at: Instant) -> str:
+    agent, own = snapshot.agent, snapshot.own.answer
+    version = f"Nomad {own.version}" if own and own.version else ""
+    cells = (
+        f"<strong>{escape(agent.name)}</strong><br>{escape(str(agent.address))}",
+        "<br>".join(escape(text) for text in (", ".join(sorted(snapshot.roles)), version)),
+        _state(snapshot),
+        "<br>".join(_health(snapshot)),
+        "<br>".join(_answers(snapshot.seen, at)),
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _state(snapshot: Snapshot) -> str:
+    """Every reason for which polls fail now, each once, with what to do."""
+    failures = {seen.failure.reason: seen.failure for seen in snapshot.seen if seen.failure}
+    if failures:
+        return "".join(
+            f"<div>{_mark('sick', str(failure))}<br>{escape(GUIDE[reason].remedy.replace('`', ''))}</div>"
+            for reason, failure in failures.items()
+        )
+    return _mark("well", "answers") if snapshot.attempted else _mark("wait", "not asked yet")
+
+
+def _health(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.health.answer:
+        for role, check in sorted(snapshot.health.answer.plain.checks.items()):
+            yield _mark("well" if check.ok else "sick", f"{role}: {check.message}")
+
+
+def _answers(seen_sources: Iterable[AnySeen], at: Instant) -> Iterator[str]:
+    for seen in seen_sources:
+        if seen.answered:
+            yield f"{seen.source} {durations.text(max(0, round(seen.age(at))))} ago"
+        elif seen.last or seen.source is not Source.MEMBERS:
+            yield f"{seen.source} never"
+
+
+def _mark(kind: str, text: str) -> str:
+    return f'<span class="{kind}">{escape(text)}</span>'
