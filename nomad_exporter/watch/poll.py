@@ -22,8 +22,8 @@ class Wire(Protocol):
 def ask(source: Source, wire: Wire, clock: Clock, seconds: float, lateness: float = 0.0) -> AnyReading:
     """One attempt at ``source``, over within ``seconds``; ``lateness`` is noted in the reading."""
     began = clock()
-    outcome = _ASKED[source](wire, clock, seconds)
-    return Reading[Any](source, outcome, began, clock().since(began), lateness)
+    outcome: Any = _ASKED[source](wire, clock, seconds)
+    return Reading(source, outcome, began, clock().since(began), lateness)
 
 
 def _self(wire: Wire, _: Clock, seconds: float) -> AgentSelf | Failure:
