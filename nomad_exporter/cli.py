@@ -15,6 +15,7 @@ import click
 from nomad_exporter import __version__
 from nomad_exporter.config.plan import ConfigError, Plan, check, plan
 from nomad_exporter.config.settings import ROWS, Row, Settings
+from nomad_exporter.config.values import masked
 
 USAGE_ERROR = 2
 
@@ -82,7 +83,7 @@ class _Value(click.ParamType[Any]):
         try:
             return self.row.read(value)
         except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+            self.fail(f"{masked(value)!r}: {error}", param, ctx)
 
 
 def _option(field: str, row: Row) -> click.Option:

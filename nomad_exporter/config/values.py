@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -60,6 +61,11 @@ def agent_url(text: str) -> tuple[Address, Secret | None]:
         raise ValueError("must be like http://127.0.0.1:4646, https://host:4646 or unix:///path/to/api.sock")
     scheme: Scheme = "https" if parts.scheme == "https" else "http"
     return Address(scheme, parts.hostname, _port(parts) or _DEFAULT_PORTS[scheme]), _user_info(parts)
+
+
+def masked(text: str) -> str:
+    """``text`` as it may be shown: without the ``user:password@`` that an address can hold."""
+    return re.sub(r"(//|^)[^/]*@", r"\1********@", text)
 
 
 def _split(text: str) -> SplitResult:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-PATIENCE = 20.0
-"""The most seconds that a test waits for something that takes a fraction of one."""
+from tests.support.waiting import PATIENCE
 
 
 @dataclass

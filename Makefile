@@ -1,0 +1,37 @@
+# Everything runs in a virtual environment of its own; only Python 3.11 or later and make are needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: test lint format docs golden clean
+
+test: lint
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The tables of README.md, from the code.
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate.py
+
+# The pages that the recorded agents must give, from the code: read the difference before you commit it.
+golden: $(INSTALLED)
+	$(BIN)/python -m tests.regenerate
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

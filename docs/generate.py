@@ -1,0 +1,85 @@
+"""Writes the generated tables of README.md: every metric, every setting, every failure. Run by ``make docs``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nomad_exporter.config.settings import ROWS, Row
+from nomad_exporter.metrics.drawing import TABLES
+from nomad_exporter.metrics.families import Family
+from nomad_exporter.metrics.lines import Format
+from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.nomad.failures import GUIDE
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def metrics() -> str:
+    """A row for each family of the catalogue, in the order of the page, and then the exporter's own."""
+    rows = [_metric(family) for table in TABLES for family in table]
+    return _table(("Metric", "Labels beside `agent`", "Meaning", "From"), [*rows, *_own_metrics()])
+
+
+def _metric(family: Family[Any]) -> tuple[str, ...]:
+    labels = ", ".join(f"`{label}`" for label in family.labels)
+    return (f"`{family.name}`", labels, family.help, family.origin)
+
+
+def _own_metrics() -> Iterable[tuple[str, ...]]:
+    """The families of the exporter's own page; those of Python and the process are one row each."""
+    page = Ourselves().page(Format.TEXT).decode()
+    for name, meaning in re.findall(r"^# HELP (nomad_exporter_\S+) (.*)$", page, re.MULTILINE):
+        yield f"`{name}`", "no `agent`" + (", `version`, `pythonversion`" if name.endswith("_info") else ""), meaning, ""
+    yield "`process_*`, `python_*`", "no `agent`", "The exporter's own process.", ""
+
+
+def settings() -> str:
+    """A row for each setting: its flag, its variables, its default and its meaning."""
+    return _table(("Flag", "Variables", "Default", "Meaning"), map(_setting, ROWS.values()))
+
+
+def _setting(row: Row) -> tuple[str, ...]:
+    flag = "(none: a secret)" if row.secret else f"`{row.flag}`"
+    variables = " ".join(f"`{name}`" for name in row.variables)
+    return (flag, variables, f"`{row.default}`" if row.default else "", row.help)
+
+
+def failures() -> str:
+    """A row for each reason why a poll fails, with what to do."""
+    rows = [(f"`{reason}`", f"The agent {advice.meaning}.", advice.remedy) for reason, advice in GUIDE.items()]
+    return _table(("Reason", "What it means", "What to do"), rows)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(head)
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+TABLES_OF_README: Mapping[str, Callable[[], str]] = {"metrics": metrics, "settings": settings, "failures": failures}
+
+
+def generated(text: str) -> str:
+    """``text`` with every table between its two marks made anew. Raises ValueError where a mark is missing."""
+    for name, table in TABLES_OF_README.items():
+        begin, end = f"<!-- {name}: made by make docs -->\n", f"<!-- end of {name} -->\n"
+        before, found, rest = text.partition(begin)
+        _, also_found, after = rest.partition(end)
+        if not (found and also_found):
+            raise ValueError(f"no place for the table of {name}")
+        text = before + begin + table() + end + after
+    return text
+
+
+def main() -> None:
+    """Rewrites README.md in place."""
+    README.write_text(generated(README.read_text()))
+    sys.stdout.write("README.md is up to date.\n")
+
+
+if __name__ == "__main__":
+    main()
