@@ -33,7 +33,12 @@ def _own_metrics() -> Iterable[tuple[str, ...]]:
     """The families of the exporter's own page; those of Python and the process are one row each."""
     page = Ourselves().page(Format.TEXT).decode()
     for name, meaning in re.findall(r"^# HELP (nomad_exporter_\S+) (.*)$", page, re.MULTILINE):
-        yield f"`{name}`", "no `agent`" + (", `version`, `pythonversion`" if name.endswith("_info") else ""), meaning, ""
+        yield (
+            f"`{name}`",
+            "no `agent`" + (", `version`, `pythonversion`" if name.endswith("_info") else ""),
+            meaning,
+            "",
+        )
     yield "`process_*`, `python_*`", "no `agent`", "The exporter's own process.", ""
 
 

@@ -67,7 +67,7 @@ def echo(connection: socket.socket, _: threading.Event) -> None:
     connection.sendall(b"\r\nContent-Length: %d\r\n\r\n%b" % (len(request), request))
 
 
-AGENTS = {
+AGENTS: dict[str, Script] = {
     "an agent full of secrets": saying("200 OK", self_full_of_secrets()),
     "one that echoes the request": echo,
     "one that rejects the token and names it": saying("403 Forbidden", f"ACL token not found: {TOKEN}".encode()),
@@ -82,7 +82,7 @@ AGENTS = {
 }
 
 
-@pytest.fixture(params=AGENTS.values(), ids=AGENTS)
+@pytest.fixture(params=list(AGENTS.values()), ids=list(AGENTS))
 def exporter(request: pytest.FixtureRequest) -> Iterator[Exporter]:
     """An exporter that was given a token and a password and has asked the agent for everything at least twice."""
     environment = {"NOMAD_TOKEN": TOKEN, "NOMAD_HTTP_AUTH": f"poller:{PASSWORD}"}
