@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from nomad_exporter.nomad.agent import Address
-from tests.support.recordings import Recorded, situation
+from tests.support.recordings import situation
 
 
 class RecordedAgent:
@@ -55,7 +55,7 @@ class RecordedAgent:
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
         """Answers one request: holds it as long as the real agent did, for ever where that one never answered."""
         self.asked.append((handler.path, {name.lower(): value for name, value in handler.headers.items()}))
-        told = self._situation.answers.get(handler.path) or self._unrecorded()
+        told = self._situation.answer(handler.path)
         if self._released.wait(None if told.status is None else told.seconds) or told.status is None:
             handler.close_connection = True
             return
@@ -65,11 +65,6 @@ class RecordedAgent:
         handler.send_header("Content-Length", str(len(told.body)))
         handler.end_headers()
         handler.wfile.write(told.body)
-
-    def _unrecorded(self) -> Recorded:
-        """To what was not asked: nothing where the agent was frozen, else what a path unknown to Nomad gets."""
-        frozen = all(told.status is None for told in self._situation.answers.values())
-        return Recorded(None if frozen else 404, b"", None, 0.0)
 
 
 def _handler(agent: RecordedAgent) -> type[BaseHTTPRequestHandler]:

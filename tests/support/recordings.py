@@ -36,6 +36,11 @@ class Situation:
     name: str
     answers: Mapping[str, Recorded]
 
+    def answer(self, path: str) -> Recorded:
+        """The answer to ``path``; where it was not asked, none of a frozen agent, else what an unknown path gets."""
+        frozen = all(told.status is None for told in self.answers.values())
+        return self.answers.get(path) or Recorded(None if frozen else 404, b"", None, 0.0)
+
 
 def situations() -> tuple[Situation, ...]:
     """Every recorded agent in every situation, by name."""

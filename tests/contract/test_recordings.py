@@ -1,0 +1,258 @@
+"""What real agents said is what the page says: nothing is lost, nothing is made up, and every reader can read it.
+
+What is expected is worked out from the recorded JSON alone, without the product's own reading of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from nomad_exporter.metrics.lines import Format
+from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.metrics.page import page
+from tests.regenerate import GOLDEN, golden, path
+from tests.support.playback import AT, MAX_AGE, TIMEOUT, played
+from tests.support.real import real
+from tests.support.recordings import Situation, situations
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+"""A name and its labels."""
+
+Samples = Iterator[tuple[Series, float]]
+
+SITUATIONS = situations()
+every_recorded_agent = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
+
+UNSAID = {
+    ("nomad.server", "true"): "it says no more than the label role of info",
+    ("nomad.leader_addr", ""): "no leader is known, which leader_known says",
+    ("raft.last_contact", "never"): "no leader was ever heard from",
+    ("client.heartbeat_ttl", "0s"): "the client has not registered yet, which client_registered says",
+    ("vault.token_ttl", "0s"): "the server has no Vault token",
+    ("vault.token_expire_time", ""): "the server has no Vault token",
+    ("vault.token_last_renewal_time", ""): "the server has no Vault token",
+    ("vault.token_next_renewal_time", ""): "the server has no Vault token",
+}
+"""What a stat says where there is nothing to say, and why it is not on the page."""
+
+NAMES = {
+    "raft.last_contact": "raft_last_contact_seconds",
+    "client.last_heartbeat": "client_last_heartbeat_seconds",
+    "client.heartbeat_ttl": "client_heartbeat_ttl_seconds",
+    "runtime.cpu_count": "runtime_cpus",
+}
+"""Names of stats that are more than the stat's own: durations have a unit, and no gauge may end in ``_count``."""
+
+NANOSECONDS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "µs": 10**3}
+
+
+def said(situation: Situation, asked: str, *statuses: int) -> Any:
+    """The JSON that the agent answered with one of the ``statuses``, in time; None where it did not."""
+    told = situation.answers.get(asked)
+    return json.loads(told.body) if told and told.status in statuses and told.seconds < TIMEOUT else None
+
+
+def sample(name: str, value: float = 1, **labels: str) -> tuple[Series, float]:
+    return (f"nomad_agent_{name}", frozenset(labels.items())), value
+
+
+def number(text: str) -> float:
+    """A truth, a whole number or a Go duration, as Nomad writes them."""
+    if text in ("true", "false"):
+        return float(text == "true")
+    if text.isdigit():
+        return float(text)
+    parts = [re.split(r"(?<=[0-9])(?=[a-zµ])", part) for part in re.split(r"(?<=[a-zµ])(?=[0-9])", text)]
+    return float(sum(Fraction(amount) * NANOSECONDS[unit] for amount, unit in parts) / 10**9)
+
+
+def expected(situation: Situation) -> Samples:
+    """All that the page must say of a recorded agent that was asked once."""
+    health = said(situation, "/v1/agent/health", 200, 500) or said(situation, "/v1/agent/health?stale", 200, 500) or {}
+    own = said(situation, "/v1/agent/self", 200)
+    yield sample("up", own is not None)
+    if own:
+        yield from expected_of_self(own)
+    if "server" in health or (own and "nomad" in own["stats"]):
+        yield from expected_of_members(said(situation, "/v1/agent/members", 200))
+    for role, check in health.items():
+        yield sample("healthy", check["ok"], role=role)
+    if "server" in health:
+        yield sample("leader_reachable", health["server"]["ok"])
+
+
+def expected_of_self(own: Mapping[str, Any]) -> Samples:
+    stats, runtime = own["stats"], own["stats"]["runtime"]
+    for group, texts in stats.items():
+        for key, text in texts.items():
+            if (f"{group}.{key}", text) not in UNSAID:
+                yield from expected_of_stat(f"{group}.{key}", text)
+    yield sample("runtime_info", kernel_name=runtime["kernel.name"], arch=runtime["arch"], version=runtime["version"])
+    if "nomad" in stats:
+        yield sample("leader_known", stats["nomad"]["leader_addr"] != "")
+    if "client" in stats:
+        yield sample("client_registered", stats["client"]["heartbeat_ttl"] != "0s")
+    yield from expected_of_configuration(own["config"], own["member"], stats)
+
+
+def expected_of_stat(stat: str, text: str) -> Samples:
+    if stat.startswith("runtime.") and not text.isdigit():
+        return  # One series tells all that the agent runs on.
+    if stat == "nomad.leader_addr":
+        yield sample("leader_info", address=text)
+    elif stat == "raft.state":
+        for state in ("Follower", "Candidate", "Leader", "Shutdown", "Unknown"):
+            yield sample("raft_state", text == state, state=state)
+    elif stat == "raft.latest_configuration":
+        yield from expected_of_servers(text.strip("[{}]").split("} {"))
+    elif stat == "raft.logstore_backend":
+        yield sample("raft_logstore_info", backend=text)
+    elif stat == "client.node_id":
+        yield sample("client_info", node_id=text)
+    elif stat == "client.known_servers":
+        yield sample("client_known_servers", len(set(text.split(","))) if text else 0)
+    else:
+        yield sample(NAMES.get(stat, stat.removeprefix("nomad.").replace(".", "_")), number(text))
+
+
+def expected_of_servers(servers: Iterable[str]) -> Samples:
+    told = [dict(field.split(":", 1) for field in server.split(" ")) for server in servers]
+    for server in told:
+        yield sample("raft_server_info", id=server["ID"], address=server["Address"], suffrage=server["Suffrage"])
+    for suffrage in ("Voter", "Nonvoter", "Staging"):
+        yield sample("raft_servers", [server["Suffrage"] for server in told].count(suffrage), suffrage=suffrage)
+
+
+def expected_of_configuration(
+    config: Mapping[str, Any], member: Mapping[str, Any], stats: Mapping[str, Any]
+) -> Samples:
+    version = config["Version"]
+    yield sample(
+        "info",
+        member=member["Name"] or config["NodeName"],
+        region=config["Region"],
+        datacenter=config["Datacenter"],
+        version=version["Version"] if isinstance(version, dict) else f"{version}-{config['VersionPrerelease']}",
+        role=",".join(role for role, group in (("server", "nomad"), ("client", "client")) if group in stats),
+    )
+    yield sample("tls_http", config["TLSConfig"]["EnableHTTP"])
+    if "VerifyHTTPSClient" in config["TLSConfig"]:
+        yield sample("tls_verify_https_client", config["TLSConfig"]["VerifyHTTPSClient"])
+    if "ACL" in config:
+        yield sample("acl_enabled", config["ACL"]["Enabled"])
+    if config["Server"]["BootstrapExpect"]:
+        yield sample("bootstrap_expect", config["Server"]["BootstrapExpect"])
+
+
+def expected_of_members(answer: Mapping[str, Any] | None) -> Samples:
+    members = answer["Members"] if answer else []
+    for member in members:
+        tags = member["Tags"]
+        yield sample(
+            "member_info",
+            member=member["Name"],
+            id=tags.get("id", ""),
+            address=f"{member['Addr']}:{tags['port']}",
+            region=tags["region"],
+            datacenter=tags["dc"],
+            build=tags["build"],
+            raft_version=tags.get("raft_vsn", ""),
+            protocol=str(member["ProtocolCur"]),
+            delegate=str(member["DelegateCur"]),
+        )
+    tally = Counter((member["Tags"]["region"], member["Status"]) for member in members)
+    for status in ("alive", "leaving", "left", "failed"):
+        for member in members:
+            yield sample("member_status", member["Status"] == status, member=member["Name"], status=status)
+        for region in {region for region, _ in tally}:
+            yield sample("members", tally[region, status], region=region, status=status)
+
+
+def shown(situation: Situation) -> dict[Series, float]:
+    """All that the page says of a recorded agent, without the label ``agent``."""
+    text = page(played({"watched": situation}), AT, MAX_AGE, Format.TEXT).decode()
+    return {
+        (found.name, frozenset(label for label in found.labels.items() if label != ("agent", "watched"))): found.value
+        for family in read_text(text)
+        for found in family.samples
+        if found.name.startswith("nomad_agent_")
+    }
+
+
+@every_recorded_agent
+def test_nothing_that_an_agent_said_is_lost(situation: Situation) -> None:
+    lost = dict(expected(situation)).items() - shown(situation).items()
+
+    assert lost == set()
+
+
+@every_recorded_agent
+def test_nothing_that_an_agent_did_not_say_is_made_up(situation: Situation) -> None:
+    made_up = shown(situation).items() - dict(expected(situation)).items()
+
+    assert made_up == set()
+
+
+@pytest.mark.parametrize(("stat", "text"), UNSAID, ids=lambda told: told or "nothing")
+def test_what_counts_as_unsaid_was_seen_of_a_real_agent(stat: str, text: str) -> None:
+    group, _, key = stat.partition(".")
+    answers = [said(situation, "/v1/agent/self", 200) for situation in SITUATIONS]
+
+    assert text in {own["stats"].get(group, {}).get(key) for own in answers if own}
+
+
+@every_recorded_agent
+def test_the_page_of_a_recorded_agent_is_its_golden_one(situation: Situation) -> None:
+    assert golden(situation) == path(situation).read_text(), "make golden, and read the difference"
+
+
+def test_there_is_no_golden_page_without_a_recording() -> None:
+    assert set(GOLDEN.rglob("*.txt")) - {path(situation) for situation in SITUATIONS} == set()
+
+
+def read(reader: Callable[[str], Iterable[Metric]], text: str) -> Counter[tuple[Series, float]]:
+    """How often ``reader`` finds each sample."""
+    return Counter(
+        ((found.name, frozenset(found.labels.items())), found.value)
+        for family in reader(text)
+        for found in family.samples
+    )
+
+
+@every_recorded_agent
+def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: Situation) -> None:
+    agents = played({"watched": situation})
+    text = page(agents, AT, MAX_AGE, Format.TEXT) + Format.TEXT.end
+    openmetrics = page(agents, AT, MAX_AGE, Format.OPENMETRICS) + Format.OPENMETRICS.end
+    found = read(read_text, text.decode())
+
+    assert found == read(read_openmetrics, openmetrics.decode())
+    assert set(found.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "agents",
+    [
+        pytest.param(SITUATIONS, id="every recorded agent"),
+        pytest.param([found for found in SITUATIONS if found.name == "2.0.5/single/bacon-mac"], id="one agent"),
+    ],
+)
+def test_promtool_has_no_complaint_about_a_page(agents: Iterable[Situation]) -> None:
+    text = page(played({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
+    whole = text + Ourselves().page(Format.TEXT)
+    checked = subprocess.run(
+        [real("promtool"), "check", "metrics"], input=whole, capture_output=True, check=False, timeout=20
+    )
+
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

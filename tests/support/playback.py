@@ -1,0 +1,46 @@
+"""Recorded agents, from their replies to the page: no sockets, no threads, and a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nomad_exporter.clock import Instant
+from nomad_exporter.metrics.drawing import Drawing, draw
+from nomad_exporter.nomad.agent import Address, Agent
+from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.sources import Reply
+from nomad_exporter.watch.rounds import Rounds
+from nomad_exporter.watch.store import Kept, Store
+from tests.support.recordings import Situation
+
+AT = Instant(wall=1_800_000_000.0, monotonic=1000.0)
+"""The moment at which all is asked and shown."""
+
+TIMEOUT = 4.0
+MAX_AGE = 45.0
+ADDRESS = Address("http", "127.0.0.1", 4646)
+
+
+class RecordedWire:
+    """The wire to a recorded agent; what took longer than there is time never comes."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._situation = situation
+
+    def get(self, path: str, seconds: float) -> Reply | Failure:
+        told = self._situation.answer(path)
+        if told.status is None or told.seconds > seconds:
+            return Failure(Reason.TIMEOUT, "recorded so")
+        return Reply(told.status, told.body)
+
+
+def played(agents: Mapping[str, Situation]) -> tuple[Kept[Drawing], ...]:
+    """What is known of recorded agents, given by the names that they shall have, once each was asked in one round."""
+    fleet = [Agent(name, ADDRESS) for name in agents]
+    store = Store(fleet, draw)
+    wires = {name: RecordedWire(situation) for name, situation in agents.items()}
+    rounds = Rounds(store, wires, lambda: AT, TIMEOUT, lambda *_: None)
+    for agent in fleet:
+        rounds.health(agent)
+        rounds.facts(agent)
+    return store.kept()
