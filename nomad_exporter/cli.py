@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from nomad_exporter import __version__
-from nomad_exporter.config.plan import ConfigError, Plan, check, plan
+from nomad_exporter.config.plan import ConfigError, Plan, plan
 from nomad_exporter.config.settings import ROWS, Row, Settings
 from nomad_exporter.config.values import masked
 
@@ -57,6 +57,8 @@ def command() -> click.Command:
 def _command(only_check: bool, **given: Any) -> int:
     planned = plan(Settings(**given, **_secrets()), socket.gethostname())
     if only_check:
+        from nomad_exporter.config.check import check
+
         check(planned.agents)
         click.echo(f"The settings are good: {_summary(planned)}.")
         return 0
@@ -91,7 +93,7 @@ def _option(field: str, row: Row) -> click.Option:
     kind: dict[str, Any] = {"is_flag": True} if row.switch else {"type": _Value(row), "metavar": row.metavar}
     return click.Option(
         [row.flag, field],
-        default=[row.default] if row.repeat else row.default,
+        default=False if row.switch else [row.default] if row.repeat else row.default,
         envvar=list(row.variables),
         multiple=row.repeat,
         help=row.help + default,

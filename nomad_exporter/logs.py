@@ -52,4 +52,7 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, str]]:
 
 
 def _quoted(value: str) -> str:
-    return value if _BARE.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    """Bare or in quotes; what would end the line or steer a terminal is escaped."""
+    if _BARE.fullmatch(value) and value.isprintable():
+        return value
+    return json.dumps(value, ensure_ascii=not value.isprintable())

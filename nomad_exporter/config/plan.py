@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from nomad_exporter.config.settings import ROWS, Settings
-from nomad_exporter.nomad import durations, tls
+from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Tls
 from nomad_exporter.serving.listen import Listen
 
@@ -46,6 +46,8 @@ class Plan:
 
 def plan(settings: Settings, host_name: str) -> Plan:
     """The plan that ``settings`` make; ``host_name`` names an agent on this very machine. Raises ConfigError."""
+    if not settings.listen:
+        raise ConfigError.of("listen", "names no address")
     return Plan(
         agents=(_agent(settings, host_name),),
         cadence=_cadence(settings),
@@ -53,18 +55,6 @@ def plan(settings: Settings, host_name: str) -> Plan:
         log_level=settings.log_level,
         log_format=settings.log_format,
     )
-
-
-def check(agents: tuple[Agent, ...]) -> None:
-    """Reads every credential file of ``agents`` once. Raises ConfigError where one cannot be used."""
-    for agent in agents:
-        try:
-            if agent.credentials.token_file:
-                tls.read(agent.credentials.token_file)
-            if agent.address.scheme == "https":
-                tls.context(agent.tls)
-        except tls.CredentialError as error:
-            raise ConfigError(f"agent {agent.name}: {error}") from None
 
 
 def _agent(settings: Settings, host_name: str) -> Agent:
@@ -102,20 +92,23 @@ def _is_loopback(host: str) -> bool:
 def _cadence(settings: Settings) -> Cadence:
     shortest = min(settings.interval, settings.health_interval)
     most = shortest * TIMEOUT_SHARE
-    if settings.timeout is not None and settings.timeout > most:
+    if settings.timeout is not None and settings.timeout > most + 1e-9:
         least = "interval" if settings.interval == shortest else "health_interval"
         raise ConfigError.of(
             "timeout",
             f"{durations.text(settings.timeout)} is too long beside {ROWS[least].flag} of {durations.text(shortest)}: "
             f"at most {durations.text(most)}",
         )
-    if settings.max_age is not None and settings.max_age < settings.interval:
+    longest = max(settings.interval, settings.health_interval)
+    if settings.max_age is not None and settings.max_age < longest:
+        field = "interval" if settings.interval == longest else "health_interval"
         raise ConfigError.of(
-            "max_age", f"is shorter than {ROWS['interval'].flag} of {durations.text(settings.interval)}"
+            "max_age",
+            f"{durations.text(settings.max_age)} is shorter than {ROWS[field].flag} of {durations.text(longest)}",
         )
     return Cadence(
         settings.interval,
         settings.health_interval,
         min(TIMEOUT, most) if settings.timeout is None else settings.timeout,
-        settings.interval * MAX_AGE_INTERVALS if settings.max_age is None else settings.max_age,
+        longest * MAX_AGE_INTERVALS if settings.max_age is None else settings.max_age,
     )

@@ -23,6 +23,9 @@ def duration(text: str) -> float:
 
 
 def path(text: str) -> Path:
+    """A path; an empty one, which would be the current folder, is a mistake."""
+    if not text:
+        raise ValueError("must be a path")
     return Path(text)
 
 
@@ -52,6 +55,8 @@ def agent_url(text: str) -> tuple[Address, Secret | None]:
     As Nomad's own client has it: a path behind host and port is ignored, and the port is that of the scheme where none
     is given.
     """
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be printable ASCII without spaces")
     parts = _split(text)
     if parts.scheme == "unix":
         if not parts.path.startswith("/") or parts.netloc:
@@ -65,7 +70,7 @@ def agent_url(text: str) -> tuple[Address, Secret | None]:
 
 def masked(text: str) -> str:
     """``text`` as it may be shown: without the ``user:password@`` that an address can hold."""
-    return re.sub(r"(//|^)[^/]*@", r"\1********@", text)
+    return re.sub(r"^(\w+://)?.*@", r"\1********@", text, flags=re.DOTALL)
 
 
 def _split(text: str) -> SplitResult:

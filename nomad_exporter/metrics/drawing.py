@@ -10,8 +10,10 @@ from nomad_exporter.metrics.families import Family, Header, T
 from nomad_exporter.metrics.lines import label, lines, samples
 from nomad_exporter.metrics.of_health import HEALTH
 from nomad_exporter.metrics.of_members import MEMBERS
+from nomad_exporter.metrics.of_moments import MOMENTS
 from nomad_exporter.metrics.of_polls import AGENTS, POLLS
 from nomad_exporter.metrics.of_self import SELF, unknown
+from nomad_exporter.nomad.answers import AgentSelf
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import Snapshot
 
@@ -25,7 +27,7 @@ ANSWERS: Mapping[Source, tuple[Family[Any], ...]] = {
 }
 """The families that the answer to each source fills."""
 
-TABLES: tuple[tuple[Family[Any], ...], ...] = (AGENTS, POLLS, *ANSWERS.values())
+TABLES: tuple[tuple[Family[Any], ...], ...] = (AGENTS, MOMENTS, POLLS, *ANSWERS.values())
 """Every family of the catalogue, in the order of the page."""
 
 NAMES = frozenset(family.name for table in TABLES for family in table)
@@ -47,26 +49,26 @@ class Drawing:
 def draw(snapshot: Snapshot, source: Source | None, before: Drawing | None) -> Drawing:
     """The drawing of ``snapshot``: what ``before`` has, and anew what the newest reading of ``source`` has changed."""
     first = label("agent", snapshot.agent.name)
+    polls = {seen.source: _segment(POLLS, seen, first) for seen in snapshot.seen}
     if source is None or before is None:
-        polls = {seen.source: _segment(POLLS, seen, first) for seen in snapshot.seen}
         return Drawing(_segment(AGENTS, snapshot.agent, first), polls)
+    answers = {kept: segment for kept, segment in before.answers.items() if snapshot.of(kept).answer}
     seen = snapshot.of(source)
-    polls = {**before.polls, source: _segment(POLLS, seen, first)}
     if seen.failure or seen.answer is None:
-        return Drawing(before.agent, polls, before.answers, before.unknown)
-    answers = {**before.answers, source: _segment(ANSWERS[source], seen.answer, first)}
-    return Drawing(before.agent, polls, answers, _unknown(snapshot, first) if source is Source.SELF else before.unknown)
+        return Drawing(before.agent, polls, answers, before.unknown)
+    answers[source] = _segment(ANSWERS[source], seen.answer, first)
+    new = _unknown(seen.answer, snapshot, first) if isinstance(seen.answer, AgentSelf) else before.unknown
+    return Drawing(before.agent, polls, answers, new)
 
 
 def _segment(table: Sequence[Family[T]], of: T, first: str) -> Segment:
     return tuple(samples(family, of, first) for family in table)
 
 
-def _unknown(snapshot: Snapshot, first: str) -> dict[str, tuple[Header, bytes]]:
+def _unknown(answer: AgentSelf, snapshot: Snapshot, first: str) -> dict[str, tuple[Header, bytes]]:
     """The families of unknown stats by name; one that has the name of a family of ours is left out."""
-    found = unknown(snapshot.own.answer, snapshot.kinds) if snapshot.own.answer else ()
     return {
         header.name: (header, lines(header.name, (), [((), value)], first))
-        for header, value in found
+        for header, value in unknown(answer, snapshot.kinds)
         if header.name not in NAMES
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -39,7 +40,7 @@ class Family(Generic[T]):
 
     @property
     def header(self) -> Header:
-        return Header(self.name, self.type, f"{self.help} ({self.origin})" if self.origin else self.help)
+        return Header(self.name, self.type, f"{self.help} ({self.origin})")
 
 
 def one(number: Number | None) -> Iterable[Sample]:
@@ -59,12 +60,5 @@ def states(current: str | None, known: Iterable[str]) -> Iterable[Sample]:
 
 def counts(found: Iterable[str], known: Iterable[str]) -> Iterable[Sample]:
     """How often each of the ``known`` values was found, zeros included."""
-    tally: Mapping[str, int] = _tally(found)
-    return [((value,), tally.get(value, 0)) for value in known]
-
-
-def _tally(found: Iterable[str]) -> dict[str, int]:
-    tally: dict[str, int] = {}
-    for value in found:
-        tally[value] = tally.get(value, 0) + 1
-    return tally
+    tally = Counter(found)
+    return [((value,), tally[value]) for value in known]

@@ -53,7 +53,8 @@ def lines(name: str, names: Sequence[str], found: Iterable[Sample], first: str =
     """One line a sample, each with its line feed."""
     made = []
     for values, value in found:
-        labels = ",".join(filter(None, (first, *map(label, names, values))))
+        own = (label(name_of, value_of) for name_of, value_of in zip(names, values, strict=True))
+        labels = ",".join(filter(None, (first, *own)))
         made.append(f"{name}{{{labels}}} {number(value)}\n" if labels else f"{name} {number(value)}\n")
     return "".join(made).encode()
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
-from nomad_exporter.metrics.families import Family, Sample
+from nomad_exporter.metrics.families import Family, Sample, states
 from nomad_exporter.nomad.answers import MEMBER_STATUSES, Member, Members
 
 
 def _by_region_and_status(answer: Members) -> Iterable[Sample]:
-    tally = {(member.region, status): 0 for member in answer.members for status in MEMBER_STATUSES}
-    for member in answer.members:
-        if member.status:
-            tally[member.region, member.status] += 1
-    return [((region, status), number) for (region, status), number in sorted(tally.items())]
+    tally = Counter((member.region, member.status) for member in answer.members)
+    regions = sorted({member.region for member in answer.members})
+    return [((region, status), tally[region, status]) for region in regions for status in MEMBER_STATUSES]
 
 
 def _status(answer: Members) -> Iterable[Sample]:
     return [
-        ((member.name, status), int(member.status == status)) for member in answer.members for status in MEMBER_STATUSES
+        ((member.name, *state), value)
+        for member in answer.members
+        for state, value in states(member.status or None, MEMBER_STATUSES)
     ]
 
 

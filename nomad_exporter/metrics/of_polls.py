@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from nomad_exporter.metrics.families import Family, Sample, info, one
+from nomad_exporter.metrics.families import Family, Sample, info
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import Source
 from nomad_exporter.nomad.stats import Number
 from nomad_exporter.watch.snapshot import AnyReading, AnySeen
 
 _SOURCE = ("source",)
-
-
-def _up(seen: AnySeen) -> Iterable[Sample]:
-    if seen.source is not Source.SELF or seen.last is None:
-        return ()
-    return one(int(seen.failure is None))
 
 
 def _always(number: Callable[[AnySeen], Number]) -> Callable[[AnySeen], Iterable[Sample]]:
@@ -50,12 +43,6 @@ AGENTS: tuple[Family[Agent], ...] = (
 )
 
 POLLS: tuple[Family[AnySeen], ...] = (
-    Family(
-        "nomad_agent_up",
-        "Whether the newest attempt to ask the agent for self gave an answer; absent before the first one ended.",
-        "polls",
-        _up,
-    ),
     Family(
         "nomad_exporter_polls_total",
         "Attempts to ask the agent.",

@@ -49,12 +49,15 @@ def _flag(value: bool | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _leader_known(answer: AgentSelf) -> int | None:
-    return int("nomad.leader_addr" in answer.texts) if Role.SERVER in answer.roles else None
+def _is_said(path: str) -> Callable[[AgentSelf], Number | None]:
+    """1 where the stat is told, 0 where Nomad says that there is nothing to tell, unknown where it says neither."""
 
+    def said(answer: AgentSelf) -> Number | None:
+        if path in answer.silent:
+            return 0
+        return 1 if path in answer.texts or path in answer.numbers else None
 
-def _registered(answer: AgentSelf) -> int | None:
-    return int("client.heartbeat_ttl" in answer.numbers) if Role.CLIENT in answer.roles else None
+    return said
 
 
 def _known_servers(answer: AgentSelf) -> int | None:
@@ -95,7 +98,9 @@ SELF: tuple[Family[AgentSelf], ...] = (
         lambda a: a.bootstrap_expect,
     ),
     *_group("nomad"),
-    _fact("leader_known", "Whether this server knows a leader.", "stats.nomad.leader_addr", _leader_known),
+    _fact(
+        "leader_known", "Whether this server knows a leader.", "stats.nomad.leader_addr", _is_said("nomad.leader_addr")
+    ),
     Family(
         PREFIX + "leader_info",
         "The RPC address of the leader that this server believes in.",
@@ -140,7 +145,7 @@ SELF: tuple[Family[AgentSelf], ...] = (
         "client_registered",
         "Whether the client has registered with the servers since it started.",
         "stats.client.heartbeat_ttl",
-        _registered,
+        _is_said("client.heartbeat_ttl"),
     ),
     _fact(
         "client_known_servers", "Distinct servers that the client knows.", "stats.client.known_servers", _known_servers

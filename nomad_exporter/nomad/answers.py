@@ -54,8 +54,9 @@ class Member:
 class AgentSelf:
     """``GET /v1/agent/self``.
 
-    ``numbers`` and ``texts`` hold the known stats by path (``raft.commit_index``), ``unknown`` the texts of stats that
-    are not in ``stats.STATS``. ``flaws`` names what could not be read; it cost only itself.
+    ``numbers`` and ``texts`` hold the known stats by path (``raft.commit_index``), ``silent`` the paths of those that
+    said that there is nothing to say, ``unknown`` the texts of stats that are not in ``stats.STATS``. ``flaws`` names
+    what could not be read; it cost only itself.
     """
 
     roles: frozenset[Role]
@@ -70,6 +71,7 @@ class AgentSelf:
     member: Member | None = None
     numbers: Mapping[str, Number] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
     configuration: tuple[RaftServer, ...] | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
     flaws: tuple[str, ...] = ()

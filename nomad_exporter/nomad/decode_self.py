@@ -24,7 +24,7 @@ _LIMITS = {"raft.latest_configuration": 65536, "raft.raft_peers": 65536}
 
 _KNOWN: dict[str, Stat] = {stat.path: stat for stat in stats.STATS}
 _PLAIN_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_SERVER = re.compile(r"\{Suffrage:(\S+) ID:([^{}]*?) Address:([^\s{}]*)\}")
+_SERVER = re.compile(r"\{Suffrage:([^\s{}]+) ID:([^{}]*?) Address:([^\s{}]*)\}")
 
 
 class _Body(msgspec.Struct):
@@ -87,6 +87,7 @@ def decode(body: bytes) -> AgentSelf:
         member=itself,
         numbers=_numbers(texts, parts),
         texts={path: text for path, text in texts.items() if _is_said(path, text) and _is_short_text(path)},
+        silent=frozenset(path for path, text in texts.items() if path in _KNOWN and text in _KNOWN[path].unsaid),
         configuration=_configuration(texts, parts),
         unknown=_unknown(texts),
         flaws=tuple(parts.flaws),

@@ -35,8 +35,12 @@ def seconds(text: str) -> float:
 
 
 def text(value: float) -> str:
-    """``value`` seconds as a person writes them: ``0.5`` is ``500ms``, ``15`` is ``15s``, ``90`` is ``1m30s``."""
+    """``value`` seconds as a person writes them: ``0.5`` is ``500ms``, ``15`` is ``15s``, ``5400`` is ``1h30m``."""
+    if value == 0:
+        return "0s"
     if value < 1:
         return f"{value * 1000:g}ms"
     minutes, rest = divmod(value, 60)
-    return (f"{minutes:g}m" if minutes else "") + (f"{rest:g}s" if rest or not minutes else "")
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{number:g}{unit}" for number, unit in parts if number)

@@ -21,6 +21,9 @@ GROUPS = ("nomad", "raft", "serf", "client", "runtime", "vault")
 _NEVER_HEARD = "2562047h47m16.854775807s"
 """The longest Go duration, some 292 years: what clients before 0.11.2 say while no heartbeat was answered yet."""
 
+KINDS_LIMIT = 100
+"""Kinds that are learned of one agent; a new Nomad adds a handful of stats."""
+
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
@@ -185,6 +188,11 @@ def told_kind(text: str) -> Kind | None:
 
 
 def learn(known: Mapping[str, Kind], unknown: Mapping[str, str]) -> Mapping[str, Kind]:
-    """``known`` and the kinds that the values of the ``unknown`` stats (path to text) prove; the first proof stands."""
+    """``known`` and the kinds that the values of the ``unknown`` stats (path to text) prove; the first proof stands.
+
+    Once ``KINDS_LIMIT`` kinds are known, nothing more is learned: an agent that makes up keys gains nothing by it.
+    """
+    if len(known) >= KINDS_LIMIT:
+        return known
     told = {path: kind for path, text in unknown.items() if path not in known and (kind := told_kind(text))}
-    return {**told, **known} if told else known
+    return {**known, **told} if told else known

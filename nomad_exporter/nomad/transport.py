@@ -66,6 +66,7 @@ FAILURES: tuple[tuple[type[BaseException], Reason, str], ...] = (
     (ConnectionError, Reason.RESET, _CUT_OFF),
     (http.client.IncompleteRead, Reason.RESET, _CUT_OFF),
     (http.client.HTTPException, Reason.PROTOCOL, _NOT_HTTP),
+    (ValueError, Reason.PROTOCOL, _NOT_HTTP),
     (urllib3.exceptions.IncompleteRead, Reason.RESET, _CUT_OFF),
     (urllib3.exceptions.HTTPError, Reason.PROTOCOL, _NOT_HTTP),
     (requests.RequestException, Reason.PROTOCOL, _NOT_HTTP),

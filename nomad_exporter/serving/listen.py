@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,14 @@ def listen(address: Listen) -> socket.socket:
     try:
         return _unix(address.path) if address.path else _tcp(address.host, address.port)
     except OSError as error:
-        raise CannotListen(f"{address}: {error.strerror or error}") from None
+        raise CannotListen(f"{address}: {_why(error)}") from None
+    except UnicodeError:
+        raise CannotListen(f"{address}: not a host name") from None
+
+
+def _why(error: OSError) -> str:
+    """The system's own words, without the address that Python adds to them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def _tcp(host: str, port: int) -> socket.socket:
@@ -44,11 +53,15 @@ def _tcp(host: str, port: int) -> socket.socket:
 
 def _unix(path: str) -> socket.socket:
     """A socket that a crashed exporter left behind is replaced; one that somebody listens on is not."""
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     if _is_left_behind(path):
         Path(path).unlink()
-    bound.bind(path)
-    bound.listen(1024)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(path)
+        bound.listen(1024)
+    except OSError:
+        bound.close()
+        raise
     return bound
 
 
@@ -57,4 +70,4 @@ def _is_left_behind(path: str) -> bool:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
-        return probe.connect_ex(path) != 0
+        return probe.connect_ex(path) == errno.ECONNREFUSED

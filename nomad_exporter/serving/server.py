@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 import uvicorn
 import uvloop
+
+_log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1
 """How long a response that is being sent may take on once the server was told to stop."""
@@ -57,4 +60,7 @@ def _stop(server: _Server) -> None:
 async def _tick(every_second: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(1)
-        every_second()
+        try:
+            every_second()
+        except Exception as error:  # noqa: BLE001  # One fault must not end what comes every second.
+            _log.error("the work of a second broke", extra={"fields": {"error": type(error).__name__}})

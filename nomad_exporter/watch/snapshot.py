@@ -52,6 +52,10 @@ class Seen(Generic[A]):
             return replace(counted, failures=self.failures + 1)
         return replace(counted, answer=reading.outcome, answered=reading.ended)
 
+    def forgotten(self) -> Seen[A]:
+        """The counts alone: of an agent that is no server any more, nobody asks for members."""
+        return replace(self, last=None, answer=None, answered=None)
+
     @property
     def failure(self) -> Failure | None:
         """Why the newest attempt failed; None where it did not, or where there was none yet."""
@@ -86,7 +90,9 @@ class Snapshot:
         seen: Any = self.of(reading.source).after(cast(Any, reading))
         following = replace(self, **{_FIELDS[reading.source]: seen})
         if isinstance(reading.outcome, AgentSelf):
-            return replace(following, kinds=stats.learn(self.kinds, reading.outcome.unknown))
+            following = replace(following, kinds=stats.learn(self.kinds, reading.outcome.unknown))
+        if following.roles and Role.SERVER not in following.roles:
+            return replace(following, members=following.members.forgotten())
         return following
 
     def of(self, source: Source) -> AnySeen:

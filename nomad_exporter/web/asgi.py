@@ -49,9 +49,8 @@ async def _response(site: Site, request: Request, clock: Clock) -> Response:
 
 
 def _request(scope: Message) -> Request:
-    return Request(
-        method=scope["method"],
-        path=scope["path"],
-        query=scope["query_string"].decode("latin-1"),
-        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
-    )
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers)

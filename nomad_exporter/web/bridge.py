@@ -15,7 +15,7 @@ from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
 from nomad_exporter.watch.snapshot import Seen
 from nomad_exporter.watch.store import Store
 from nomad_exporter.web.choice import single
-from nomad_exporter.web.http import JSON, Request, Response, text
+from nomad_exporter.web.http import JSON, Request, Response
 
 MAX_AGE_INTERVALS = 3
 """An answer older than this many health intervals is not given any more."""
@@ -30,13 +30,13 @@ def bridge(store: Store[Drawing], request: Request, at: Instant, health_interval
     """The health of one agent: 200 or 500 as Nomad says it, 503 where the exporter does not know it now."""
     kept = single(store, request)
     if isinstance(kept, Response):
-        return kept
+        return _mistake(kept.status, kept.body.decode().strip())
     roles = _asked_roles(request.parameters.get("type", []))
     if roles is None:
-        return text(400, "type must be client or server")
+        return _mistake(400, "type must be client or server")
     stale = _STALE.get(request.parameters.get("stale", ["false"])[0])
     if stale is None:
-        return text(400, "Expect `true` or `false` for `stale` query string parameter")
+        return _mistake(400, "stale must be true or false")
     seen = kept.snapshot.health
     missing = _missing(seen, at, health_interval * MAX_AGE_INTERVALS)
     if seen.answer is None or missing:
@@ -73,6 +73,11 @@ def _known(answer: HealthAnswer, roles: Sequence[Role]) -> Response:
 def _unknown(roles: Sequence[Role], reason: str, seen: Seen[Health], at: Instant) -> Response:
     check = Check(ok=False, message=f"exporter: {reason}")
     return _aged(_response(503, dict.fromkeys(map(str, roles), check) or {"agent": check}), seen, at)
+
+
+def _mistake(status: int, message: str) -> Response:
+    """To a question that means nothing here: red, and in the shape of an answer."""
+    return _response(status, {"exporter": Check(ok=False, message=message)})
 
 
 def _response(status: int, checks: Mapping[str, Check]) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs
@@ -26,7 +25,7 @@ class Request:
     @property
     def parameters(self) -> Mapping[str, list[str]]:
         """The values of each parameter, empty ones included."""
-        return parse_qs(self.query, keep_blank_values=True, max_num_fields=100)
+        return parse_qs(self.query, keep_blank_values=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,3 @@ class Response:
 def text(status: int, line: str) -> Response:
     """One line for people."""
     return Response(status, f"{line}\n".encode())
-
-
-def as_json(status: int, value: object) -> Response:
-    """``value`` as JSON."""
-    return Response(status, json.dumps(value).encode() + b"\n", JSON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
@@ -22,7 +23,7 @@ h1 { font-size: 1.4rem; margin: 0 0 .3rem; } header span { color: #6b6b70; }
 nav a { margin-right: 1.2rem; } a { color: #b23c17; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #e3e3e6; }
-td { overflow-wrap: anywhere; } th { color: #6b6b70; font-weight: 600; white-space: nowrap; }
+td { overflow-wrap: break-word; } th { color: #6b6b70; font-weight: 600; white-space: nowrap; }
 .well { color: #17702f; } .sick { color: #b3261e; } .wait { color: #6b6b70; }
 @media (prefers-color-scheme: dark) { body { background: #1b1b1d; color: #e8e8ea; } a { color: #ff8a65; }
 th, td { border-color: #38383c; } .well { color: #6fd08c; } .sick { color: #ff8a80; } }
@@ -33,7 +34,12 @@ _SECURITY = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_LINKS = (("Metrics", "/metrics"), ("Health", "/health"), ("Exporter healthy", "/-/healthy"), ("ready", "/-/ready"))
+_LINKS = (
+    ("Metrics", "/metrics"),
+    ("Health", "/health"),
+    ("Exporter healthy", "/-/healthy"),
+    ("Exporter ready", "/-/ready"),
+)
 
 
 def status(store: Store[Drawing], at: Instant) -> Response:
@@ -70,16 +76,20 @@ def _state(snapshot: Snapshot) -> str:
     failures = {seen.failure.reason: seen.failure for seen in snapshot.seen if seen.failure}
     if failures:
         return "".join(
-            f"<div>{_mark('sick', str(failure))}<br>{escape(GUIDE[reason].remedy.replace('`', ''))}</div>"
+            f"<div>{_mark('sick', str(failure))}<br>{escape(_plain(GUIDE[reason].remedy))}</div>"
             for reason, failure in failures.items()
         )
     return _mark("well", "answers") if snapshot.attempted else _mark("wait", "not asked yet")
 
 
 def _health(snapshot: Snapshot) -> Iterator[str]:
+    """The newest answer, which is no news any more where the newest attempt failed."""
     if snapshot.health.answer:
         for role, check in sorted(snapshot.health.answer.plain.checks.items()):
-            yield _mark("well" if check.ok else "sick", f"{role}: {check.message}")
+            if snapshot.health.failure:
+                yield _mark("wait", f"was {role}: {check.message}")
+            else:
+                yield _mark("well" if check.ok else "sick", f"{role}: {check.message}")
 
 
 def _answers(seen_sources: Iterable[AnySeen], at: Instant) -> Iterator[str]:
@@ -88,6 +98,11 @@ def _answers(seen_sources: Iterable[AnySeen], at: Instant) -> Iterator[str]:
             yield f"{seen.source} {durations.text(max(0, round(seen.age(at))))} ago"
         elif seen.last or seen.source is not Source.MEMBERS:
             yield f"{seen.source} never"
+
+
+def _plain(markdown: str) -> str:
+    """The remedies are written for the README; here they are read without its marks."""
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", markdown).replace("`", "")
 
 
 def _mark(kind: str, text: str) -> str:

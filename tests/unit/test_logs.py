@@ -67,6 +67,7 @@ def test_a_json_line_is_one_object_with_the_same_fields(capsys: pytest.CaptureFi
         pytest.param("größe", "größe", id="letters-of-any-language"),
         pytest.param("", '""', id="empty"),
         pytest.param("two words", '"two words"', id="space"),
+        pytest.param("große Namen", '"große Namen"', id="words-of-any-language"),
         pytest.param('say "no"', r'"say \"no\""', id="quote"),
         pytest.param("a=b", '"a=b"', id="equals"),
         pytest.param("a\\b", r'"a\\b"', id="backslash"),
@@ -99,7 +100,7 @@ def test_of_an_exception_only_its_type_is_told(form: str, capsys: pytest.Capture
     logs.set_up("info", form)
 
     try:
-        raise ValueError("X-Nomad-Token was hidden-text")
+        int("hidden-text")
     except ValueError:
         LOG.exception("a page broke")
 
@@ -154,3 +155,15 @@ def test_nothing_of_a_library_is_written() -> None:
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True)
 
     assert (ended.stdout, ended.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\x9b"], ids=["nel", "line-separator", "csi"])
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_no_mark_that_ends_a_line_or_steers_a_terminal_is_written(
+    form: str, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up("info", form)
+
+    LOG.info("said", extra={"fields": {"detail": f"one{mark}two"}})
+
+    assert mark not in capsys.readouterr().err

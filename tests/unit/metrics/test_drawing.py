@@ -18,6 +18,10 @@ def answer(unknown: dict[str, str]) -> AgentSelf:
     return AgentSelf(frozenset({Role.SERVER}), numbers={"raft.term": 7}, unknown=unknown)
 
 
+def client() -> AnyReading:
+    return Reading(Source.SELF, AgentSelf(frozenset({Role.CLIENT})), NOW, 0.0)
+
+
 def members(*names: str) -> AnyReading:
     return Reading(Source.MEMBERS, Members(tuple(Member(name, "alive") for name in names)), NOW, 0.0)
 
@@ -61,7 +65,7 @@ def test_a_first_poll_that_fails_draws_no_answer() -> None:
     drawing = drawn(failed(Source.SELF))
 
     assert drawing.answers == {}
-    assert b'nomad_agent_up{agent="s1"} 0\n' in drawing.polls[Source.SELF]
+    assert b'nomad_exporter_poll_failures_total{agent="s1",source="self"} 1\n' in drawing.polls[Source.SELF]
 
 
 def test_a_new_answer_takes_the_place_of_the_one_before_it() -> None:
@@ -70,10 +74,9 @@ def test_a_new_answer_takes_the_place_of_the_one_before_it() -> None:
 
 def test_only_what_was_read_is_drawn_anew() -> None:
     before = drawn(own(new="5"), members("a"))
-    after = draw(Snapshot(agent("s1")).after(members("a", "b")), Source.MEMBERS, before)
+    after = draw(Snapshot(agent("s1")).after(own(new="5")).after(members("a", "b")), Source.MEMBERS, before)
 
     assert after.answers[Source.SELF] is before.answers[Source.SELF]
-    assert after.polls[Source.SELF] is before.polls[Source.SELF]
     assert after.unknown is before.unknown
     assert after.answers[Source.MEMBERS] != before.answers[Source.MEMBERS]
 
@@ -82,9 +85,17 @@ def test_a_failure_draws_nothing_anew_but_its_attempt() -> None:
     before = drawn(own(new="5"))
     after = draw(Snapshot(agent("s1")).after(own(new="5")).after(failed(Source.SELF)), Source.SELF, before)
 
-    assert after.answers is before.answers
+    assert after.answers[Source.SELF] is before.answers[Source.SELF]
     assert after.unknown is before.unknown
     assert after.polls[Source.SELF] != before.polls[Source.SELF]
+
+
+def test_the_members_of_an_agent_that_is_no_server_any_more_are_gone_with_their_failure() -> None:
+    drawing = drawn(own(), members("a"), failed(Source.MEMBERS), client())
+
+    assert Source.MEMBERS not in drawing.answers
+    assert not [line for line in drawing.polls[Source.MEMBERS] if b"failing" in line]
+    assert b'nomad_exporter_polls_total{agent="s1",source="members"} 2\n' in drawing.polls[Source.MEMBERS]
 
 
 def test_an_unknown_stat_is_drawn_beside_the_known_ones() -> None:

@@ -19,13 +19,13 @@ TWO_REGIONS = Members(
 def test_members_are_counted_by_region_and_status_with_zeros() -> None:
     assert shown(MEMBERS, TWO_REGIONS, "nomad_agent_members") == [
         'nomad_agent_members{region="eu",status="alive"} 2',
-        'nomad_agent_members{region="eu",status="failed"} 1',
         'nomad_agent_members{region="eu",status="leaving"} 0',
         'nomad_agent_members{region="eu",status="left"} 0',
+        'nomad_agent_members{region="eu",status="failed"} 1',
         'nomad_agent_members{region="us",status="alive"} 0',
-        'nomad_agent_members{region="us",status="failed"} 0',
         'nomad_agent_members{region="us",status="leaving"} 0',
         'nomad_agent_members{region="us",status="left"} 1',
+        'nomad_agent_members{region="us",status="failed"} 0',
     ]
 
 
@@ -33,6 +33,10 @@ def test_a_member_without_a_readable_status_is_counted_under_none() -> None:
     lines = shown(MEMBERS, Members((Member("s1", region="eu"),)), "nomad_agent_members")
 
     assert [line for line in lines if not line.endswith(" 0")] == []
+
+
+def test_a_member_without_a_readable_status_has_none() -> None:
+    assert shown(MEMBERS, Members((Member("s1"),)), "nomad_agent_member_status") == []
 
 
 def test_a_member_has_one_status() -> None:

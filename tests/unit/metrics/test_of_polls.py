@@ -7,7 +7,7 @@ import pytest
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.of_polls import AGENTS, POLLS
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
-from nomad_exporter.nomad.answers import AgentSelf, Members, Role
+from nomad_exporter.nomad.answers import AgentSelf, Role
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import AnySeen, Reading, Seen
@@ -38,26 +38,6 @@ def test_before_the_first_attempt_has_ended_only_its_counts_are_told() -> None:
         'nomad_exporter_polls_total{source="self"} 0',
         'nomad_exporter_poll_failures_total{source="self"} 0',
     ]
-
-
-@pytest.mark.parametrize(
-    ("seen", "up"),
-    [
-        pytest.param(asked(ANSWER), 1, id="an answer"),
-        pytest.param(asked(REFUSED), 0, id="a failure"),
-        pytest.param(asked(ANSWER, REFUSED), 0, id="a failure after an answer"),
-        pytest.param(asked(REFUSED, ANSWER), 1, id="an answer after a failure"),
-    ],
-)
-def test_an_agent_is_up_while_the_newest_attempt_gave_an_answer(seen: AnySeen, up: int) -> None:
-    assert shown(POLLS, seen, "nomad_agent_up") == [f"nomad_agent_up {up}"]
-
-
-def test_an_agent_that_answers_only_for_others_is_not_up_for_that() -> None:
-    unasked: Seen[Members] = Seen(Source.MEMBERS)
-    seen = unasked.after(Reading(Source.MEMBERS, Members(()), AT, 0.0))
-
-    assert shown(POLLS, seen, "nomad_agent_up") == []
 
 
 def test_attempts_and_those_that_failed_are_counted() -> None:

@@ -1,0 +1,99 @@
+"""Reading a body part by part: a part that is missing is None, and one that is wrong is a flaw too."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from nomad_exporter.nomad.parts import TEXT_LIMIT, Parts
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
+
+
+def raw(content: str) -> msgspec.Raw:
+    return msgspec.Raw(content.encode())
+
+
+def test_a_part_is_read_as_the_kind_that_is_asked_for(parts: Parts) -> None:
+    value = parts.read(raw("7"), int, "number")
+
+    assert value == 7
+    assert parts.flaws == []
+
+
+@pytest.mark.parametrize("content", ["", "null"], ids=["missing", "null"])
+def test_a_part_that_is_not_there_is_no_flaw(parts: Parts, content: str) -> None:
+    value = parts.read(raw(content), int, "number")
+
+    assert value is None
+    assert parts.flaws == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param('"7"', id="a text"),
+        pytest.param("[7]", id="a list"),
+        pytest.param("{}", id="an object"),
+        pytest.param("true", id="a truth"),
+        pytest.param("7.5", id="a fraction"),
+        pytest.param("1e999", id="an infinity"),
+        pytest.param("7" * 5000, id="five thousand digits"),
+    ],
+)
+def test_a_part_of_another_kind_is_a_flaw_and_nothing_else(parts: Parts, content: str) -> None:
+    value = parts.read(raw(content), int, "number")
+
+    assert value is None
+    assert parts.flaws == ["number"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b'"\xff"', id="bytes that are no UTF-8"),
+        pytest.param(b'"\xed\xa0\x80"', id="a surrogate in UTF-8"),
+        pytest.param(rb'"\ud800"', id="half a surrogate pair"),
+        pytest.param(rb'"\udc00 and more"', id="the other half"),
+    ],
+)
+def test_a_text_that_is_none_is_a_flaw(parts: Parts, content: bytes) -> None:
+    text = parts.text(msgspec.Raw(content), "text")
+
+    assert text == ""
+    assert parts.flaws == ["text"]
+
+
+def test_a_nest_too_deep_to_be_read_is_a_flaw(parts: Parts) -> None:
+    value = parts.read(raw("[" * 100_000 + "]" * 100_000), dict[str, msgspec.Raw], "nest")
+
+    assert value is None
+    assert parts.flaws == ["nest"]
+
+
+def test_a_text_of_the_greatest_length_is_read(parts: Parts) -> None:
+    assert parts.text(raw(f'"{"µ" * TEXT_LIMIT}"'), "text") == "µ" * TEXT_LIMIT
+
+
+def test_a_longer_text_is_left_out(parts: Parts) -> None:
+    text = parts.text(raw(f'"{"x" * (TEXT_LIMIT + 1)}"'), "text")
+
+    assert text == ""
+    assert parts.flaws == ["text"]
+
+
+def test_a_part_may_have_a_limit_of_its_own(parts: Parts) -> None:
+    text = parts.read(raw('"12345"'), str, "text", limit=4)
+
+    assert text is None
+    assert parts.flaws == ["text"]
+
+
+def test_every_flaw_is_kept_in_its_order(parts: Parts) -> None:
+    parts.text(raw("7"), "first")
+    parts.flaw("second")
+
+    assert parts.flaws == ["first", "second"]

@@ -1,0 +1,139 @@
+"""Rounds: which sources go together, that every reading is recorded, and that changes are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
+from nomad_exporter.watch.changes import Change
+from nomad_exporter.watch.rounds import Rounds
+from nomad_exporter.watch.snapshot import Snapshot
+from nomad_exporter.watch.store import Store
+from tests.support.answers import AGENT, REFUSED, FakeClock, FakeWire, recorded
+
+SECONDS = 4.0
+
+
+class Watch:
+    """One agent, its wire and what its rounds left behind."""
+
+    def __init__(self, replies: dict[str, Reply | Failure], watched: Agent = AGENT) -> None:
+        self.wire = FakeWire(replies)
+        self.store: Store[None] = Store([watched], lambda *_: None)
+        self.lines: list[tuple[Agent, Change]] = []
+        self.rounds = Rounds(self.store, {AGENT.name: self.wire}, FakeClock(), SECONDS, self.tell)
+
+    def tell(self, agent: Agent, change: Change) -> None:
+        self.lines.append((agent, change))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        kept = self.store.get(AGENT.name)
+        assert kept
+        return kept.snapshot
+
+
+def agent(name: str) -> dict[str, Reply | Failure]:
+    """The replies of a recorded agent."""
+    return {path: recorded(name, path) for path in (SELF_PATH, MEMBERS_PATH, HEALTH_PATH, STALE_HEALTH_PATH)}
+
+
+SERVER = agent("2.0.5/healthy/s1-follower")
+CLIENT = agent("2.0.5/healthy/c1-client")
+DEAD: dict[str, Reply | Failure] = dict.fromkeys(SERVER, REFUSED)
+
+
+def test_the_round_of_health_asks_for_health() -> None:
+    watch = Watch(SERVER)
+    watch.rounds.health(AGENT)
+
+    assert watch.wire.paths == [STALE_HEALTH_PATH, HEALTH_PATH]
+    assert watch.snapshot.health.answer
+
+
+def test_a_server_is_asked_for_self_and_members() -> None:
+    watch = Watch(SERVER)
+    watch.rounds.facts(AGENT)
+
+    assert watch.wire.asked == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS)]
+    assert watch.snapshot.own.answer
+    assert watch.snapshot.members.answer
+
+
+def test_a_client_is_never_asked_for_members_which_it_might_hold_for_ever() -> None:
+    watch = Watch(CLIENT)
+    watch.rounds.health(AGENT)
+    watch.rounds.facts(AGENT)
+    watch.rounds.facts(AGENT)
+
+    assert MEMBERS_PATH not in watch.wire.paths
+
+
+def test_an_agent_of_unknown_role_is_not_asked_for_members() -> None:
+    watch = Watch({**SERVER, SELF_PATH: REFUSED})
+    watch.rounds.facts(AGENT)
+
+    assert watch.wire.paths == [SELF_PATH]
+
+
+def test_a_server_by_its_health_is_asked_for_members_though_self_fails() -> None:
+    watch = Watch({**SERVER, SELF_PATH: REFUSED})
+    watch.rounds.health(AGENT)
+    watch.rounds.facts(AGENT)
+
+    assert watch.wire.paths[-2:] == [SELF_PATH, MEMBERS_PATH]
+    assert watch.snapshot.members.answer
+
+
+@pytest.mark.parametrize("of", ["health", "facts"])
+def test_how_late_a_round_is_stands_in_its_readings(of: str) -> None:
+    watch = Watch(SERVER)
+    getattr(watch.rounds, of)(AGENT, 1.5)
+
+    assert {seen.last.lateness for seen in watch.snapshot.seen if seen.last} == {1.5}
+
+
+@pytest.mark.parametrize("of", ["health", "facts"])
+def test_a_round_of_which_nobody_says_that_it_is_late_is_not(of: str) -> None:
+    watch = Watch(SERVER)
+    getattr(watch.rounds, of)(AGENT)
+
+    assert {seen.last.lateness for seen in watch.snapshot.seen if seen.last} == {0.0}
+
+
+def test_a_failure_is_recorded_too() -> None:
+    watch = Watch(DEAD)
+    watch.rounds.health(AGENT)
+
+    assert watch.snapshot.health.failure == REFUSED
+
+
+def test_a_change_is_told_of_its_agent_once() -> None:
+    watch = Watch(DEAD)
+    watch.rounds.health(AGENT)
+    watch.rounds.facts(AGENT)
+    watch.rounds.health(AGENT)
+
+    assert [(agent, line.message, line.fields["source"]) for agent, line in watch.lines] == [
+        (AGENT, "poll failed", Source.HEALTH)
+    ]
+
+
+def test_a_reading_of_an_agent_that_was_replaced_meanwhile_is_neither_kept_nor_told() -> None:
+    watch = Watch(DEAD, watched=replace(AGENT, address=replace(AGENT.address, port=4647)))
+    watch.rounds.health(AGENT)
+
+    assert watch.snapshot.health.last is None
+    assert watch.lines == []
+
+
+def test_an_agent_that_was_removed_meanwhile_is_not_asked_on() -> None:
+    watch = Watch(SERVER, watched=replace(AGENT, name="s2"))
+    watch.rounds.facts(AGENT)
+
+    assert watch.wire.paths == [SELF_PATH]
+    assert watch.lines == []

@@ -1,0 +1,95 @@
+"""Every path that is served, and what is answered to all others."""
+
+from __future__ import annotations
+
+import pytest
+
+from nomad_exporter.metrics.drawing import Drawing
+from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.store import Store
+from nomad_exporter.web.http import Request, text
+from nomad_exporter.web.routes import ROUTES, Site, answer
+from nomad_exporter.web.status import status
+from tests.support.pages import NOW, get, store_of, told
+
+PATHS = sorted(ROUTES)
+
+
+def well() -> Store[Drawing]:
+    """A store whose only agent has answered everything, while the schedule beats."""
+    store = store_of(*(told(source, "2.0.5/healthy/s1-follower") for source in Source))
+    store.beat(NOW)
+    return store
+
+
+SITE = Site(well(), Ourselves(), max_age=45.0, health_interval=5.0)
+
+
+def test_the_paths_are_those_of_the_contract() -> None:
+    assert PATHS == ["/", "/-/healthy", "/-/ready", "/health", "/metrics", "/v1/agent/health"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "excerpt"),
+    [
+        ("/", "text/html", b"<h1>nomad-exporter</h1>"),
+        ("/metrics", "text/plain; version=0.0.4", b"nomad_agent_up{"),
+        ("/health", "application/json", b'{"server":{"ok":true,"message":"ok"}}'),
+        ("/v1/agent/health", "application/json", b'{"server":{"ok":true,"message":"ok"}}'),
+        ("/-/healthy", "text/plain", b"healthy\n"),
+        ("/-/ready", "text/plain", b"ready\n"),
+    ],
+)
+def test_every_path_gives_its_page(path: str, content_type: str, excerpt: bytes) -> None:
+    response = answer(SITE, get(path), NOW)
+
+    assert response.status == 200
+    assert response.content_type.startswith(content_type)
+    assert excerpt in response.body
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_is_answered_as_get_is(path: str) -> None:
+    response = answer(SITE, Request("HEAD", path), NOW)
+
+    assert (response.status, response.content_type) == (200, answer(SITE, get(path), NOW).content_type)
+    assert response.body
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get"])
+@pytest.mark.parametrize("path", PATHS)
+def test_any_other_method_is_405_and_told_which_are_allowed(path: str, method: str) -> None:
+    response = answer(SITE, Request(method, path), NOW)
+
+    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["", "/metrics/", "/Metrics", "//metrics", "/favicon.ico", "/v1/agent/self", "*"])
+def test_any_other_path_is_404_whatever_the_method(path: str, method: str) -> None:
+    assert answer(SITE, Request(method, path), NOW) == text(404, "not found")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health"])
+def test_a_query_of_very_many_parameters_is_400(path: str) -> None:
+    query = "&".join(["agent=a1"] * 1002)
+
+    assert answer(SITE, Request("GET", path, query), NOW) == text(400, "the query has too many parameters")
+
+
+def test_the_ages_that_the_site_was_told_are_kept_to() -> None:
+    impatient = Site(well(), Ourselves(), max_age=10.0, health_interval=1.0)
+
+    assert answer(impatient, get("/health"), NOW + 3.0).status == 200
+    assert answer(impatient, get("/health"), NOW + 3.1).status == 503
+    assert b"nomad_agent_leader{" in answer(impatient, get("/metrics"), NOW + 10.0).body
+    assert b"nomad_agent_leader{" not in answer(impatient, get("/metrics"), NOW + 10.1).body
+
+
+def test_every_link_of_the_status_page_leads_somewhere() -> None:
+    page = status(SITE.store, NOW).body.decode()
+
+    linked = [path for path in PATHS if f'href="{path}"' in page]
+    assert linked == ["/-/healthy", "/-/ready", "/health", "/metrics"]
+    assert page.count('<a href="') == len(linked)
