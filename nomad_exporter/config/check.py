@@ -18,7 +18,8 @@ def check(agents: tuple[Agent, ...]) -> None:
             try:
                 use()
             except tls.CredentialError as error:
-                raise ConfigError.of(field, str(error)) from None
+                which = f" (agent {agent.name})" if len(agents) > 1 else ""
+                raise ConfigError(field, f"{error}{which}") from None
 
 
 def _uses(agent: Agent) -> Iterator[tuple[str, Callable[[], object]]]:

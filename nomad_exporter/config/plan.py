@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from nomad_exporter.config.settings import ROWS, Settings
+from nomad_exporter.config.settings import ROWS, Row, Settings
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Tls
 from nomad_exporter.serving.listen import Listen
@@ -16,11 +17,18 @@ MAX_AGE_INTERVALS = 3
 
 
 class ConfigError(Exception):
-    """A setting is wrong, by itself or beside another; the text is one line that names it."""
+    """A setting is wrong, by itself or beside another, which ``{}`` in ``why`` stands for; ``field`` is in ``ROWS``."""
 
-    @classmethod
-    def of(cls, field: str, why: str) -> ConfigError:
-        return cls(f"{ROWS[field].flag}: {why}")
+    def __init__(self, field: str, why: str, beside: str = "") -> None:
+        super().__init__(field, why, beside)
+        self.field, self._why, self._beside = field, why, beside
+
+    def why(self, name: Callable[[Row], str]) -> str:
+        """What is wrong, with another setting by the name that ``name`` gives it."""
+        return self._why.replace("{}", name(ROWS[self._beside])) if self._beside else self._why
+
+    def __str__(self) -> str:
+        return f"{ROWS[self.field].flag}: {self.why(lambda row: row.flag)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +48,32 @@ class Plan:
     agents: tuple[Agent, ...]
     cadence: Cadence
     listen: tuple[Listen, ...]
+    enable_lifecycle: bool
     log_level: str
     log_format: str
+    warnings: tuple[str, ...] = ()
 
 
-def plan(settings: Settings, host_name: str) -> Plan:
-    """The plan that ``settings`` make; ``host_name`` names an agent on this very machine. Raises ConfigError."""
+def plan(settings: Settings, agents: tuple[Agent, ...], warnings: tuple[str, ...] = ()) -> Plan:
+    """The plan that ``settings`` make for ``agents``. Raises ConfigError."""
     if not settings.listen:
-        raise ConfigError.of("listen", "names no address")
+        raise ConfigError("listen", "names no address")
     return Plan(
-        agents=(_agent(settings, host_name),),
-        cadence=_cadence(settings),
-        listen=settings.listen,
-        log_level=settings.log_level,
-        log_format=settings.log_format,
+        agents,
+        _cadence(settings),
+        settings.listen,
+        settings.enable_lifecycle,
+        settings.log_level,
+        settings.log_format,
+        warnings,
     )
 
 
-def _agent(settings: Settings, host_name: str) -> Agent:
+def agent(settings: Settings, host_name: str) -> Agent:
+    """The one agent that ``settings`` describe; ``host_name`` names one on this very machine. Raises ConfigError."""
     if bool(settings.cert_file) != bool(settings.key_file):
         given, lacking = ("cert_file", "key_file") if settings.cert_file else ("key_file", "cert_file")
-        raise ConfigError.of(given, f"needs {ROWS[lacking].flag} beside it")
+        raise ConfigError(given, "needs {} beside it", lacking)
     address, user_info = settings.address
     return Agent(
         name=settings.agent_name or default_name(address, host_name),
@@ -93,18 +106,18 @@ def _cadence(settings: Settings) -> Cadence:
     shortest = min(settings.interval, settings.health_interval)
     most = shortest * TIMEOUT_SHARE
     if settings.timeout is not None and settings.timeout > most + 1e-9:
-        least = "interval" if settings.interval == shortest else "health_interval"
-        raise ConfigError.of(
+        raise ConfigError(
             "timeout",
-            f"{durations.text(settings.timeout)} is too long beside {ROWS[least].flag} of {durations.text(shortest)}: "
+            f"{durations.text(settings.timeout)} is too long beside {{}} of {durations.text(shortest)}: "
             f"at most {durations.text(most)}",
+            "interval" if settings.interval == shortest else "health_interval",
         )
     longest = max(settings.interval, settings.health_interval)
     if settings.max_age is not None and settings.max_age < longest:
-        field = "interval" if settings.interval == longest else "health_interval"
-        raise ConfigError.of(
+        raise ConfigError(
             "max_age",
-            f"{durations.text(settings.max_age)} is shorter than {ROWS[field].flag} of {durations.text(longest)}",
+            f"{durations.text(settings.max_age)} is shorter than {{}} of {durations.text(longest)}",
+            "interval" if settings.interval == longest else "health_interval",
         )
     return Cadence(
         settings.interval,

@@ -16,10 +16,13 @@ T = TypeVar("T")
 
 PREFIX = "NOMAD_EXPORTER_"
 
+TASK_ADDRESS = "NOMAD_UNIX_ADDR"
+"""Where Nomad tells a task the socket of its own agent; it counts where nothing else tells an address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting. ``name`` is dotted; ``nomad`` is Nomad's own variable for it.
+    """One setting. ``name`` is dotted; ``nomad`` are Nomad's own variables for it.
 
     A ``secret`` has no flag and no variable but Nomad's, for arguments can be read by every user of a machine. A
     ``switch`` takes no value; of one that can ``repeat`` the value is a tuple.
@@ -30,7 +33,7 @@ class Row:
     read: Callable[[str], Any]
     metavar: str = ""
     default: str | None = None
-    nomad: str = ""
+    nomad: tuple[str, ...] = ()
     secret: bool = False
     switch: bool = False
     repeat: bool = False
@@ -40,10 +43,20 @@ class Row:
         return f"--{self.name}"
 
     @property
+    def section(self) -> str:
+        """Where it stands in a configuration file: ``poll``, ``web`` or ``log``; ``nomad`` for those of an agent."""
+        return self.name.partition(".")[0]
+
+    @property
+    def key(self) -> str:
+        """Its key there: ``--poll.health-interval`` is ``health_interval``, ``--nomad.agent-name`` is ``name``."""
+        return self.name.partition(".")[2].replace("-", "_").removeprefix("agent_")
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """The environment variables that set it; the first one that is not empty counts."""
         own = PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
-        return tuple(filter(None, ("" if self.secret else own, self.nomad)))
+        return self.nomad if self.secret else (own, *self.nomad)
 
 
 def _row(name: str, help: str, read: Callable[[str], T], **rest: Any) -> T:
@@ -72,7 +85,7 @@ class Settings:
         values.agent_url,
         metavar="URL",
         default="http://127.0.0.1:4646",
-        nomad="NOMAD_ADDR",
+        nomad=("NOMAD_ADDR", TASK_ADDRESS),
     )
     agent_name: str | None = _optional(
         "nomad.agent-name", "Its name in labels; default: its host and port.", values.name, metavar="NAME"
@@ -80,34 +93,38 @@ class Settings:
     token_file: Path | None = _optional(
         "nomad.token-file", "File with the ACL token; wins over NOMAD_TOKEN.", values.path, metavar="FILE"
     )
-    token: Secret | None = _optional("nomad.token", "The ACL token.", values.secret, secret=True, nomad="NOMAD_TOKEN")
+    token: Secret | None = _optional(
+        "nomad.token", "The ACL token.", values.secret, secret=True, nomad=("NOMAD_TOKEN",)
+    )
     http_auth: Secret | None = _optional(
         "nomad.http-auth",
         "user:password for a proxy in front of the agent.",
         values.secret,
         secret=True,
-        nomad="NOMAD_HTTP_AUTH",
+        nomad=("NOMAD_HTTP_AUTH",),
     )
     ca_file: Path | None = _optional(
-        "nomad.ca-file", "CA certificates to trust, PEM.", values.path, metavar="FILE", nomad="NOMAD_CACERT"
+        "nomad.ca-file", "CA certificates to trust, PEM.", values.path, metavar="FILE", nomad=("NOMAD_CACERT",)
     )
     ca_path: Path | None = _optional(
-        "nomad.ca-path", "Folder of CA certificates to trust.", values.path, metavar="DIR", nomad="NOMAD_CAPATH"
+        "nomad.ca-path", "Folder of CA certificates to trust.", values.path, metavar="DIR", nomad=("NOMAD_CAPATH",)
     )
     cert_file: Path | None = _optional(
-        "nomad.cert-file", "Client certificate, PEM.", values.path, metavar="FILE", nomad="NOMAD_CLIENT_CERT"
+        "nomad.cert-file", "Client certificate, PEM.", values.path, metavar="FILE", nomad=("NOMAD_CLIENT_CERT",)
     )
     key_file: Path | None = _optional(
-        "nomad.key-file", "Its private key, PEM.", values.path, metavar="FILE", nomad="NOMAD_CLIENT_KEY"
+        "nomad.key-file", "Its private key, PEM.", values.path, metavar="FILE", nomad=("NOMAD_CLIENT_KEY",)
     )
     server_name: str | None = _optional(
         "nomad.server-name",
         "Name to expect in the agent's certificate.",
         values.name,
         metavar="NAME",
-        nomad="NOMAD_TLS_SERVER_NAME",
+        nomad=("NOMAD_TLS_SERVER_NAME",),
     )
-    skip_verify: bool = _switch("nomad.skip-verify", "Accept any certificate of the agent.", nomad="NOMAD_SKIP_VERIFY")
+    skip_verify: bool = _switch(
+        "nomad.skip-verify", "Accept any certificate of the agent.", nomad=("NOMAD_SKIP_VERIFY",)
+    )
     interval: float = _row(
         "poll.interval", "Between two polls of self and members.", values.duration, metavar="DURATION", default="15s"
     )
@@ -130,6 +147,7 @@ class Settings:
         metavar="ADDRESS",
         default=":9441",
     )
+    enable_lifecycle: bool = _switch("web.enable-lifecycle", "Let POST /-/reload read the configuration again.")
     log_level: str = _row(
         "log.level",
         "Lines to write: debug, info, warn or error.",
@@ -141,6 +159,9 @@ class Settings:
         "log.format", "logfmt or json.", values.one_of(logs.FORMATS), metavar="FORMAT", default="logfmt"
     )
 
+
+AGENT = "nomad"
+"""The section of the settings that describe one agent."""
 
 ROWS: dict[str, Row] = {of.name: of.metadata["row"] for of in fields(Settings)}
 """The row of each field of ``Settings``, in the order of the help."""

@@ -11,8 +11,9 @@ from nomad_exporter.metrics.lines import label, lines, samples
 from nomad_exporter.metrics.of_health import HEALTH
 from nomad_exporter.metrics.of_members import MEMBERS
 from nomad_exporter.metrics.of_moments import MOMENTS
-from nomad_exporter.metrics.of_polls import AGENTS, POLLS
+from nomad_exporter.metrics.of_polls import AGENT_INFO, POLLS
 from nomad_exporter.metrics.of_self import SELF, unknown
+from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.answers import AgentSelf
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import Snapshot
@@ -27,7 +28,7 @@ ANSWERS: Mapping[Source, tuple[Family[Any], ...]] = {
 }
 """The families that the answer to each source fills."""
 
-TABLES: tuple[tuple[Family[Any], ...], ...] = (AGENTS, MOMENTS, POLLS, *ANSWERS.values())
+TABLES: tuple[tuple[Family[Any], ...], ...] = ((AGENT_INFO,), MOMENTS, POLLS, *ANSWERS.values())
 """Every family of the catalogue, in the order of the page."""
 
 NAMES = frozenset(family.name for table in TABLES for family in table)
@@ -40,7 +41,7 @@ class Drawing:
     ``unknown`` holds the families of stats that are in no table.
     """
 
-    agent: Segment
+    agent: bytes
     polls: Mapping[Source, Segment]
     answers: Mapping[Source, Segment] = field(default_factory=dict)
     unknown: Mapping[str, tuple[Header, bytes]] = field(default_factory=dict)
@@ -51,7 +52,7 @@ def draw(snapshot: Snapshot, source: Source | None, before: Drawing | None) -> D
     first = label("agent", snapshot.agent.name)
     polls = {seen.source: _segment(POLLS, seen, first) for seen in snapshot.seen}
     if source is None or before is None:
-        return Drawing(_segment(AGENTS, snapshot.agent, first), polls)
+        return Drawing(_agent_info(snapshot.agent, first), polls)
     answers = {kept: segment for kept, segment in before.answers.items() if snapshot.of(kept).answer}
     seen = snapshot.of(source)
     if seen.failure or seen.answer is None:
@@ -59,6 +60,12 @@ def draw(snapshot: Snapshot, source: Source | None, before: Drawing | None) -> D
     answers[source] = _segment(ANSWERS[source], seen.answer, first)
     new = _unknown(seen.answer, snapshot, first) if isinstance(seen.answer, AgentSelf) else before.unknown
     return Drawing(before.agent, polls, answers, new)
+
+
+def _agent_info(agent: Agent, first: str) -> bytes:
+    group = (("group", agent.group),) if agent.group else ()
+    more = [label(name, value) for name, value in (*group, *agent.labels)]
+    return samples(AGENT_INFO, agent, ",".join((first, *more)))
 
 
 def _segment(table: Sequence[Family[T]], of: T, first: str) -> Segment:

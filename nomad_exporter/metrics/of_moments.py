@@ -34,4 +34,16 @@ MOMENTS: tuple[Family[Moment], ...] = (
         "polls",
         _up,
     ),
+    Family(
+        "nomad_exporter_tls_peer_not_after_timestamp_seconds",
+        "When the certificate expires that the agent served last.",
+        "polls",
+        lambda moment: one(moment.snapshot.certificates.peer),
+    ),
+    Family(
+        "nomad_exporter_tls_client_not_after_timestamp_seconds",
+        "When the client certificate expires that the exporter shows to the agent.",
+        "polls",
+        lambda moment: one(moment.snapshot.certificates.own),
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from nomad_exporter.metrics.families import Family, Sample, info
+from nomad_exporter.metrics.families import Family, Sample
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.stats import Number
 from nomad_exporter.watch.snapshot import AnyReading, AnySeen
@@ -32,15 +32,14 @@ def _flaws(seen: AnySeen) -> Iterable[Sample]:
     return [((seen.source,), len(seen.answer.flaws))] if seen.answer else ()
 
 
-AGENTS: tuple[Family[Agent], ...] = (
-    Family(
-        "nomad_exporter_agent_info",
-        "An agent that the exporter watches, present also while the agent is down.",
-        "configuration",
-        lambda agent: info(str(agent.address)),
-        ("address",),
-    ),
+AGENT_INFO: Family[Agent] = Family(
+    "nomad_exporter_agent_info",
+    "An agent that the exporter watches, present also while the agent is down; group is its cluster in the file.",
+    "configuration",
+    lambda agent: [((str(agent.address),), 1)],
+    ("address",),
 )
+"""The only family with more labels than its row names: the group and the labels that the file gives to the agent."""
 
 POLLS: tuple[Family[AnySeen], ...] = (
     Family(

@@ -15,6 +15,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from nomad_exporter import __version__
+from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.families import Header
 from nomad_exporter.metrics.lines import Format, header, lines
 
@@ -39,6 +40,16 @@ class Ourselves:
         self._steps = Counter(
             "nomad_exporter_clock_steps", "Steps of the wall clock that were noticed.", registry=self._registry
         )
+        self._reloaded = Gauge(
+            "nomad_exporter_config_last_reload_successful",
+            "Whether the configuration could be read when it was read last.",
+            registry=self._registry,
+        )
+        self._reloaded_at = Gauge(
+            "nomad_exporter_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was read.",
+            registry=self._registry,
+        )
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -50,6 +61,12 @@ class Ourselves:
     def stepped(self) -> None:
         """The wall clock stepped."""
         self._steps.inc()
+
+    def reloaded(self, at: Instant | None) -> None:
+        """The configuration was read at this instant; with None, it could not be read."""
+        self._reloaded.set(at is not None)
+        if at:
+            self._reloaded_at.set(at.wall)
 
     def page(self, form: Format) -> bytes:
         """The series, without the end mark of a page."""

@@ -10,7 +10,7 @@ from nomad_exporter.metrics.drawing import ANSWERS, Drawing, Segment
 from nomad_exporter.metrics.families import Family, Header
 from nomad_exporter.metrics.lines import Format, header, label, samples
 from nomad_exporter.metrics.of_moments import MOMENTS, Moment
-from nomad_exporter.metrics.of_polls import AGENTS, POLLS
+from nomad_exporter.metrics.of_polls import AGENT_INFO, POLLS
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.store import Kept
 
@@ -25,7 +25,7 @@ def page(agents: Sequence[Kept[Drawing]], at: Instant, max_age: float, form: For
 
 def _chunks(agents: Sequence[Kept[Drawing]], at: Instant, max_age: float, form: Format) -> Iterator[bytes]:
     drawings = [kept.drawing for kept in agents]
-    yield from _table(AGENTS, [drawing.agent for drawing in drawings], form)
+    yield from _family(AGENT_INFO.header, [drawing.agent for drawing in drawings], form)
     moments = [(Moment(kept.snapshot, at, max_age), label("agent", kept.snapshot.agent.name)) for kept in agents]
     for family in MOMENTS:
         yield from _family(family.header, [samples(family, moment, first) for moment, first in moments], form)

@@ -75,9 +75,14 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One Nomad agent to watch; ``name`` is the ``agent`` label of all its series."""
+    """One Nomad agent to watch; ``name`` is the ``agent`` label of all its series.
+
+    ``group``, such as a cluster, and ``labels`` (pairs of name and value) are shown beside it for joins.
+    """
 
     name: str
     address: Address
     credentials: Credentials = Credentials()
     tls: Tls = Tls()
+    group: str = ""
+    labels: tuple[tuple[str, str], ...] = ()

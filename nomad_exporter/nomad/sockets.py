@@ -17,6 +17,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from nomad_exporter.nomad.agent import Address, Tls
+from nomad_exporter.nomad.certificates import not_after
 
 CONNECT_SECONDS = 1.0
 """The most that a TCP connection may take, all addresses of the host together."""
@@ -130,17 +131,21 @@ class _AgentTlsConnection(_AgentConnection, HTTPSConnection):
 class AgentPool(urllib3.HTTPConnectionPool):
     """The connections to one agent: at most one for each of its sources that is asked at the same time."""
 
-    address: Address
-
     def __init__(self, address: Address, **kwargs: Any) -> None:
         super().__init__(address.host or "127.0.0.1", address.port or None, maxsize=2, retries=False, **kwargs)
         self.address = address
         self.live: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self.peer_not_after: float | None = None
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()
-        connection.address, connection.opened = self.address, self.live.add  # type: ignore[attr-defined]  # ours
+        connection.address, connection.opened = self.address, self._opened  # type: ignore[attr-defined]  # ours
         return connection
+
+    def _opened(self, sock: socket.socket) -> None:
+        self.live.add(sock)
+        if isinstance(sock, ssl.SSLSocket):
+            self.peer_not_after = not_after(sock.getpeercert(binary_form=True))
 
     def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
         """One request under one deadline; once more where the agent had closed a kept connection just before it."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from nomad_exporter.nomad.agent import Tls
+from nomad_exporter.nomad.certificates import not_after
 from nomad_exporter.nomad.sockets import BoundedTlsSocket
 
 
@@ -74,16 +76,58 @@ def read(path: Path) -> str:
         raise CredentialError(f"{path}: not a text") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the TLS settings of an agent came to: the context, and when our own certificate in it expires."""
+
+    context: ssl.SSLContext
+    own_not_after: float | None
+
+
 class Contexts:
-    """The contexts in use, by value: agents with equal settings share one."""
+    """The contexts in use, by value: agents with equal settings share one.
+
+    When a file changes, a new context takes the place of the old one, for adding to a living one never forgets a
+    revoked CA. A file that is half written or gone for a moment changes nothing.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[Tls, ssl.SSLContext] = {}
+        self._made: dict[Tls, tuple[Identity, Trust]] = {}
 
-    def get(self, tls: Tls) -> ssl.SSLContext:
-        """The context for ``tls``, made at the first use. Raises CredentialError; the next use tries again."""
+    def get(self, tls: Tls) -> Trust:
+        """What ``tls`` comes to, as its files are now. Raises CredentialError where they never were of any use."""
+        identity = _identity(tls)
         with self._lock:
-            if tls not in self._made:
-                self._made[tls] = context(tls)
-            return self._made[tls]
+            kept = self._made.get(tls)
+            if kept is None or kept[0] != identity:
+                self._made[tls] = identity, _renewed(tls, kept[1] if kept else None)
+            return self._made[tls][1]
+
+
+Identity = tuple[tuple[str, int, int, int], ...]
+"""What tells a changed file: its path, inode, size and time of change."""
+
+
+def _renewed(tls: Tls, kept: Trust | None) -> Trust:
+    try:
+        return Trust(context(tls), not_after(tls.cert_file.read_bytes() if tls.cert_file else None))
+    except (CredentialError, OSError):
+        if kept is None:
+            raise
+        return kept
+
+
+def _identity(tls: Tls) -> Identity:
+    files = [path for path in (tls.ca_file, tls.cert_file, tls.key_file) if path]
+    if tls.ca_path and not tls.ca_file:
+        files += sorted(tls.ca_path.rglob("*"))
+    return tuple(_identity_of(path) for path in files)
+
+
+def _identity_of(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), found.st_ino, found.st_size, found.st_mtime_ns

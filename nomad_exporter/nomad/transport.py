@@ -13,7 +13,8 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import requests
 import urllib3
@@ -22,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from nomad_exporter import __version__
 from nomad_exporter.nomad import durations, tls
 from nomad_exporter.nomad.agent import Agent, Credentials
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sockets import CONNECT_SECONDS, AgentPool, ConnectTimeout, pool
 from nomad_exporter.nomad.sources import Reply
@@ -77,9 +79,9 @@ FAILURES: tuple[tuple[type[BaseException], Reason, str], ...] = (
 class _Adapter(HTTPAdapter):
     """requests' adapter over the pool of one agent: no proxy, no other trust than that of the pool's context."""
 
-    def __init__(self, agent_pool: AgentPool) -> None:
+    def __init__(self, agent_pool: AgentPool, trust: tls.Trust | None) -> None:
         super().__init__(pool_connections=1, pool_maxsize=1)
-        self.pool = agent_pool
+        self.pool, self.trust = agent_pool, trust
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> AgentPool:
         return self.pool
@@ -89,11 +91,16 @@ class _Adapter(HTTPAdapter):
 
 
 class Transport:
-    """The wire to one agent. Two threads may ask at the same time."""
+    """The wire to one agent. Two threads may ask at the same time.
+
+    Credentials are read again when their files change; a file that is empty, half written or gone for a moment leaves
+    the last good value in use.
+    """
 
     def __init__(self, agent: Agent, contexts: tls.Contexts) -> None:
         self._agent = agent
         self._contexts = contexts
+        self._token: str | None = None
         self._adapter: _Adapter | None = None
         self._closed = False
         self._base = str(agent.address) if agent.address.scheme != "unix" else "http://127.0.0.1"
@@ -107,6 +114,13 @@ class Transport:
         except Exception as error:  # noqa: BLE001  # The promise of this room: no exception leaves it.
             return failure(error, seconds)
 
+    @property
+    def certificates(self) -> Certificates:
+        """When the certificates of the newest connection expire."""
+        if self._adapter is None or self._adapter.trust is None:
+            return Certificates()
+        return Certificates(self._adapter.pool.peer_not_after, self._adapter.trust.own_not_after)
+
     def close(self) -> None:
         """Ends the connections, also those that a thread is reading from."""
         self._closed = True
@@ -114,13 +128,22 @@ class Transport:
             self._adapter.pool.cut()
 
     def _get(self, path: str, seconds: float) -> Reply:
+        """One question; a second one where the agent rejects a token that has been replaced in the meantime."""
+        end = time.monotonic() + seconds
+        token = self._current_token()
+        reply = self._send(path, token, end)
+        if reply.status in _REJECTIONS and (renewed := self._current_token()) != token:
+            return self._send(path, renewed, end)
+        return reply
+
+    def _send(self, path: str, token: str | None, end: float) -> Reply:
         if self._closed:
             raise ConnectionAbortedError
-        end = time.monotonic() + seconds
         adapter = self._ready_adapter()
-        request = requests.Request("GET", self._base + path, headers={**_HEADERS, **_proof(self._agent.credentials)})
+        headers = {**_HEADERS, **_proof(token, self._agent.credentials)}
+        request = requests.Request("GET", self._base + path, headers=headers).prepare()
         timeout = urllib3.Timeout(total=max(end - time.monotonic(), 0.001))
-        response = adapter.send(request.prepare(), stream=True, timeout=timeout)  # type: ignore[arg-type]  # it takes one
+        response = adapter.send(request, stream=True, timeout=timeout)  # type: ignore[arg-type]  # it takes one
         raw: urllib3.HTTPResponse = response.raw
         try:
             return Reply(raw.status, _body(raw))
@@ -129,19 +152,40 @@ class Transport:
             raise
 
     def _ready_adapter(self) -> _Adapter:
-        if self._adapter is None:
-            agent = self._agent
-            context = self._contexts.get(agent.tls) if agent.address.scheme == "https" else None
-            self._adapter = _Adapter(pool(agent.address, agent.tls, context))
-        return self._adapter
+        """The adapter for the files as they are now; with new ones, new connections are made."""
+        agent, before = self._agent, self._adapter
+        trust = self._contexts.get(agent.tls) if agent.address.scheme == "https" else None
+        if before is None or before.trust is not trust:
+            self._adapter = _Adapter(pool(agent.address, agent.tls, trust.context if trust else None), trust)
+            if before:
+                before.pool.close()
+        return cast(_Adapter, self._adapter)
+
+    def _current_token(self) -> str | None:
+        credentials = self._agent.credentials
+        if credentials.token_file is None:
+            return credentials.token.reveal() if credentials.token else None
+        try:
+            self._token = _filled(tls.read(credentials.token_file), credentials.token_file)
+        except tls.CredentialError:
+            if self._token is None:
+                raise
+        return self._token
 
 
-def _proof(credentials: Credentials) -> Mapping[str, str]:
+_REJECTIONS = (401, 403, 500)
+"""Statuses with which Nomad rejects a token; 500 is that of one that is malformed or expired."""
+
+
+def _filled(token: str, file: Path) -> str:
+    if not token:
+        raise tls.CredentialError(f"{file}: is empty")
+    return token
+
+
+def _proof(token: str | None, credentials: Credentials) -> Mapping[str, str]:
     """The headers that prove who we are."""
     headers = {}
-    token = tls.read(credentials.token_file) if credentials.token_file else None
-    if credentials.token_file is None and credentials.token:
-        token = credentials.token.reveal()
     if token:
         headers["X-Nomad-Token"] = _printable(token, str(credentials.token_file or "NOMAD_TOKEN"))
     if credentials.basic_auth:

@@ -27,8 +27,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(application: Any, sockets: Sequence[socket.socket], every_second: Callable[[], None]) -> None:
-    """Serves the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT, and calls ``every_second`` meanwhile."""
+def serve(
+    application: Any, sockets: Sequence[socket.socket], every_second: Callable[[], None], hang_up: Callable[[], object]
+) -> None:
+    """Serves the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
+
+    Meanwhile calls ``every_second``, and ``hang_up`` at each SIGHUP, both on the loop of the server.
+    """
     config = uvicorn.Config(
         application,
         http="httptools",
@@ -41,13 +46,16 @@ def serve(application: Any, sockets: Sequence[socket.socket], every_second: Call
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    uvloop.run(_serve(_Server(config), sockets, every_second))
+    uvloop.run(_serve(_Server(config), sockets, every_second, hang_up))
 
 
-async def _serve(server: _Server, sockets: Sequence[socket.socket], every_second: Callable[[], None]) -> None:
+async def _serve(
+    server: _Server, sockets: Sequence[socket.socket], every_second: Callable[[], None], hang_up: Callable[[], object]
+) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, server)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     ticking = asyncio.create_task(_tick(every_second))
     await server.serve(list(sockets))
     ticking.cancel()

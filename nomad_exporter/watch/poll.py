@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad import durations, sources
 from nomad_exporter.nomad.answers import AgentSelf, Check, Health, HealthAnswer, Members, Role
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
 from nomad_exporter.watch.snapshot import AnyReading, Reading
@@ -16,6 +17,9 @@ from nomad_exporter.watch.snapshot import AnyReading, Reading
 class Wire(Protocol):
     """What a poll needs of a transport."""
 
+    @property
+    def certificates(self) -> Certificates: ...
+
     def get(self, path: str, seconds: float) -> Reply | Failure: ...
 
 
@@ -23,7 +27,7 @@ def ask(source: Source, wire: Wire, clock: Clock, seconds: float, lateness: floa
     """One attempt at ``source``, over within ``seconds``; ``lateness`` is noted in the reading."""
     began = clock()
     outcome: Any = _ASKED[source](wire, clock, seconds)
-    return Reading(source, outcome, began, clock().since(began), lateness)
+    return Reading(source, outcome, began, clock().since(began), lateness, wire.certificates)
 
 
 def _self(wire: Wire, _: Clock, seconds: float) -> AgentSelf | Failure:

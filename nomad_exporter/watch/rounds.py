@@ -8,6 +8,7 @@ from typing import Any
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.answers import Role
+from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.changes import Change, changes
 from nomad_exporter.watch.poll import Wire, ask
@@ -27,22 +28,27 @@ class Rounds:
     ) -> None:
         self._store, self._wires, self._clock, self._seconds, self._tell = store, wires, clock, seconds, tell
 
-    def health(self, agent: Agent, lateness: float = 0.0) -> None:
-        """Asks for ``health``."""
-        self._ask(agent, Source.HEALTH, lateness)
+    def health(self, agent: Agent, lateness: float = 0.0) -> bool:
+        """Asks for ``health``; gives whether the agent kept us waiting until the time was over."""
+        return self._ask(agent, Source.HEALTH, lateness)
 
-    def facts(self, agent: Agent, lateness: float = 0.0) -> None:
-        """Asks for ``self``, and a server for ``members`` too.
+    def facts(self, agent: Agent, lateness: float = 0.0) -> bool:
+        """Asks for ``self``, and a server for ``members`` too; gives whether one of them kept us waiting in vain.
 
         A client would pass ``members`` on to some server, and keeps the question for ever while it reaches none.
         """
-        self._ask(agent, Source.SELF, lateness)
+        hung = self._ask(agent, Source.SELF, lateness)
         kept = self._store.get(agent.name)
         if kept and Role.SERVER in kept.snapshot.roles:
-            self._ask(agent, Source.MEMBERS, lateness)
+            return self._ask(agent, Source.MEMBERS, lateness) or hung
+        return hung
 
-    def _ask(self, agent: Agent, source: Source, lateness: float) -> None:
-        reading = ask(source, self._wires[agent.name], self._clock, self._seconds, lateness)
+    def _ask(self, agent: Agent, source: Source, lateness: float) -> bool:
+        wire = self._wires.get(agent.name)
+        if wire is None:
+            return False
+        reading = ask(source, wire, self._clock, self._seconds, lateness)
         recorded = self._store.record(agent, reading)
         for change in changes(*recorded) if recorded else ():
             self._tell(agent, change)
+        return isinstance(reading.outcome, Failure) and reading.outcome.reason is Reason.TIMEOUT

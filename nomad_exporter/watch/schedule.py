@@ -6,18 +6,20 @@ due is counted in monotonic time here, and ``put_right`` tells apscheduler anew 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import UTC, datetime
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -29,6 +31,12 @@ BEAT_SECONDS = 1.0
 STEP_SECONDS = 1.0
 """The least difference between the clocks that counts as a step; slower drift corrects itself at every turn."""
 
+SICK_SECONDS = 30.0
+"""How often, at the least, a turn comes that hangs every time."""
+
+SICK_WORKERS = 32
+"""Threads for the turns that hung the last time, so that they take none from those that are well."""
+
 RAMP_PER_SECOND = 50
 """How many turns begin in a second while the exporter starts."""
 
@@ -39,12 +47,15 @@ class Turn(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
     """A work that is done at once and then every ``interval`` seconds, always at the same phase of the interval.
 
     The phase is a hash of the name, so that many agents are spread evenly and each keeps its place across restarts.
+    A work that gives true has hung: it is done less and less often then, at most every ``SICK_SECONDS``. Turns of the
+    same name, interval and ``subject`` are the same turn.
     """
 
-    def __init__(self, name: str, interval: float, work: Callable[[float], None]) -> None:
-        self.name, self.interval, self.work = name, interval, work
+    def __init__(self, name: str, interval: float, work: Callable[[float], object], subject: Hashable = None) -> None:
+        self.name, self.interval, self.work, self.subject = name, interval, work, subject
         self.clock: Clock
         self.due = 0.0
+        self.hangs = 0
         share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
         self._phase = share * interval
 
@@ -52,9 +63,15 @@ class Turn(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
         """Makes the first turn due at ``due``, in monotonic seconds."""
         self.clock, self.due = clock, due
 
+    def is_same(self, other: Turn | None) -> bool:
+        """Whether ``other`` does the same work at the same times."""
+        return other is not None and (self.interval, self.subject) == (other.interval, other.subject)
+
     def next_due(self, after: float) -> float:
-        """The first instant of this turn's phase after ``after``, both in monotonic seconds."""
-        return self._phase + (math.floor((after - self._phase) / self.interval) + 1) * self.interval
+        """The next instant of this turn's phase after ``after``, in monotonic seconds; while it hangs, a later one."""
+        most = max(1, math.floor(SICK_SECONDS / self.interval))
+        ahead = min(1 << min(self.hangs, 16), most)
+        return self._phase + (math.floor((after - self._phase) / self.interval) + ahead) * self.interval
 
     def get_next_fire_time(self, _: datetime | None, __: datetime) -> datetime:
         """For apscheduler: the wall time of the next turn."""
@@ -63,9 +80,11 @@ class Turn(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
 
     def __call__(self) -> None:
         """Does the work, telling it by how many seconds it is late."""
+        hung = False
         try:
-            self.work(max(0.0, self.clock().monotonic - self.due))
+            hung = self.work(max(0.0, self.clock().monotonic - self.due)) is True
         finally:
+            self.hangs = self.hangs + 1 if hung else 0
             self.due = self.next_due(self.clock().monotonic)
 
 
@@ -91,13 +110,13 @@ class Schedule:
         stepped: Callable[[], None],
     ) -> None:
         self._clock, self._stepped = clock, stepped
-        self._turns = [*turns]
+        self._turns = {turn.name: turn for turn in turns}
         self._beat = Turn("beat", BEAT_SECONDS, lambda _: beat(clock()))
         self._offset = 0.0
-        pool = ThreadPoolExecutor(workers, {"thread_name_prefix": _THREADS})
+        pools = {name: ThreadPoolExecutor(size, {"thread_name_prefix": _THREADS}) for name, size in _sizes(workers)}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": pool, "scheduler": DebugExecutor()},
+            executors={**pools, _ON_THE_SPOT: DebugExecutor()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(lambda _: missed(), EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
@@ -107,15 +126,38 @@ class Schedule:
         """Begins: every turn at once, some fifty a second, and from then on at its own phase."""
         at = self._clock()
         self._offset = at.wall - at.monotonic
-        self._add(self._beat, at, 0.0, "scheduler")
-        for number, turn in enumerate(self._turns):
-            self._add(turn, at, number / RAMP_PER_SECOND, "default")
+        self._add(self._beat, at, 0.0, _ON_THE_SPOT)
+        self._add_all(self._turns.values(), at)
         self._scheduler.start()
+
+    def replace(self, turns: Iterable[Turn]) -> None:
+        """Does ``turns`` from now on; one that is the same as before goes on undisturbed."""
+        before, self._turns = self._turns, {}
+        for turn in turns:
+            old = before.get(turn.name)
+            self._turns[turn.name] = old if old and turn.is_same(old) else turn
+        for name, old in before.items():
+            if self._turns.get(name) is not old:
+                self._scheduler.remove_job(name)
+        self._add_all([turn for name, turn in self._turns.items() if before.get(name) is not turn], self._clock())
+
+    def _add_all(self, turns: Iterable[Turn], at: Instant) -> None:
+        for number, turn in enumerate(turns):
+            self._add(turn, at, number / RAMP_PER_SECOND, _WELL)
 
     def _add(self, turn: Turn, at: Instant, delay: float, executor: str) -> None:
         turn.begin(self._clock, at.monotonic + delay)
         first = wall_time(turn.due, at)
-        self._scheduler.add_job(turn, turn, id=turn.name, executor=executor, next_run_time=first)
+        self._scheduler.add_job(self._take, turn, args=(turn,), id=turn.name, executor=executor, next_run_time=first)
+
+    def _take(self, turn: Turn) -> None:
+        """Does a turn; one that hangs is put off and done among the sick, until it is well again."""
+        hung_before = turn.hangs
+        turn()
+        if (hung_before or turn.hangs) and self._turns.get(turn.name) is turn:
+            due = wall_time(turn.due, self._clock())
+            with contextlib.suppress(JobLookupError):  # It was taken out while it was done.
+                self._scheduler.modify_job(turn.name, executor=_SICK if turn.hangs else _WELL, next_run_time=due)
 
     def put_right(self) -> None:
         """Puts every turn right where the wall clock has stepped since the last call, which is a second or so ago."""
@@ -126,7 +168,7 @@ class Schedule:
             return
         self._stepped()
         _log.warning("the clock has stepped", extra={"fields": {"seconds": f"{step:+.1f}"}})
-        for turn in (self._beat, *self._turns):
+        for turn in (self._beat, *self._turns.values()):
             due = max(turn.due, at.monotonic)
             self._scheduler.modify_job(turn.name, next_run_time=wall_time(due, at))
 
@@ -144,6 +186,11 @@ class Schedule:
 
 
 _THREADS = "poll"
+_WELL, _SICK, _ON_THE_SPOT = "default", "sick", "scheduler"
+
+
+def _sizes(workers: int) -> Iterable[tuple[str, int]]:
+    return (_WELL, workers), (_SICK, min(workers, SICK_WORKERS))
 
 
 def _tell_error(event: JobExecutionEvent) -> None:

@@ -10,11 +10,14 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.answers import AgentSelf, Health, Members, Role
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.nomad.stats import Kind
 
 A = TypeVar("A")
+
+_NO_CERTIFICATES = Certificates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Reading(Generic[A]):
     began: Instant
     seconds: float
     lateness: float = 0.0
+    certificates: Certificates = _NO_CERTIFICATES
 
     @property
     def ended(self) -> Instant:
@@ -84,11 +88,12 @@ class Snapshot:
     own: Seen[AgentSelf] = Seen(Source.SELF)
     members: Seen[Members] = Seen(Source.MEMBERS)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    certificates: Certificates = _NO_CERTIFICATES
 
     def after(self, reading: AnyReading) -> Snapshot:
         """What we know once ``reading`` is known too."""
         seen: Any = self.of(reading.source).after(cast(Any, reading))
-        following = replace(self, **{_FIELDS[reading.source]: seen})
+        following = replace(self, certificates=reading.certificates, **{_FIELDS[reading.source]: seen})
         if isinstance(reading.outcome, AgentSelf):
             following = replace(following, kinds=stats.learn(self.kinds, reading.outcome.unknown))
         if following.roles and Role.SERVER not in following.roles:

@@ -38,6 +38,7 @@ class Store(Generic[D]):
         self._lock = threading.Lock()
         self._draw = draw
         self._kept = {agent.name: self._fresh(agent) for agent in agents}
+        self._waiting = frozenset(self._kept)
         self._beat: Instant | None = None
 
     def record(self, agent: Agent, reading: AnyReading) -> tuple[Snapshot, Snapshot] | None:
@@ -51,7 +52,26 @@ class Store(Generic[D]):
                 return None
             after = kept.snapshot.after(reading)
             self._kept[agent.name] = Kept(after, self._draw(after, reading.source, kept.drawing))
+            if after.attempted and agent.name in self._waiting:
+                self._waiting -= {agent.name}
             return kept.snapshot, after
+
+    def replace(self, agents: Iterable[Agent]) -> None:
+        """Watches ``agents`` from now on; what is known of one that was watched with the same settings is kept."""
+        with self._lock:
+            before = self._kept
+            self._kept = {
+                agent.name: kept
+                if (kept := before.get(agent.name)) and kept.snapshot.agent == agent
+                else self._fresh(agent)
+                for agent in agents
+            }
+            self._waiting &= frozenset(self._kept)
+
+    @property
+    def waiting(self) -> int:
+        """How many agents of the start are still watched and have never been asked."""
+        return len(self._waiting)
 
     def beat(self, at: Instant) -> None:
         """The schedule was alive at this instant."""

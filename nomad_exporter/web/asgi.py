@@ -22,14 +22,14 @@ OFF_THE_LOOP = frozenset({"/metrics"})
 _log = logging.getLogger(__name__)
 
 
-def application(site: Site, clock: Clock) -> Application:
-    """The ASGI application that answers from ``site``."""
+def application(site: Callable[[], Site], clock: Clock) -> Application:
+    """The ASGI application that answers from the ``site`` as it is at each request."""
 
     async def respond(
         scope: Message, _: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         request = _request(scope)
-        response = await _response(site, request, clock)
+        response = await _response(site(), request, clock)
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.all_headers.items()]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})

@@ -20,6 +20,5 @@ def healthy(store: Store[Drawing], at: Instant) -> Response:
 
 
 def ready(store: Store[Drawing]) -> Response:
-    """200 once every agent has been asked for health and self, successfully or not; never red again."""
-    waiting = sum(not kept.snapshot.attempted for kept in store.kept())
-    return text(503, f"{waiting} agents have not been asked yet") if waiting else text(200, "ready")
+    """200 once every agent of the start was asked for health and self, successfully or not; never red again."""
+    return text(503, f"{store.waiting} agents have not been asked yet") if store.waiting else text(200, "ready")

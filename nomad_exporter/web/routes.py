@@ -15,7 +15,7 @@ from nomad_exporter.web.ourselves import healthy, ready
 from nomad_exporter.web.scrape import scrape
 from nomad_exporter.web.status import status
 
-METHODS = ("GET", "HEAD")
+READ = ("GET", "HEAD")
 
 PARAMETERS = 1000
 """More are not read: nobody names so many agents."""
@@ -25,35 +25,56 @@ Page = Callable[["Site", Request, Instant], Response]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the pages are made from. ``max_age`` and ``health_interval`` are in seconds."""
+    """What the pages are made from. ``max_age`` and ``health_interval`` are in seconds.
+
+    ``reload`` reads the configuration again and gives, in one line, what is wrong with it; None where that is not
+    allowed from here.
+    """
 
     store: Store[Drawing]
     ourselves: Ourselves
     max_age: float
     health_interval: float
+    reload: Callable[[], str | None] | None = None
 
 
 def _bridge(site: Site, request: Request, at: Instant) -> Response:
     return bridge(site.store, request, at, site.health_interval)
 
 
-ROUTES: Mapping[str, Page] = {
-    "/": lambda site, _, at: status(site.store, at),
-    "/metrics": lambda site, request, at: scrape(site.store, site.ourselves, request, at, site.max_age),
-    "/health": _bridge,
-    "/v1/agent/health": _bridge,
-    "/-/healthy": lambda site, _, at: healthy(site.store, at),
-    "/-/ready": lambda site, _, __: ready(site.store),
+def _reload(site: Site, _: Request, __: Instant) -> Response:
+    if site.reload is None:
+        return text(403, "not allowed: start with --web.enable-lifecycle, or send SIGHUP")
+    fault = site.reload()
+    return text(500, f"nothing has changed: {fault}") if fault else text(200, "reloaded")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A page, and the methods that it may be asked with."""
+
+    page: Page
+    methods: tuple[str, ...] = READ
+
+
+ROUTES: Mapping[str, Route] = {
+    "/": Route(lambda site, _, at: status(site.store, at)),
+    "/metrics": Route(lambda site, request, at: scrape(site.store, site.ourselves, request, at, site.max_age)),
+    "/health": Route(_bridge),
+    "/v1/agent/health": Route(_bridge),
+    "/-/healthy": Route(lambda site, _, at: healthy(site.store, at)),
+    "/-/ready": Route(lambda site, _, __: ready(site.store)),
+    "/-/reload": Route(_reload, ("POST",)),
 }
 
 
 def answer(site: Site, request: Request, at: Instant) -> Response:
     """The response to ``request`` at this instant; to HEAD that of GET without its body."""
-    page = ROUTES.get(request.path)
-    if page is None:
+    route = ROUTES.get(request.path)
+    if route is None:
         return text(404, "not found")
-    if request.method not in METHODS:
-        return text(405, "method not allowed").with_header("Allow", ", ".join(METHODS))
+    if request.method not in route.methods:
+        return text(405, "method not allowed").with_header("Allow", ", ".join(route.methods))
     if request.query.count("&") > PARAMETERS:
         return text(400, "the query has too many parameters")
-    return page(site, request, at)
+    return route.page(site, request, at)

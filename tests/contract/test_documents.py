@@ -14,6 +14,7 @@ from nomad_exporter.metrics.drawing import draw
 from nomad_exporter.metrics.lines import Format
 from nomad_exporter.metrics.page import page
 from nomad_exporter.nomad.agent import Address, Agent
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.sources import Reply, Source
 from nomad_exporter.watch.poll import ask
 from nomad_exporter.watch.store import Store
@@ -25,6 +26,8 @@ EXCERPTS = re.findall(r"```python (\S+)\n(.*?)```", ARCHITECTURE, re.DOTALL)
 
 class Wire:
     """An agent that says of itself what the document says."""
+
+    certificates = Certificates()
 
     def get(self, path: str, seconds: float) -> Reply:
         told = re.findall(r"```json\n(.*?)\n```", ARCHITECTURE)[0]

@@ -22,7 +22,7 @@ MAY_KNOW = {
     "metrics": {"clock", "nomad", "watch"},
     "web": {"clock", "metrics", "nomad", "watch"},
     "app": {"clock", "config", "logs", "metrics", "nomad", "serving", "watch", "web"},
-    "cli": {"app", "config"},
+    "cli": {"app", "config", "nomad"},
     "__main__": {"cli"},
 }
 """The arrows of the plan; every room may know itself and the version."""
@@ -36,6 +36,7 @@ ALONE_KNOW = {
     "uvicorn": {"serving/server.py"},
     "uvloop": {"serving/server.py"},
     "click": {"cli.py"},
+    "yaml": {"config/document.py"},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -9,6 +9,7 @@ from typing import Any
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.answers import AgentSelf, Check, Health, HealthAnswer, Role
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import SELF_PATH, Reply
 from tests.support.recordings import situation
@@ -39,6 +40,8 @@ class FakeClock:
 
 class FakeWire:
     """A wire with a reply for each path, every one of which takes ``takes`` seconds; ``asked`` is what it was asked."""
+
+    certificates = Certificates()
 
     def __init__(
         self, replies: Mapping[str, Reply | Failure], clock: FakeClock | None = None, takes: float = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from nomad_exporter.clock import Instant
@@ -10,11 +9,12 @@ from nomad_exporter.metrics.drawing import Drawing, draw
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.answers import Health
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sources import Reply, Source
+from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.poll import ask
 from nomad_exporter.watch.snapshot import AnyReading, Reading
 from nomad_exporter.watch.store import Store
 from nomad_exporter.web.http import Request
+from tests.support.playback import RecordedWire
 from tests.support.recordings import situation
 
 NOW = Instant(wall=1_795_500_000.0, monotonic=5_000.0)
@@ -41,7 +41,7 @@ def fleet(*names: str) -> Store[Drawing]:
 
 def told(source: Source, name: str, seconds: float = 4.0) -> AnyReading:
     """The reading of ``source`` that the recorded situation ``name`` gives to one who waits ``seconds``."""
-    return ask(source, _Recording(name), lambda: NOW, seconds)
+    return ask(source, RecordedWire(situation(name)), lambda: NOW, seconds)
 
 
 def health(outcome: Health) -> AnyReading:
@@ -59,16 +59,3 @@ def get(target: str, **headers: str) -> Request:
     """A GET of a path and query; ``_`` in the name of a header stands for ``-``."""
     path, _, query = target.partition("?")
     return Request("GET", path, query, {name.replace("_", "-"): value for name, value in headers.items()})
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """A wire to an agent that answers as it was recorded."""
-
-    name: str
-
-    def get(self, path: str, seconds: float) -> Reply | Failure:
-        recorded = situation(self.name).answers[path]
-        if recorded.status is None or recorded.seconds > seconds:
-            return Failure(Reason.TIMEOUT, f"no answer within {seconds:g}s")
-        return Reply(recorded.status, recorded.body)

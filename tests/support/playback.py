@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.drawing import Drawing, draw
 from nomad_exporter.nomad.agent import Address, Agent
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Reply
 from nomad_exporter.watch.rounds import Rounds
@@ -23,6 +24,8 @@ ADDRESS = Address("http", "127.0.0.1", 4646)
 
 class RecordedWire:
     """The wire to a recorded agent; what took longer than there is time never comes."""
+
+    certificates = Certificates()
 
     def __init__(self, situation: Situation) -> None:
         self._situation = situation

@@ -36,7 +36,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Planner:
     def start(*arguments: str) -> Plan:
         plans: list[Plan] = []
 
-        def take(plan: Plan) -> int:
+        def take(plan: Plan, _: Callable[[], Plan | str]) -> int:
             plans.append(plan)
             return 0
 
@@ -366,7 +366,7 @@ def test_a_unix_socket_that_somebody_listens_on_ends_the_start_and_is_left_alone
 def test_a_stop_while_the_exporter_still_starts_is_clean(number: str) -> None:
     script = (
         "import os, signal; from nomad_exporter import app, cli;"
-        f"app.run = lambda plan: os.kill(os.getpid(), signal.{number}) or 1; cli.main()"
+        f"app.run = lambda *_: os.kill(os.getpid(), signal.{number}) or 1; cli.main()"
     )
 
     ended = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, timeout=20)

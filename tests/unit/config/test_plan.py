@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.config import values
-from nomad_exporter.config.plan import Cadence, ConfigError, Plan, default_name, plan
+from nomad_exporter.config.plan import Cadence, ConfigError, Plan, agent, default_name, plan
 from nomad_exporter.config.settings import ROWS, Settings
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.serving.listen import Listen
@@ -26,6 +26,7 @@ def settings(**given: Any) -> Settings:
         "interval": 15.0,
         "health_interval": 5.0,
         "listen": (Listen("", 9441),),
+        "enable_lifecycle": False,
         "log_level": "info",
         "log_format": "logfmt",
     }
@@ -33,7 +34,8 @@ def settings(**given: Any) -> Settings:
 
 
 def planned(**given: Any) -> Plan:
-    return plan(settings(**given), "host-1")
+    told = settings(**given)
+    return plan(told, (agent(told, "host-1"),))
 
 
 def refusal(**given: Any) -> str:

@@ -55,13 +55,13 @@ def test_a_setting_that_takes_a_value_says_what_kind(row: Row) -> None:
 
 
 def test_the_own_variable_of_a_setting_comes_before_that_of_nomad() -> None:
-    assert ROWS["address"].variables == ("NOMAD_EXPORTER_NOMAD_ADDRESS", "NOMAD_ADDR")
+    assert ROWS["address"].variables == ("NOMAD_EXPORTER_NOMAD_ADDRESS", "NOMAD_ADDR", "NOMAD_UNIX_ADDR")
     assert ROWS["max_age"].variables == ("NOMAD_EXPORTER_POLL_MAX_AGE",)
 
 
 @pytest.mark.parametrize("row", SECRETS, ids=by_name)
 def test_a_secret_is_read_from_the_variable_of_nomad_alone(row: Row) -> None:
-    assert row.variables == (row.nomad,)
+    assert row.variables == row.nomad
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_secret_is_read_from_the_variable_of_nomad_alone(row: Row) -> None:
     ],
 )
 def test_the_variables_of_the_nomad_command_are_understood(field: str, variable: str) -> None:
-    assert ROWS[field].nomad == variable
+    assert ROWS[field].nomad[0] == variable
 
 
 def test_settings_can_be_shown_without_their_secrets() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.of_polls import AGENTS, POLLS
+from nomad_exporter.metrics.of_polls import AGENT_INFO, POLLS
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
 from nomad_exporter.nomad.answers import AgentSelf, Role
 from nomad_exporter.nomad.failures import Failure, Reason
@@ -30,7 +30,7 @@ def test_an_agent_is_known_by_its_address_and_without_its_credentials() -> None:
     address = Address("https", "nomad.example.org", 4646)
     agent = Agent("a", address, Credentials(token=Secret("s3cret"), basic_auth=Secret("user:password")))
 
-    assert shown(AGENTS, agent) == ['nomad_exporter_agent_info{address="https://nomad.example.org:4646"} 1']
+    assert shown((AGENT_INFO,), agent) == ['nomad_exporter_agent_info{address="https://nomad.example.org:4646"} 1']
 
 
 def test_before_the_first_attempt_has_ended_only_its_counts_are_told() -> None:

@@ -246,4 +246,4 @@ def test_a_file_that_was_missing_is_tried_again(tmp_path: Path, ca: trustme.CA, 
 
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
 
-    assert shake_hands(contexts.get(settings), server_context())
+    assert shake_hands(contexts.get(settings).context, server_context())

@@ -23,7 +23,7 @@ from nomad_exporter import __version__
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import SELF_PATH, STALE_HEALTH_PATH, Reply
-from nomad_exporter.nomad.tls import Contexts
+from nomad_exporter.nomad.tls import Contexts, Trust
 from nomad_exporter.nomad.transport import BODY_LIMIT, Transport, failure
 from tests.support.agents import RecordedAgent, Script, answer, free_port, scripted
 from tests.support.answers import recorded
@@ -48,8 +48,8 @@ NOT_HTTP = Failure(Reason.PROTOCOL, "the answer is not HTTP as Nomad speaks it")
 def transport(address: Address, credentials: Credentials = PROOF, tls: Tls = Tls()) -> Iterator[Transport]:  # noqa: B008  # Frozen.
     """The wire to an agent, closed in the end."""
     made = Transport(Agent("s1", address, credentials, tls), Contexts())
-    yield made
-    made.close()
+    with contextlib.closing(made):
+        yield made
 
 
 def ask(
@@ -208,12 +208,13 @@ def test_the_token_file_is_read_again_at_every_question(tmp_path: Path) -> None:
     assert [headers["x-nomad-token"] for _, headers in agent.asked] == ["old", "new"]
 
 
-def test_an_empty_token_file_sends_no_token(tmp_path: Path) -> None:
+def test_an_empty_token_file_is_named_and_nothing_is_asked(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("\n")
     with RecordedAgent(SERVER) as agent:
-        ask(agent.address, Credentials(token_file=tmp_path / "token"))
+        failed = ask(agent.address, Credentials(token_file=tmp_path / "token"))
 
-    assert "x-nomad-token" not in asked_by(agent)
+    assert failed == Failure(Reason.CREDENTIALS, f"{tmp_path / 'token'}: is empty")
+    assert agent.asked == []
 
 
 def test_nothing_of_the_environment_changes_the_way_to_the_agent(
@@ -552,7 +553,7 @@ def test_a_fault_of_ours_is_told_as_one_and_not_quoted() -> None:
 
 def test_no_exception_leaves_the_wire() -> None:
     class Broken(Contexts):
-        def get(self, tls: Tls) -> ssl.SSLContext:
+        def get(self, tls: Tls) -> Trust:
             raise KeyError(TOKEN)
 
     made = Transport(Agent("s1", Address("https", LOOPBACK, 4646)), Broken())
@@ -726,6 +727,7 @@ def test_closing_ends_a_question_that_hangs() -> None:
         assert hangs.wait(PATIENCE)
         made.close()
         thread.join(PATIENCE)
+        assert not thread.is_alive()
 
     assert outcomes == [CUT_OFF]
 

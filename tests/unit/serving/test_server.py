@@ -33,7 +33,7 @@ async def application(scope, receive, send):
 
 sockets = [listen(Listen("127.0.0.1", 0)), listen(Listen(path=sys.argv[1]))]
 print(sockets[0].getsockname()[1], flush=True)
-serve(application, sockets, lambda: print("a second passed", flush=True))
+serve(application, sockets, lambda: print("a second passed", flush=True), lambda: print("hung up", flush=True))
 print("served", flush=True)
 """
 

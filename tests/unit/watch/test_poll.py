@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nomad_exporter.nomad.answers import AgentSelf, Check, Health, HealthAnswer, Members, Role
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
 from nomad_exporter.watch.poll import ask
@@ -69,6 +70,8 @@ def test_how_long_it_took_does_not_mind_a_step_of_the_wall_clock() -> None:
     clock = FakeClock()
 
     class SteppingWire:
+        certificates = Certificates()
+
         def get(self, path: str, seconds: float) -> Failure:
             clock.step(-3600)
             clock.go_on(0.25)

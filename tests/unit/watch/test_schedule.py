@@ -125,7 +125,7 @@ def test_apscheduler_is_told_the_wall_time_of_the_next_phase() -> None:
     one.begin(at, due=at().monotonic)
     told = one.get_next_fire_time(None, datetime.now(UTC))
 
-    assert told.timestamp() - at().wall == pytest.approx(one.next_due(at().monotonic) - at().monotonic, abs=1e-5)
+    assert told.timestamp() - at().wall == about(one.next_due(at().monotonic) - at().monotonic)
 
 
 def test_the_wall_time_of_a_monotonic_one_is_as_far_from_now() -> None:
@@ -208,9 +208,14 @@ def lines() -> Iterator[list[logging.LogRecord]]:
 
 
 def next_run(schedule: Schedule, name: str) -> float:
-    """The wall time at which apscheduler will begin the turn ``name``."""
+    """By how many seconds of the wall clock after ``FAR`` apscheduler will begin the turn ``name``."""
     told: datetime = schedule._scheduler.get_job(name).next_run_time
-    return told.timestamp()
+    return told.timestamp() - FAR.wall
+
+
+def about(seconds: float) -> object:
+    """These seconds, as nearly as a wall time can be told."""
+    return pytest.approx(seconds, rel=0, abs=1e-5)
 
 
 def test_a_turn_comes_again_and_again(running: Running) -> None:
@@ -223,9 +228,13 @@ def test_a_turn_comes_again_and_again(running: Running) -> None:
 def test_at_the_start_every_turn_is_due_at_once_some_fifty_a_second(running: Running) -> None:
     schedule = running.start(*(turn(f"s{number}") for number in range(101)), at=FakeClock(FAR))
 
-    assert next_run(schedule, "s0") == FAR.wall
-    assert next_run(schedule, "s50") == pytest.approx(FAR.wall + 1.0)
-    assert next_run(schedule, "s100") == pytest.approx(FAR.wall + 2.0)
+    assert next_run(schedule, "s0") == 0.0
+    assert next_run(schedule, "s50") == about(1.0)
+    assert next_run(schedule, "s100") == about(2.0)
+
+
+def test_at_the_start_the_schedule_says_at_once_that_it_is_alive(running: Running) -> None:
+    assert next_run(running.start(at=FakeClock(FAR)), "beat") == 0.0
 
 
 def test_the_first_turn_is_not_late(running: Running) -> None:
@@ -314,7 +323,7 @@ def test_a_turn_that_breaks_is_a_line_that_says_where_and_not_what_an_agent_sent
     fields = line.__dict__["fields"]
     assert (line.levelname, line.getMessage()) == ("ERROR", "a poll broke")
     assert (fields["turn"], fields["error"]) == ("s1 facts", "ZeroDivisionError")
-    assert fields["where"].startswith("broken:")
+    assert fields["where"] == f"broken:{broken.__code__.co_firstlineno + 1}"
     assert "what an agent sent" not in str(line.__dict__)
 
 
@@ -365,7 +374,7 @@ def test_after_a_step_a_turn_comes_when_it_would_have_come_without(running: Runn
     schedule.put_right()
 
     assert 0 < wait <= 5.0
-    assert next_run(schedule, "s1") == pytest.approx(FAR.wall + step + wait, abs=1e-5)
+    assert next_run(schedule, "s1") == about(step + wait)
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["an hour on", "an hour back"])
@@ -377,7 +386,7 @@ def test_after_a_step_a_turn_that_is_overdue_comes_at_once(running: Running, ste
     at.step(step)
     schedule.put_right()
 
-    assert next_run(schedule, "s1") == pytest.approx(FAR.wall + step + 30.0)
+    assert next_run(schedule, "s1") == about(step + 30.0)
 
 
 def test_after_a_step_the_beat_is_put_right_too(running: Running) -> None:
@@ -387,7 +396,7 @@ def test_after_a_step_the_beat_is_put_right_too(running: Running) -> None:
     at.step(-HOUR)
     schedule.put_right()
 
-    assert next_run(schedule, "beat") == pytest.approx(FAR.wall - HOUR)
+    assert next_run(schedule, "beat") == about(-HOUR)
 
 
 def test_a_step_is_counted_and_logged_once(running: Running, lines: list[logging.LogRecord]) -> None:
@@ -403,6 +412,18 @@ def test_a_step_is_counted_and_logged_once(running: Running, lines: list[logging
     assert [(line.getMessage(), line.__dict__["fields"]) for line in lines] == [
         ("the clock has stepped", {"seconds": "-3600.0"})
     ]
+
+
+@pytest.mark.parametrize("step", [1.5, -1.5], ids=["on", "back"])
+def test_a_little_more_than_a_second_is_a_step(running: Running, step: float) -> None:
+    at = FakeClock(FAR)
+    schedule = running.start(turn("s1"), at=at)
+
+    at.step(step)
+    schedule.put_right()
+
+    assert running.stepped.number == 1
+    assert next_run(schedule, "s1") == about(step)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def exchange(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(cast(Any, application(served, lambda: NOW)(scope, receive, send)))
+    asyncio.run(cast(Any, application(lambda: served, lambda: NOW)(scope, receive, send)))
     head, body = sent
     return head, body
 
@@ -104,9 +104,7 @@ class Watched(Store[Drawing]):
         return super().kept()
 
 
-@pytest.mark.parametrize(
-    ("path", "on_the_loop"), [("/metrics", False), ("/", True), ("/health", True), ("/-/ready", True)]
-)
+@pytest.mark.parametrize(("path", "on_the_loop"), [("/metrics", False), ("/", True), ("/health", True)])
 def test_a_page_that_can_be_long_is_made_off_the_loop_so_that_no_probe_waits(path: str, on_the_loop: bool) -> None:
     store = Watched()
 
@@ -132,7 +130,7 @@ def test_the_instant_is_read_for_each_request() -> None:
     def clock() -> Instant:
         return next(times)
 
-    served = application(site(), clock)
+    served = application(site, clock)
     statuses: list[int] = []
 
     async def send(message: Message) -> None:
@@ -150,7 +148,7 @@ def test_the_instant_is_read_for_each_request() -> None:
 
 
 def test_a_fault_of_ours_is_not_told_as_a_fault_of_the_query(caplog: pytest.LogCaptureFixture) -> None:
-    head, _ = exchange(site(Watched(ValueError("a fault"))), "/-/ready")
+    head, _ = exchange(site(Watched(ValueError("a fault"))), "/")
 
     assert head["status"] == 500
     assert [line.getMessage() for line in caplog.records] == ["a page broke"]

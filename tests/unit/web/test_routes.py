@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nomad_exporter.metrics.drawing import Drawing
@@ -13,7 +15,7 @@ from nomad_exporter.web.routes import ROUTES, Site, answer
 from nomad_exporter.web.status import status
 from tests.support.pages import NOW, get, store_of, told
 
-PATHS = sorted(ROUTES)
+PATHS = sorted(path for path, route in ROUTES.items() if "GET" in route.methods)
 
 
 def well() -> Store[Drawing]:
@@ -27,7 +29,9 @@ SITE = Site(well(), Ourselves(), max_age=45.0, health_interval=5.0)
 
 
 def test_the_paths_are_those_of_the_contract() -> None:
-    assert PATHS == ["/", "/-/healthy", "/-/ready", "/health", "/metrics", "/v1/agent/health"]
+    assert sorted(ROUTES) == sorted(
+        ["/", "/-/healthy", "/-/ready", "/-/reload", "/health", "/metrics", "/v1/agent/health"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,3 +97,40 @@ def test_every_link_of_the_status_page_leads_somewhere() -> None:
     linked = [path for path in PATHS if f'href="{path}"' in page]
     assert linked == ["/-/healthy", "/-/ready", "/health", "/metrics"]
     assert page.count('<a href="') == len(linked)
+
+
+def reloading(fault: str | None) -> tuple[Site, list[str]]:
+    """A site that may be reloaded, and the list of times that it was."""
+    times: list[str] = []
+
+    def reload() -> str | None:
+        times.append("reloaded")
+        return fault
+
+    return replace(SITE, reload=reload), times
+
+
+def test_a_post_reloads_where_that_is_allowed() -> None:
+    site, times = reloading(None)
+
+    assert answer(site, Request("POST", "/-/reload"), NOW) == text(200, "reloaded")
+    assert times == ["reloaded"]
+
+
+def test_a_reload_that_fails_says_why_and_that_nothing_has_changed() -> None:
+    site, _ = reloading("fleet.yml:3: agents[0].adress: unknown key")
+
+    assert answer(site, Request("POST", "/-/reload"), NOW) == text(
+        500, "nothing has changed: fleet.yml:3: agents[0].adress: unknown key"
+    )
+
+
+def test_a_reload_is_forbidden_where_it_was_not_allowed() -> None:
+    assert answer(SITE, Request("POST", "/-/reload"), NOW).status == 403
+
+
+def test_looking_at_a_reload_does_not_reload() -> None:
+    site, times = reloading(None)
+    response = answer(site, Request("GET", "/-/reload"), NOW)
+
+    assert (response.status, response.headers["Allow"], times) == (405, "POST", [])

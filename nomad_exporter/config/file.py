@@ -1,0 +1,155 @@
+"""The configuration file: the settings that it gives, and the agents that it lists.
+
+::
+
+    defaults: {token_file: secrets/token, ca_file: tls/ca.pem}
+    agents:
+      - {name: s1, address: https://10.0.0.1:4646, cluster: east, labels: {rack: a}}
+    poll: {interval: 15s}
+    web: {listen_address: [":9441"]}
+    log: {level: info}
+
+Its keys are those of the flags (``settings.Row``); paths are relative to the folder of the file. Every mistake is a
+``DocumentError`` that names the line and the key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nomad_exporter.config import document
+from nomad_exporter.config.document import DocumentError, Place
+from nomad_exporter.config.plan import ConfigError, agent
+from nomad_exporter.config.settings import AGENT, ROWS, Row, Settings
+from nomad_exporter.config.values import masked
+from nomad_exporter.nomad.agent import Agent
+
+RESERVED_LABELS = {
+    *("agent", "address", "group"),
+    *("job", "instance", "cluster", "namespace", "pod", "container", "service", "node", "endpoint"),
+}
+"""Labels that the exporter, Prometheus or its operator set themselves."""
+
+_SECTIONS = ("poll", "web", "log")
+_FIELDS = {(row.section, row.key): field for field, row in ROWS.items()}
+_AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"cluster", "labels"}
+_DEFAULT_KEYS = _AGENT_KEYS - {"name", "address"}
+_INSTEAD = {"token": "token_file", "token_file": "token"}
+"""An agent's own token takes the place of a shared token file, and the other way round."""
+
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What a file says. ``settings`` are by field of ``Settings``; ``agents`` is None where it lists none."""
+
+    settings: Mapping[str, Any]
+    places: Mapping[str, Place]
+    agents: tuple[Mapping[str, Place], ...] | None
+
+    def locate(self, error: ConfigError) -> Exception:
+        """``error`` by its line and key, where the setting at fault stands in the file."""
+        place = self.places.get(error.field)
+        return DocumentError(place.told(error.why(_dotted))) if place else error
+
+
+def _dotted(row: Row) -> str:
+    return f"{row.section}.{row.key}"
+
+
+def read(path: Path) -> File:
+    """The file at ``path``. Raises DocumentError."""
+    top = document.read(path).entries({"agents", "defaults", *_SECTIONS})
+    places = {
+        _FIELDS[section, key]: place
+        for section in _SECTIONS
+        if section in top
+        for key, place in top[section].entries({key for of, key in _FIELDS if of == section}).items()
+    }
+    if "defaults" in top and "agents" not in top:
+        top["defaults"].fail("serve nothing without agents")
+    return File({field: _value(field, place) for field, place in places.items()}, places, _listed(top))
+
+
+def _listed(top: Mapping[str, Place]) -> tuple[Mapping[str, Place], ...] | None:
+    """The entries of each agent, its own and those of the defaults that it does not replace."""
+    if "agents" not in top:
+        return None
+    shared = top["defaults"].entries(_DEFAULT_KEYS) if "defaults" in top else {}
+    if not top["agents"].items():
+        top["agents"].fail("must list at least one agent")
+    return tuple(_entries(place, shared) for place in top["agents"].items())
+
+
+def _entries(place: Place, shared: Mapping[str, Place]) -> Mapping[str, Place]:
+    own = place.entries(_AGENT_KEYS)
+    if "address" not in own:
+        place.fail("has no address")
+    kept = {key: at for key, at in shared.items() if _INSTEAD.get(key) not in own}
+    return {**kept, **own}
+
+
+def agents(listed: tuple[Mapping[str, Place], ...], settings: Settings, host_name: str) -> tuple[Agent, ...]:
+    """The agents that a file lists; of ``settings`` only what is not about an agent counts. Raises DocumentError."""
+    unset: dict[str, Any] = {
+        field: False if row.switch else None for field, row in ROWS.items() if row.section == AGENT
+    }
+    blank = replace(settings, **unset)
+    found: dict[str, tuple[Agent, Place]] = {}
+    for entries in listed:
+        made, at = _agent(entries, blank, host_name), entries.get("name", entries["address"])
+        if made.name in found:
+            at.fail(f"another agent is called {made.name} too, in line {found[made.name][1].line}")
+        found[made.name] = made, at
+    return tuple(made for made, _ in found.values())
+
+
+def _agent(entries: Mapping[str, Place], blank: Settings, host_name: str) -> Agent:
+    fields = {key: _FIELDS[AGENT, key] for key in entries if (AGENT, key) in _FIELDS}
+    given = {field: _value(field, entries[key]) for key, field in fields.items()}
+    group = entries["cluster"].text() if "cluster" in entries else ""
+    try:
+        return replace(agent(replace(blank, **given), host_name), group=group, labels=_labels(entries.get("labels")))
+    except ConfigError as error:
+        return entries[ROWS[error.field].key].fail(error.why(lambda row: row.key))
+
+
+def _labels(place: Place | None) -> tuple[tuple[str, str], ...]:
+    entries = place.entries() if place else {}
+    for name, at in entries.items():
+        if not _LABEL_NAME.fullmatch(name) or name.startswith("__"):
+            at.fail("is no name of a label")
+        if name in RESERVED_LABELS:
+            at.fail("is a label that the exporter or Prometheus sets; choose another name")
+    return tuple(sorted((name, at.text()) for name, at in entries.items()))
+
+
+def _value(field: str, place: Place) -> Any:
+    row = ROWS[field]
+    if row.repeat:
+        return tuple(_read(row, item) for item in place.items())
+    if row.switch:
+        return _truth(place)
+    value = _read(row, place)
+    return place.file.parent / value if isinstance(value, Path) else value
+
+
+def _truth(place: Place) -> bool:
+    text = place.text()
+    if text not in ("true", "false"):
+        place.fail("must be true or false")
+    return text == "true"
+
+
+def _read(row: Row, place: Place) -> Any:
+    text = place.text()
+    try:
+        return row.read(text)
+    except ValueError as error:
+        shown = "********" if row.secret else masked(text)
+        place.fail(f"{shown!r}: {error}")
