@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: test lint format docs golden clean
+.PHONY: test lint format docs golden fuzz soak clean
 
 test: lint
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
@@ -31,6 +31,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@
+
+# Longer runs than a test can be: many bytes, many agents.
+fuzz: $(INSTALLED)
+	$(BIN)/python -m bench.fuzz --seconds 120
+
+soak: $(INSTALLED)
+	$(BIN)/python -m bench.soak --minutes 10 --agents 500
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nomad_exporter.config.settings import ROWS, Row
+from nomad_exporter.config.settings import AGENT, ROWS, Row
 from nomad_exporter.metrics.drawing import TABLES
 from nomad_exporter.metrics.families import Family
 from nomad_exporter.metrics.lines import Format
@@ -44,13 +44,15 @@ def _own_metrics() -> Iterable[tuple[str, ...]]:
 
 def settings() -> str:
     """A row for each setting: its flag, its variables, its default and its meaning."""
-    return _table(("Flag", "Variables", "Default", "Meaning"), map(_setting, ROWS.values()))
+    file = ("`--config.file`", "`NOMAD_EXPORTER_CONFIG_FILE`", "", "", "YAML file with agents and settings.")
+    return _table(("Flag", "Variables", "Key in a file", "Default", "Meaning"), [file, *map(_setting, ROWS.values())])
 
 
 def _setting(row: Row) -> tuple[str, ...]:
     flag = "(none: a secret)" if row.secret else f"`{row.flag}`"
     variables = " ".join(f"`{name}`" for name in row.variables)
-    return (flag, variables, f"`{row.default}`" if row.default else "", row.help)
+    key = f"`{row.key}` of an agent" if row.section == AGENT else f"`{row.section}.{row.key}`"
+    return (flag, variables, key, f"`{row.default}`" if row.default else "", row.help)
 
 
 def failures() -> str:

@@ -10,6 +10,7 @@ import pytest
 from docs.generate import README, generated
 from nomad_exporter.cli import command
 from nomad_exporter.clock import Instant
+from nomad_exporter.config.plan import Plan
 from nomad_exporter.metrics.drawing import draw
 from nomad_exporter.metrics.lines import Format
 from nomad_exporter.metrics.page import page
@@ -63,6 +64,21 @@ def test_every_link_to_a_file_leads_somewhere(document: str) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text())
 
     assert [link for link in links if not Path(path.parent / link).exists()] == []
+
+
+def test_the_example_of_a_fleet_is_read_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+
+    def take(plan: Plan, _: object) -> int:
+        plans.append(plan)
+        return 0
+
+    monkeypatch.setattr("nomad_exporter.app.run", take)
+    command().main(["--config.file", str(ROOT / "examples/fleet.yml")], standalone_mode=False)
+
+    assert [agent.name for agent in plans[0].agents] == ["server-1", "server-2", "client-1", "lab"]
+    assert {agent.tls.server_name for agent in plans[0].agents} == {"server.global.nomad", "client.global.nomad"}
+    assert plans[0].agents[3].credentials.token_file is None
 
 
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"(--[a-z]+\.[a-z-]+)", README.read_text()))))
