@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -18,11 +18,10 @@ import click
 from click.core import ParameterSource
 
 from nomad_exporter import __version__
-from nomad_exporter.config import file as config_file
 from nomad_exporter.config.document import DocumentError
-from nomad_exporter.config.file import File
-from nomad_exporter.config.plan import ConfigError, Plan, agent, plan
-from nomad_exporter.config.settings import AGENT, PREFIX, ROWS, TASK_ADDRESS, Row, Settings
+from nomad_exporter.config.gather import Given, gather
+from nomad_exporter.config.plan import ConfigError, Plan
+from nomad_exporter.config.settings import PREFIX, ROWS, Row
 from nomad_exporter.config.values import masked
 from nomad_exporter.nomad.agent import Agent
 
@@ -81,7 +80,8 @@ def command() -> click.Command:
 
 
 def _command(context: click.Context, only_check: bool, **_: Any) -> int:
-    planned = _plan(context)
+    replan = _planner(context)
+    planned = replan()
     if only_check:
         from nomad_exporter.config.check import check
 
@@ -90,74 +90,34 @@ def _command(context: click.Context, only_check: bool, **_: Any) -> int:
         return 0
     from nomad_exporter.app import run
 
-    return run(planned, lambda: _plan_or_fault(context))
+    return run(planned, lambda: _or_fault(replan))
 
 
-def _plan(context: click.Context) -> Plan:
-    """The plan that flags, environment and file make; the file is read anew at each call. Raises one of ``ERRORS``."""
-    path = context.params["file"]
-    file = config_file.read(path) if path else File({}, {}, None)
-    settings = Settings(**_given(context, file), **_secrets())
-    host_name = socket.gethostname()
-    try:
-        if file.agents is None:
-            return plan(settings, (_the_one_agent(context, settings, host_name),))
-        return plan(settings, config_file.agents(file.agents, settings, host_name), tuple(_ignored(context)))
-    except ConfigError as error:
-        raise file.locate(error) from None
+def _planner(context: click.Context) -> Callable[[], Plan]:
+    """What gathers the plan, now and at each reload; a node keeps the name that it told first."""
+    sources = {field: context.get_parameter_source(field) for field, row in ROWS.items() if not row.secret}
+    given = Given(
+        values={field: context.params[field] for field in sources},
+        flags=frozenset(field for field, source in sources.items() if source is ParameterSource.COMMANDLINE),
+        defaults=frozenset(field for field, source in sources.items() if source is ParameterSource.DEFAULT),
+        environment=dict(os.environ),
+        file=context.params["file"],
+    )
+    return partial(gather, given, socket.gethostname(), cache(_node_name))
 
 
-def _the_one_agent(context: click.Context, settings: Settings, host_name: str) -> Agent:
-    """The agent of the settings; inside a task of Nomad's, where nothing else is told, that of the task's own node."""
-    watched = agent(settings, host_name)
-    variables = [name for name in ROWS["address"].variables if os.environ.get(name)]
-    told = context.get_parameter_source("address") is ParameterSource.COMMANDLINE or variables[:1] != [TASK_ADDRESS]
-    return watched if told else _in_task(context, watched, settings.agent_name)
-
-
-def _in_task(context: click.Context, watched: Agent, name: str | None) -> Agent:
-    """With the token that Nomad renews, which wins over the fixed one, and the name of the node.
-
-    The name is asked for once: a series must not change its name while the exporter runs.
-    """
+def _node_name(agent: Agent) -> str:
     from nomad_exporter.nomad.naming import node_name
 
-    token_file = Path(os.environ.get("NOMAD_SECRETS_DIR", "")) / "nomad_token"
-    if watched.credentials.token_file is None and token_file.is_file():
-        watched = replace(watched, credentials=replace(watched.credentials, token_file=token_file))
-    if name:
-        return watched
-    if context.obj is None:
-        context.obj = node_name(watched) or watched.name
-    return replace(watched, name=context.obj)
+    return node_name(agent)
 
 
-def _plan_or_fault(context: click.Context) -> Plan | str:
+def _or_fault(replan: Callable[[], Plan]) -> Plan | str:
     """The plan as it is now, or in one line why there is none."""
     try:
-        return _plan(context)
+        return replan()
     except ERRORS as error:
         return told(error)
-
-
-def _given(context: click.Context, file: File) -> dict[str, Any]:
-    """The value of every setting but the secrets: a flag's, else a variable's, else the file's, else the default."""
-    fields = [field for field, row in ROWS.items() if not row.secret]
-    from_file = {field for field in fields if context.get_parameter_source(field) is ParameterSource.DEFAULT}
-    return {
-        field: file.settings[field] if field in from_file & file.settings.keys() else context.params[field]
-        for field in fields
-    }
-
-
-def _ignored(context: click.Context) -> Iterator[str]:
-    """A warning for each setting of the one agent that is given beside a file that lists agents."""
-    for field, row in ROWS.items():
-        variables = [name for name in row.variables if os.environ.get(name)]
-        source = None if row.secret else context.get_parameter_source(field)
-        if row.section == AGENT and (source is ParameterSource.COMMANDLINE or variables):
-            name = row.flag if source is ParameterSource.COMMANDLINE else variables[0]
-            yield f"{name} is ignored: the file lists the agents"
 
 
 def _summary(planned: Plan) -> str:
@@ -194,12 +154,6 @@ def _option(field: str, row: Row) -> click.Option:
         help=row.help + default,
         **kind,
     )
-
-
-def _secrets() -> dict[str, Any]:
-    """The settings that only the environment may give."""
-    given = {field: os.environ.get(name) for field, row in ROWS.items() if row.secret for name in row.nomad}
-    return {field: ROWS[field].read(text) if text else None for field, text in given.items()}
 
 
 def _fail(line: str, code: int) -> NoReturn:

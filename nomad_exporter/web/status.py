@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from html import escape
+from urllib.parse import urlencode
 
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
@@ -34,12 +35,7 @@ _SECURITY = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_LINKS = (
-    ("Metrics", "/metrics"),
-    ("Health", "/health"),
-    ("Exporter healthy", "/-/healthy"),
-    ("Exporter ready", "/-/ready"),
-)
+_LINKS = (("Metrics", "/metrics"), ("Exporter healthy", "/-/healthy"), ("Exporter ready", "/-/ready"))
 
 
 def status(store: Store[Drawing], at: Instant) -> Response:
@@ -62,13 +58,19 @@ def _row(snapshot: Snapshot, at: Instant) -> str:
     agent, own = snapshot.agent, snapshot.own.answer
     version = f"Nomad {own.version}" if own and own.version else ""
     cells = (
-        f"<strong>{escape(agent.name)}</strong><br>{escape(str(agent.address))}",
+        f"<strong>{escape(agent.name)}</strong><br>{escape(str(agent.address))}<br>{_links(agent.name)}",
         "<br>".join(escape(text) for text in (", ".join(sorted(snapshot.roles)), version)),
         _state(snapshot),
         "<br>".join(_health(snapshot)),
         "<br>".join(_answers(snapshot.seen, at)),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _links(name: str) -> str:
+    """What is served of this agent alone."""
+    pages = ("metrics", "health")
+    return " ".join(f'<a href="/{page}?{escape(urlencode({"agent": name}))}">{page}</a>' for page in pages)
 
 
 def _state(snapshot: Snapshot) -> str:

@@ -63,8 +63,8 @@ def test_every_agent_has_a_row() -> None:
     _, *rows = page_of(fleet("a1", "a2")).rows
 
     assert [cells[AGENT].split() for cells in rows] == [
-        ["a1", "http://a1.example.org:4646"],
-        ["a2", "http://a2.example.org:4646"],
+        ["a1", "http://a1.example.org:4646", "metrics", "health"],
+        ["a2", "http://a2.example.org:4646", "metrics", "health"],
     ]
 
 
