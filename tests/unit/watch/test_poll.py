@@ -66,6 +66,13 @@ def test_an_attempt_of_which_nobody_says_that_it_is_late_is_not() -> None:
     assert ask(Source.SELF, FakeWire({SELF_PATH: REFUSED}), FakeClock(), 4.0).lateness == 0.0
 
 
+def test_a_reading_tells_the_certificates_of_the_wire_as_they_are_after_the_question() -> None:
+    wire = FakeWire({SELF_PATH: REFUSED})
+    wire.certificates = Certificates(peer=1.0, own=2.0)
+
+    assert ask(Source.SELF, wire, FakeClock(), 4.0).certificates == Certificates(peer=1.0, own=2.0)
+
+
 def test_how_long_it_took_does_not_mind_a_step_of_the_wall_clock() -> None:
     clock = FakeClock()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
 from nomad_exporter.watch.changes import Change
 from nomad_exporter.watch.rounds import Rounds
@@ -44,6 +44,7 @@ def agent(name: str) -> dict[str, Reply | Failure]:
 
 SERVER = agent("2.0.5/healthy/s1-follower")
 CLIENT = agent("2.0.5/healthy/c1-client")
+TIMED_OUT = Failure(Reason.TIMEOUT, "no whole answer within 4s")
 DEAD: dict[str, Reply | Failure] = dict.fromkeys(SERVER, REFUSED)
 
 
@@ -103,6 +104,42 @@ def test_a_round_of_which_nobody_says_that_it_is_late_is_not(of: str) -> None:
     getattr(watch.rounds, of)(AGENT)
 
     assert {seen.last.lateness for seen in watch.snapshot.seen if seen.last} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("of", "replies", "hung"),
+    [
+        pytest.param("health", SERVER, False, id="health in time"),
+        pytest.param("health", {STALE_HEALTH_PATH: TIMED_OUT}, True, id="health in vain"),
+        pytest.param("health", DEAD, False, id="health refused at once"),
+        pytest.param("facts", SERVER, False, id="facts in time"),
+        pytest.param("facts", {SELF_PATH: TIMED_OUT}, True, id="self in vain"),
+        pytest.param("facts", {**SERVER, MEMBERS_PATH: TIMED_OUT}, True, id="members in vain"),
+        pytest.param("facts", DEAD, False, id="facts refused at once"),
+    ],
+)
+def test_a_round_tells_whether_the_agent_kept_it_waiting(
+    of: str, replies: dict[str, Reply | Failure], hung: bool
+) -> None:
+    watch = Watch(replies)
+
+    assert getattr(watch.rounds, of)(AGENT) is hung
+
+
+def test_a_server_that_keeps_self_waiting_has_hung_though_it_tells_its_members() -> None:
+    watch = Watch({**SERVER, SELF_PATH: TIMED_OUT})
+    watch.rounds.health(AGENT)
+
+    assert watch.rounds.facts(AGENT) is True
+    assert watch.snapshot.members.answer
+
+
+def test_an_agent_whose_wire_is_gone_is_not_asked() -> None:
+    watch = Watch(SERVER)
+    gone = replace(AGENT, name="s2")
+
+    assert watch.rounds.health(gone) is False
+    assert watch.wire.asked == []
 
 
 def test_a_failure_is_recorded_too() -> None:

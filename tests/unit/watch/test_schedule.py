@@ -225,12 +225,12 @@ def test_a_turn_comes_again_and_again(running: Running) -> None:
     assert calls.come(5)
 
 
-def test_at_the_start_every_turn_is_due_at_once_some_fifty_a_second(running: Running) -> None:
-    schedule = running.start(*(turn(f"s{number}") for number in range(101)), at=FakeClock(FAR))
+def test_at_the_start_every_turn_is_due_at_once_a_hundred_a_second(running: Running) -> None:
+    schedule = running.start(*(turn(f"s{number}") for number in range(201)), at=FakeClock(FAR))
 
     assert next_run(schedule, "s0") == 0.0
-    assert next_run(schedule, "s50") == about(1.0)
-    assert next_run(schedule, "s100") == about(2.0)
+    assert next_run(schedule, "s100") == about(1.0)
+    assert next_run(schedule, "s200") == about(2.0)
 
 
 def test_at_the_start_the_schedule_says_at_once_that_it_is_alive(running: Running) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.answers import Health, Members, Role
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.nomad.stats import Kind
@@ -169,6 +170,20 @@ def test_of_an_agent_whose_roles_are_not_known_nothing_is_forgotten() -> None:
     members = after(reading(Source.MEMBERS, REFUSED), reading(Source.HEALTH, REFUSED)).members
 
     assert members.failure == REFUSED
+
+
+# Certificates.
+
+
+@pytest.mark.parametrize("outcome", [None, REFUSED], ids=["an answer", "a failure"])
+def test_the_certificates_are_those_of_the_newest_reading(outcome: object) -> None:
+    newest = Certificates(peer=2.0, own=3.0)
+    snapshot = after(
+        replace(reading(Source.SELF), certificates=Certificates(peer=1.0)),
+        replace(reading(Source.HEALTH, outcome), certificates=newest),
+    )
+
+    assert snapshot.certificates == newest
 
 
 # Kinds of unknown stats.
