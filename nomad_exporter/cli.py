@@ -127,7 +127,7 @@ def _summary(planned: Plan) -> str:
     return f"watching {agents}; serving on {', '.join(map(str, planned.listen))}"
 
 
-class _Value(click.ParamType[Any]):
+class _Value(click.ParamType):  # type: ignore[type-arg]  # only the newest click has it generic
     """A value read by the reader of its row; what is wrong is said in the reader's words."""
 
     def __init__(self, row: Row) -> None:
