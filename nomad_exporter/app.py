@@ -57,7 +57,7 @@ class Exporter:
     """All parts, wired: what is watched, when, and the ``site`` that shows it. Only ``reload`` changes the wiring."""
 
     def __init__(self, plan: Plan, replan: Replan) -> None:
-        self._plan, self._replan = plan, replan
+        self._first_plan, self._plan, self._replan = plan, plan, replan
         self._ourselves = Ourselves()
         self._ourselves.reloaded(clock.now())
         self._store = Store(plan.agents, draw)
@@ -94,7 +94,7 @@ class Exporter:
             self._ourselves.reloaded(None)
             _log.error("reload failed, nothing has changed", extra={"fields": {"error": plan}})
             return plan
-        _tell_what_needs_a_restart(self._plan, plan)
+        _tell_what_needs_a_restart(self._first_plan, plan)
         self._follow(plan)
         self._ourselves.reloaded(clock.now())
         _log.info("reloaded", extra={"fields": {"agents": len(plan.agents)}})
@@ -113,6 +113,7 @@ class Exporter:
         self._rounds = self._rounds_of(plan)
         self._schedule.replace(self._turns(plan))
         self.site = self._site(plan)
+        self._contexts.keep(agent.tls for agent in plan.agents)
         for transport in gone:
             transport.close()
 
@@ -163,6 +164,7 @@ def _tell_warnings(plan: Plan) -> None:
 
 
 def _tell_what_needs_a_restart(before: Plan, after: Plan) -> None:
+    """What a reload cannot change stays as it was at the start, ``before``."""
     _tell_warnings(after)
     for field in ("listen", "log_level", "log_format"):
         if getattr(before, field) != getattr(after, field):

@@ -24,6 +24,7 @@ def set_up(level: str, form: str) -> None:
     ours.handlers, ours.propagate = [handler], False
     ours.setLevel({"warn": "WARNING"}.get(level, level.upper()))
     logging.getLogger().addHandler(logging.NullHandler())
+    logging.captureWarnings(capture=True)
 
 
 class _LogfmtFormatter(logging.Formatter):

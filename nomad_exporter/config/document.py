@@ -69,7 +69,8 @@ class Place:
         found: dict[str, Place] = {}
         for key, value in self.node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-            entry = Place(value, self.file, f"{self.key}.{name}" if self.key else name)
+            shown = name if name.isprintable() else repr(name)
+            entry = Place(value, self.file, f"{self.key}.{shown}" if self.key else shown)
             if name in found:
                 Place(key, self.file, entry.key).fail("is given twice")
             if known is not None and name not in known:
@@ -88,10 +89,18 @@ def read(file: Path) -> Place:
         raise DocumentError(f"{file}: not a text in UTF-8") from None
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DocumentError(f"{file}{line}: {error.problem or 'not YAML'}") from None
-    except (yaml.YAMLError, RecursionError):
-        raise DocumentError(f"{file}: not YAML") from None
+        raise DocumentError(f"{file}{line}: {_words(error)}") from None
+    except yaml.YAMLError:
+        raise DocumentError(f"{file}: not YAML: it holds characters that no text has") from None
+    except RecursionError:
+        raise DocumentError(f"{file}: not YAML: it is nested too deeply") from None
     return Place(node or yaml.MappingNode("tag:yaml.org,2002:map", [], *_start()), file)
+
+
+def _words(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong; the composer's words are half a sentence without their context."""
+    whole = isinstance(error, yaml.composer.ComposerError) and error.context
+    return f"{error.context}, {error.problem}" if whole else error.problem or "not YAML"
 
 
 def _start() -> tuple[yaml.Mark, yaml.Mark]:

@@ -27,6 +27,7 @@ from nomad_exporter.config.plan import ConfigError, agent
 from nomad_exporter.config.settings import AGENT, ROWS, Row, Settings
 from nomad_exporter.config.values import masked
 from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.serving.listen import Listen
 
 RESERVED_LABELS = {
     *("agent", "address", "group"),
@@ -135,8 +136,7 @@ def _value(field: str, place: Place) -> Any:
         return tuple(_read(row, item) for item in place.items())
     if row.switch:
         return _truth(place)
-    value = _read(row, place)
-    return place.file.parent / value if isinstance(value, Path) else value
+    return _read(row, place)
 
 
 def _truth(place: Place) -> bool:
@@ -149,7 +149,14 @@ def _truth(place: Place) -> bool:
 def _read(row: Row, place: Place) -> Any:
     text = place.text()
     try:
-        return row.read(text)
+        return _from(place.file.parent, row.read(text))
     except ValueError as error:
         shown = "********" if row.secret else masked(text)
         place.fail(f"{shown!r}: {error}")
+
+
+def _from(folder: Path, value: Any) -> Any:
+    """``value``; where it is a path that is not absolute, as seen from ``folder``."""
+    if isinstance(value, Listen) and value.path:
+        return replace(value, path=str(folder / value.path))
+    return folder / value if isinstance(value, Path) else value

@@ -59,8 +59,9 @@ def _the_one_agent(given: Given, settings: Settings, host_name: str, name_of: Na
     watched = agent(settings, host_name)
     if "address" in given.flags or _told_by("address", given.environment)[:1] != [TASK_ADDRESS]:
         return watched
-    renewed = Path(given.environment.get("NOMAD_SECRETS_DIR", "")) / "nomad_token"
-    if watched.credentials.token_file is None and renewed.is_file():
+    secrets = given.environment.get("NOMAD_SECRETS_DIR")
+    renewed = Path(secrets, "nomad_token") if secrets else None
+    if renewed and renewed.is_file() and watched.credentials.token_file is None:
         watched = replace(watched, credentials=replace(watched.credentials, token_file=renewed))
     return watched if settings.agent_name else replace(watched, name=name_of(watched) or watched.name)
 

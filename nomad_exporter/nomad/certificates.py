@@ -25,5 +25,5 @@ def not_after(certificate: bytes | None) -> float | None:
     load = x509.load_pem_x509_certificate if b"-----BEGIN" in certificate else x509.load_der_x509_certificate
     try:
         return load(certificate).not_valid_after_utc.timestamp()
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return None

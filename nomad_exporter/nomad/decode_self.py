@@ -38,7 +38,7 @@ class _Enabled(msgspec.Struct, rename="pascal"):
 
 
 class _Server(msgspec.Struct, rename="pascal"):
-    bootstrap_expect: int | None = None
+    bootstrap_expect: msgspec.Raw = msgspec.Raw()
 
 
 class _TlsConfig(msgspec.Struct):
@@ -47,9 +47,9 @@ class _TlsConfig(msgspec.Struct):
 
 
 class _Version(msgspec.Struct, rename="pascal"):
-    version: str = ""
-    version_prerelease: str = ""
-    version_metadata: str = ""
+    version: msgspec.Raw = msgspec.Raw()
+    version_prerelease: msgspec.Raw = msgspec.Raw()
+    version_metadata: msgspec.Raw = msgspec.Raw()
 
 
 class _Config(msgspec.Struct, rename="pascal"):
@@ -150,18 +150,16 @@ def _configuration(texts: Mapping[str, str], parts: Parts) -> tuple[RaftServer, 
 
 def _version(config: _Config, parts: Parts) -> str:
     """``1.11.0-beta.1``, ``2.0.5+ent``: an object since 0.6.1, a text with a sibling before."""
+    told = _Version(config.version, config.version_prerelease)
     if bytes(config.version).startswith(b"{"):
         told = parts.read(config.version, _Version, "config.Version") or _Version()
-    else:
-        told = _Version(
-            parts.text(config.version, "config.Version"),
-            parts.text(config.version_prerelease, "config.VersionPrerelease"),
-        )
-    prerelease = f"-{told.version_prerelease}" if told.version_prerelease else ""
-    metadata = f"+{told.version_metadata}" if told.version_metadata else ""
-    return told.version + prerelease + metadata
+    version, prerelease, metadata = (
+        parts.text(raw, "config.Version") for raw in (told.version, told.version_prerelease, told.version_metadata)
+    )
+    return version + (f"-{prerelease}" if prerelease else "") + (f"+{metadata}" if metadata else "")
 
 
 def _bootstrap_expect(config: _Config, tag: str, parts: Parts) -> int | None:
-    told = (parts.read(config.server, _Server, "config.Server") or _Server()).bootstrap_expect
+    server = parts.read(config.server, _Server, "config.Server") or _Server()
+    told = parts.read(server.bootstrap_expect, int, "config.Server.BootstrapExpect")
     return told or (int(tag) if re.fullmatch(r"[0-9]{1,4}", tag) else None)

@@ -11,6 +11,9 @@ T = TypeVar("T")
 TEXT_LIMIT = 1024
 """A longer text is no name, version or address of Nomad's; it is left out as a flaw."""
 
+INTEGER_LIMIT = 2**31
+"""No count or version of Nomad's is greater; an endless row of digits would break the page."""
+
 ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 """All that msgspec raises for a body: it lets UnicodeDecodeError and RecursionError through."""
 
@@ -37,7 +40,7 @@ class Parts:
         except ERRORS:
             self.flaw(where)
             return None
-        if isinstance(value, str) and len(value) > limit:
+        if (isinstance(value, str) and len(value) > limit) or (isinstance(value, int) and abs(value) > INTEGER_LIMIT):
             self.flaw(where)
             return None
         return value

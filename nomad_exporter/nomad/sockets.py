@@ -176,6 +176,11 @@ class _PlainPool(AgentPool):
 class _TlsPool(AgentPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _AgentTlsConnection
 
+    def _validate_conn(self, conn: Any) -> None:
+        """Without urllib3's warning: not to verify was the user's own choice."""
+        if conn.is_closed:
+            conn.connect()
+
 
 def pool(address: Address, tls: Tls, context: ssl.SSLContext | None) -> AgentPool:
     """The connections to ``address``; an ``https`` one needs the ``context`` that ``tls`` describes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,12 @@ class Contexts:
             if kept is None or kept[0] != identity:
                 self._made[tls] = identity, _renewed(tls, kept[1] if kept else None)
             return self._made[tls][1]
+
+    def keep(self, only: Iterable[Tls]) -> None:
+        """Forgets the contexts of all settings but ``only`` these."""
+        used = set(only)
+        with self._lock:
+            self._made = {tls: made for tls, made in self._made.items() if tls in used}
 
 
 Identity = tuple[tuple[str, int, int, int], ...]

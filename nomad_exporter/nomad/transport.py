@@ -26,10 +26,7 @@ from nomad_exporter.nomad.agent import Agent, Credentials
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sockets import CONNECT_SECONDS, AgentPool, ConnectTimeout, pool
-from nomad_exporter.nomad.sources import Reply
-
-BODY_LIMIT = 8 * 1024 * 1024
-"""The most bytes that are read of one body: the answer of 5000 members is 2 MB."""
+from nomad_exporter.nomad.sources import BODY_LIMITS, MIB, Reply
 
 _HEADERS = {
     "User-Agent": f"nomad-exporter/{__version__}",
@@ -146,7 +143,7 @@ class Transport:
         response = adapter.send(request, stream=True, timeout=timeout)  # type: ignore[arg-type]  # it takes one
         raw: urllib3.HTTPResponse = response.raw
         try:
-            return Reply(raw.status, _body(raw))
+            return Reply(raw.status, _body(raw, BODY_LIMITS.get(path, MIB)))
         except BaseException:
             raw.close()
             raise
@@ -199,14 +196,14 @@ def _printable(token: str, origin: str) -> str:
     return token
 
 
-def _body(raw: urllib3.HTTPResponse) -> bytes:
+def _body(raw: urllib3.HTTPResponse, limit: int) -> bytes:
     if raw.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise _Refused(Failure(Reason.PROTOCOL, "the answer is compressed, though we did not ask for it"))
     body = bytearray()
     while chunk := raw.read(65536):
         body += chunk
-        if len(body) > BODY_LIMIT:
-            raise _Refused(Failure(Reason.TOO_LARGE, f"more than {BODY_LIMIT // 1024 // 1024} MiB"))
+        if len(body) > limit:
+            raise _Refused(Failure(Reason.TOO_LARGE, f"more than {limit // MIB} MiB"))
     return bytes(body)
 
 

@@ -13,6 +13,7 @@ import math
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from datetime import UTC, datetime
 
@@ -54,14 +55,19 @@ class Turn(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
     def __init__(self, name: str, interval: float, work: Callable[[float], object], subject: Hashable = None) -> None:
         self.name, self.interval, self.work, self.subject = name, interval, work, subject
         self.clock: Clock
+        self.job = name
         self.due = 0.0
         self.hangs = 0
         share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
         self._phase = share * interval
 
-    def begin(self, clock: Clock, due: float) -> None:
-        """Makes the first turn due at ``due``, in monotonic seconds."""
+    def begin(self, clock: Clock, due: float, number: int = 0) -> None:
+        """Makes the first turn due at ``due``, in monotonic seconds; ``number`` turns of this name came before it.
+
+        Each has a job of its own with apscheduler: one that takes the place of another does not wait for its end.
+        """
         self.clock, self.due = clock, due
+        self.job = f"{self.name}#{number}" if number else self.name
 
     def is_same(self, other: Turn | None) -> bool:
         """Whether ``other`` does the same work at the same times."""
@@ -113,6 +119,7 @@ class Schedule:
         self._turns = {turn.name: turn for turn in turns}
         self._beat = Turn("beat", BEAT_SECONDS, lambda _: beat(clock()))
         self._offset = 0.0
+        self._begun: Counter[str] = Counter()
         pools = {name: ThreadPoolExecutor(size, {"thread_name_prefix": _THREADS}) for name, size in _sizes(workers)}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -138,7 +145,7 @@ class Schedule:
             self._turns[turn.name] = old if old and turn.is_same(old) else turn
         for name, old in before.items():
             if self._turns.get(name) is not old:
-                self._scheduler.remove_job(name)
+                self._scheduler.remove_job(old.job)
         self._add_all([turn for name, turn in self._turns.items() if before.get(name) is not turn], self._clock())
 
     def _add_all(self, turns: Iterable[Turn], at: Instant) -> None:
@@ -146,18 +153,19 @@ class Schedule:
             self._add(turn, at, number / RAMP_PER_SECOND, _WELL)
 
     def _add(self, turn: Turn, at: Instant, delay: float, executor: str) -> None:
-        turn.begin(self._clock, at.monotonic + delay)
+        turn.begin(self._clock, at.monotonic + delay, self._begun[turn.name])
+        self._begun[turn.name] += 1
         first = wall_time(turn.due, at)
-        self._scheduler.add_job(self._take, turn, args=(turn,), id=turn.name, executor=executor, next_run_time=first)
+        self._scheduler.add_job(self._take, turn, args=(turn,), id=turn.job, executor=executor, next_run_time=first)
 
     def _take(self, turn: Turn) -> None:
         """Does a turn; one that hangs is put off and done among the sick, until it is well again."""
         hung_before = turn.hangs
         turn()
-        if (hung_before or turn.hangs) and self._turns.get(turn.name) is turn:
+        if hung_before or turn.hangs:
             due = wall_time(turn.due, self._clock())
             with contextlib.suppress(JobLookupError):  # It was taken out while it was done.
-                self._scheduler.modify_job(turn.name, executor=_SICK if turn.hangs else _WELL, next_run_time=due)
+                self._scheduler.modify_job(turn.job, executor=_SICK if turn.hangs else _WELL, next_run_time=due)
 
     def put_right(self) -> None:
         """Puts every turn right where the wall clock has stepped since the last call, which is a second or so ago."""
@@ -170,7 +178,7 @@ class Schedule:
         _log.warning("the clock has stepped", extra={"fields": {"seconds": f"{step:+.1f}"}})
         for turn in (self._beat, *self._turns.values()):
             due = max(turn.due, at.monotonic)
-            self._scheduler.modify_job(turn.name, next_run_time=wall_time(due, at))
+            self._scheduler.modify_job(turn.job, next_run_time=wall_time(due, at))
 
     def stop(self) -> None:
         """Begins no more turns; those that run go on."""

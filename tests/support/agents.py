@@ -101,11 +101,13 @@ def scripted(script: Script) -> Iterator[Address]:
 
         acceptor = threading.Thread(target=accept)
         acceptor.start()
-        yield Address("http", "127.0.0.1", listener.getsockname()[1])
-        over.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        for thread in (acceptor, *threads):
-            thread.join()
+        try:
+            yield Address("http", "127.0.0.1", listener.getsockname()[1])
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            for thread in (acceptor, *threads):
+                thread.join()
 
 
 def _play(script: Script, connection: socket.socket, over: threading.Event) -> None:

@@ -453,7 +453,13 @@ def test_a_group_that_is_none_costs_only_itself(group: object) -> None:
         pytest.param({"ACL": "on"}, "config.ACL", id="ACLs that are a text"),
         pytest.param({"ACL": {"Enabled": "true"}}, "config.ACL", id="a truth in quotes"),
         pytest.param({"TLSConfig": [True]}, "config.TLSConfig", id="TLS that is a list"),
-        pytest.param({"Server": {"BootstrapExpect": "3"}}, "config.Server", id="a number in quotes"),
+        pytest.param({"Server": [3]}, "config.Server", id="a server that is a list"),
+        pytest.param({"Server": {"BootstrapExpect": "3"}}, "config.Server.BootstrapExpect", id="a number in quotes"),
+        pytest.param(
+            {"Server": {"BootstrapExpect": 10**400}},
+            "config.Server.BootstrapExpect",
+            id="a number that no page can hold",
+        ),
     ],
 )
 def test_a_broken_fact_costs_only_itself(config: dict[str, Any], flaw: str) -> None:
@@ -466,6 +472,21 @@ def test_a_broken_fact_costs_only_itself(config: dict[str, Any], flaw: str) -> N
     assert sum(getattr(answer, fact) != getattr(whole, fact) for fact in facts) <= 1
     assert (answer.numbers, answer.texts) == (whole.numbers, whole.texts)
     assert answer.flaws == (flaw,)
+
+
+@pytest.mark.parametrize(
+    ("told", "version"),
+    [
+        pytest.param({"Version": "2.0.5", "VersionMetadata": 7}, "2.0.5", id="a number as edition"),
+        pytest.param({"Version": "2.0.5", "VersionPrerelease": ["beta"]}, "2.0.5", id="a list as prerelease"),
+        pytest.param({"Version": "x" * 10_000}, "", id="10 kB"),
+    ],
+)
+def test_a_broken_part_of_the_version_costs_only_itself(told: dict[str, Any], version: str) -> None:
+    answer = decoded(config={"Version": told})
+
+    assert answer.version == version
+    assert answer.flaws == ("config.Version",)
 
 
 @pytest.mark.parametrize("config", [7, "none", ["dc1"]], ids=repr)

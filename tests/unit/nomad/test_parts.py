@@ -42,6 +42,8 @@ def test_a_part_that_is_not_there_is_no_flaw(parts: Parts, content: str) -> None
         pytest.param("7.5", id="a fraction"),
         pytest.param("1e999", id="an infinity"),
         pytest.param("7" * 5000, id="five thousand digits"),
+        pytest.param(str(2**31 + 1), id="more than Nomad counts"),
+        pytest.param(str(-(2**31) - 1), id="less than Nomad counts"),
     ],
 )
 def test_a_part_of_another_kind_is_a_flaw_and_nothing_else(parts: Parts, content: str) -> None:
@@ -83,6 +85,11 @@ def test_a_longer_text_is_left_out(parts: Parts) -> None:
 
     assert text == ""
     assert parts.flaws == ["text"]
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31)])
+def test_a_number_of_the_greatest_size_is_read(parts: Parts, number: int) -> None:
+    assert parts.read(raw(str(number)), int, "number") == number
 
 
 def test_a_part_may_have_a_limit_of_its_own(parts: Parts) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from nomad_exporter.nomad.tls import Contexts, CredentialError, context
 ServerContext = Callable[..., ssl.SSLContext]
 
 HOST = "127.0.0.1"
+
+END = datetime(2040, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, name: str = HOST) -> ssl.SSLObject:
@@ -247,3 +250,98 @@ def test_a_file_that_was_missing_is_tried_again(tmp_path: Path, ca: trustme.CA, 
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
 
     assert shake_hands(contexts.get(settings).context, server_context())
+
+
+def test_the_context_of_settings_that_nobody_has_any_more_is_forgotten(ca_file: Path) -> None:
+    contexts = Contexts()
+    used, unused = Tls(ca_file=ca_file), Tls(skip_verify=True)
+    before = [contexts.get(settings) for settings in (used, unused)]
+
+    contexts.keep([used])
+
+    assert contexts.get(used) is before[0]
+    assert contexts.get(unused) is not before[1]
+
+
+# Files that change while their context is in use.
+
+
+def replaced(path: Path, content: bytes) -> Path:
+    """Puts a new file in the place of ``path``, as those do who renew certificates."""
+    path.with_suffix(".new").write_bytes(content)
+    return path.with_suffix(".new").rename(path)
+
+
+@pytest.fixture
+def own_ca_file(tmp_path: Path, ca_file: Path) -> Path:
+    """A CA file that a test may change."""
+    return replaced(tmp_path / "ca.pem", ca_file.read_bytes())
+
+
+def test_while_no_file_changes_the_context_stays(own_ca_file: Path) -> None:
+    contexts = Contexts()
+
+    assert contexts.get(Tls(ca_file=own_ca_file)) is contexts.get(Tls(ca_file=own_ca_file))
+
+
+def test_a_new_ca_is_trusted_and_the_old_one_no_more(
+    own_ca_file: Path, other_ca_file: Path, server_context: ServerContext
+) -> None:
+    contexts = Contexts()
+    assert shake_hands(contexts.get(Tls(ca_file=own_ca_file)).context, server_context())
+
+    replaced(own_ca_file, other_ca_file.read_bytes())
+
+    assert refused(contexts.get(Tls(ca_file=own_ca_file)).context, server_context())
+
+
+def test_a_ca_that_is_put_into_the_folder_is_trusted(
+    tmp_path: Path, ca_file: Path, other_ca_file: Path, server_context: ServerContext
+) -> None:
+    contexts = Contexts()
+    replaced(tmp_path / "other.pem", other_ca_file.read_bytes())
+    assert refused(contexts.get(Tls(ca_path=tmp_path)).context, server_context())
+
+    replaced(tmp_path / "ca.pem", ca_file.read_bytes())
+
+    assert shake_hands(contexts.get(Tls(ca_path=tmp_path)).context, server_context())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda path: path.unlink(), id="gone for a moment"),
+        pytest.param(lambda path: replaced(path, b""), id="empty"),
+        pytest.param(lambda path: replaced(path, path.read_bytes()[:100]), id="half written"),
+    ],
+)
+def test_a_file_that_is_spoilt_for_a_moment_changes_nothing(own_ca_file: Path, spoil: Callable[[Path], object]) -> None:
+    contexts = Contexts()
+    before = contexts.get(Tls(ca_file=own_ca_file))
+    whole = own_ca_file.read_bytes()
+
+    spoil(own_ca_file)
+    assert contexts.get(Tls(ca_file=own_ca_file)) is before
+
+    replaced(own_ca_file, whole)
+    assert contexts.get(Tls(ca_file=own_ca_file)) is not before
+
+
+def test_a_client_certificate_is_renewed_once_its_key_is_there_too(
+    tmp_path: Path, ca: trustme.CA, client_files: tuple[Path, Path]
+) -> None:
+    cert_file, key_file = (replaced(tmp_path / file.name, file.read_bytes()) for file in client_files)
+    settings = Tls(skip_verify=True, cert_file=cert_file, key_file=key_file)
+    contexts = Contexts()
+    before = contexts.get(settings)
+    renewed = ca.issue_cert("cli.global.nomad", not_after=END)
+
+    replaced(cert_file, renewed.cert_chain_pems[0].bytes())
+    assert contexts.get(settings) is before
+
+    replaced(key_file, renewed.private_key_pem.bytes())
+    assert contexts.get(settings).own_not_after == END.timestamp()
+
+
+def test_without_a_client_certificate_there_is_none_to_expire() -> None:
+    assert Contexts().get(Tls(skip_verify=True)).own_not_after is None

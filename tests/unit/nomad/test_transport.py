@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -21,10 +22,18 @@ import trustme
 
 from nomad_exporter import __version__
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
+from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sources import SELF_PATH, STALE_HEALTH_PATH, Reply
+from nomad_exporter.nomad.sources import (
+    BODY_LIMITS,
+    HEALTH_PATH,
+    MEMBERS_PATH,
+    SELF_PATH,
+    STALE_HEALTH_PATH,
+    Reply,
+)
 from nomad_exporter.nomad.tls import Contexts, Trust
-from nomad_exporter.nomad.transport import BODY_LIMIT, Transport, failure
+from nomad_exporter.nomad.transport import Transport, failure
 from tests.support.agents import RecordedAgent, Script, answer, free_port, scripted
 from tests.support.answers import recorded
 from tests.support.waiting import PATIENCE
@@ -208,6 +217,72 @@ def test_the_token_file_is_read_again_at_every_question(tmp_path: Path) -> None:
     assert [headers["x-nomad-token"] for _, headers in agent.asked] == ["old", "new"]
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_token_that_is_rejected_and_was_renewed_meanwhile_is_tried_anew(tmp_path: Path, status: int) -> None:
+    file = tmp_path / "token"
+    file.write_text("old")
+    tokens: list[bytes] = []
+
+    def script(connection: socket.socket, _: threading.Event) -> None:
+        for said in (b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status, TOLD):
+            tokens.append(connection.recv(65536).partition(b"X-Nomad-Token: ")[2].split()[0])
+            file.write_text("new")
+            connection.sendall(said)
+
+    with scripted(script) as address:
+        reply = ask(address, Credentials(token_file=file))
+
+    assert reply == Reply(200, b"told")
+    assert tokens == [b"old", b"new"]
+
+
+def test_a_token_that_is_rejected_twice_is_not_tried_a_third_time(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("0")
+    tokens = iter(range(1, 100))
+
+    def script(connection: socket.socket, _: threading.Event) -> None:
+        while connection.recv(65536):
+            file.write_text(str(next(tokens)))
+            connection.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+
+    with scripted(script) as address:
+        reply = ask(address, Credentials(token_file=file))
+
+    assert reply == Reply(403, b"")
+    assert next(tokens) == 3
+
+
+def test_a_token_that_is_rejected_and_is_still_the_same_is_not_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    with RecordedAgent("2.0.5/acl/unknown") as agent:
+        reply = ask(agent.address, Credentials(token_file=tmp_path / "token"))
+
+    assert reply == recorded("2.0.5/acl/unknown")
+    assert len(agent.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda path: path.unlink(), id="gone for a moment"),
+        pytest.param(lambda path: path.write_text("\n"), id="empty"),
+        pytest.param(lambda path: path.write_bytes(b"\xff"), id="no text"),
+    ],
+)
+def test_a_token_file_that_is_spoilt_for_a_moment_leaves_the_last_token_in_use(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("last")
+    with RecordedAgent(SERVER) as agent, transport(agent.address, Credentials(token_file=file)) as made:
+        made.get(SELF_PATH, PATIENCE)
+        spoil(file)
+        made.get(SELF_PATH, PATIENCE)
+
+    assert [headers["x-nomad-token"] for _, headers in agent.asked] == ["last", "last"]
+
+
 def test_an_empty_token_file_is_named_and_nothing_is_asked(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("\n")
     with RecordedAgent(SERVER) as agent:
@@ -357,14 +432,23 @@ def test_an_agent_that_does_not_go_on(said: bytes) -> None:
     assert failed == Failure(Reason.TIMEOUT, "no whole answer within 100ms")
 
 
-def test_a_body_of_the_greatest_size_is_read() -> None:
-    with scripted(answer(b"x" * BODY_LIMIT)) as address:
-        assert ask(address) == Reply(200, b"x" * BODY_LIMIT)
+@pytest.mark.parametrize("path", BODY_LIMITS)
+def test_a_body_of_the_greatest_size_is_read(path: str) -> None:
+    with scripted(answer(b"x" * BODY_LIMITS[path])) as address:
+        assert ask(address, path=path) == Reply(200, b"x" * BODY_LIMITS[path])
 
 
-def test_a_greater_body_is_refused() -> None:
-    with scripted(answer(b"x" * (BODY_LIMIT + 1))) as address:
-        assert ask(address) == Failure(Reason.TOO_LARGE, "more than 8 MiB")
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        pytest.param(SELF_PATH, "more than 2 MiB", id="self"),
+        pytest.param(MEMBERS_PATH, "more than 8 MiB", id="members"),
+        pytest.param(HEALTH_PATH, "more than 1 MiB", id="health"),
+    ],
+)
+def test_a_greater_body_is_refused(path: str, detail: str) -> None:
+    with scripted(answer(b"x" * (BODY_LIMITS[path] + 1))) as address:
+        assert ask(address, path=path) == Failure(Reason.TOO_LARGE, detail)
 
 
 # Failures of TLS.
@@ -394,6 +478,50 @@ def test_an_agent_that_wants_a_client_certificate_gets_it(
 def test_an_agent_is_known_by_the_name_that_is_expected_of_it(ca_file: Path, server_context: ServerContext) -> None:
     with tls_agent(server_context("server.global.nomad")) as address:
         assert ask(address, tls=Tls(ca_file=ca_file, server_name="server.global.nomad")) == recorded(SERVER)
+
+
+def test_where_nothing_is_to_be_verified_any_agent_is_asked_without_a_warning(server_context: ServerContext) -> None:
+    with tls_agent(server_context("anything")) as address:
+        assert ask(address, tls=Tls(skip_verify=True)) == recorded(SERVER)
+
+
+def test_the_ends_of_both_certificates_are_told(
+    ca: trustme.CA, ca_file: Path, tmp_path: Path, server_context: ServerContext
+) -> None:
+    peer, own = datetime(2040, 1, 1, tzinfo=UTC), datetime(2039, 1, 1, tzinfo=UTC)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(LOOPBACK, not_after=peer).configure_cert(context)
+    cert_file = tmp_path / "cli.pem"
+    ca.issue_cert("cli.global.nomad", not_after=own).private_key_and_cert_chain_pem.write_to_path(cert_file)
+    tls = Tls(ca_file=ca_file, cert_file=cert_file, key_file=cert_file)
+    with tls_agent(context) as address, transport(address, tls=tls) as made:
+        before = made.certificates
+        made.get(SELF_PATH, PATIENCE)
+
+    assert before == Certificates()
+    assert made.certificates == Certificates(peer=peer.timestamp(), own=own.timestamp())
+
+
+def test_over_plain_http_there_is_no_certificate_to_expire() -> None:
+    with RecordedAgent(SERVER) as agent, transport(agent.address) as made:
+        made.get(SELF_PATH, PATIENCE)
+
+    assert made.certificates == Certificates()
+
+
+def test_when_a_ca_is_revoked_the_connections_that_it_vouched_for_are_made_anew(
+    tmp_path: Path, ca_file: Path, other_ca_file: Path, server_context: ServerContext
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_bytes(ca_file.read_bytes())
+    with tls_agent(server_context()) as address, transport(address, tls=Tls(ca_file=file)) as made:
+        reply = made.get(SELF_PATH, PATIENCE)
+        (tmp_path / "new.pem").write_bytes(other_ca_file.read_bytes())
+        (tmp_path / "new.pem").rename(file)
+        failed = made.get(SELF_PATH, PATIENCE)
+
+    assert reply == recorded(SERVER)
+    assert failed == Failure(Reason.TLS, REFUSED_CERTIFICATE + "unable to get local issuer certificate")
 
 
 REFUSED_CERTIFICATE = "the agent's certificate was refused: "
@@ -625,6 +753,15 @@ def test_a_connection_is_kept() -> None:
     assert agent.paths() == [[b"/1", b"/2", b"/3"]]
 
 
+def test_a_connection_over_tls_is_kept_too(ca_file: Path, server_context: ServerContext) -> None:
+    context = server_context()
+    with tls_agent(context) as address, transport(address, tls=Tls(ca_file=ca_file)) as made:
+        replies = [made.get(SELF_PATH, PATIENCE) for _ in range(2)]
+
+    assert replies == [recorded(SERVER)] * 2
+    assert context.session_stats()["accept_good"] == 1
+
+
 def test_a_kept_connection_that_the_agent_closes_at_the_next_question_is_tried_once_more() -> None:
     agent = Keeping([TOLD, SILENCE], [TOLD])
     with scripted(agent) as address, transport(address) as made:
@@ -666,9 +803,12 @@ def test_a_question_on_a_kept_connection_has_a_time_of_its_own() -> None:
     agent = Keeping([TOLD, None])
     with scripted(agent) as address, transport(address) as made:
         made.get("/1", PATIENCE)
+        began = time.monotonic()
         failed = made.get("/2", 0.1)
+        took = time.monotonic() - began
 
     assert failed == Failure(Reason.TIMEOUT, "no whole answer within 100ms")
+    assert took < PATIENCE / 2
 
 
 def test_after_a_failure_the_next_question_has_a_connection_of_its_own() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
+from nomad_exporter.nomad.agent import Address, Credentials, Secret
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import AnyReading, Reading, Snapshot
 from nomad_exporter.watch.store import Store
@@ -97,82 +97,6 @@ def test_a_reading_of_an_agent_that_is_not_watched_so_is_discarded(store: Store[
 
     assert store.record(agent, reading()) is None
     assert store.kept() == before
-
-
-# Agents that are watched from now on.
-
-CHANGED = replace(OTHER, credentials=Credentials(token=Secret("new")))
-THIRD = replace(AGENT, name="s3")
-
-
-def test_what_is_known_of_an_agent_that_stays_as_it_is_is_kept(store: Store[Drawn]) -> None:
-    store.record(AGENT, reading())
-    before = store.get("s1")
-    store.replace([AGENT])
-
-    assert store.get("s1") is before
-
-
-def test_what_is_known_of_an_agent_with_new_settings_is_forgotten(store: Store[Drawn]) -> None:
-    store.record(OTHER, reading())
-    store.replace([AGENT, CHANGED])
-
-    assert [kept.snapshot for kept in store.kept()] == [Snapshot(AGENT), Snapshot(CHANGED)]
-
-
-def test_an_agent_that_is_not_watched_any_more_is_gone(store: Store[Drawn]) -> None:
-    store.replace([OTHER])
-
-    assert store.get("s1") is None
-    assert store.record(AGENT, reading()) is None
-
-
-def test_the_new_order_of_the_fleet_is_followed(store: Store[Drawn]) -> None:
-    store.replace([THIRD, OTHER, AGENT])
-
-    assert [kept.snapshot.agent.name for kept in store.kept()] == ["s3", "s2", "s1"]
-
-
-# Agents that were never asked.
-
-
-def attempt(store: Store[Drawn], agent: Agent) -> None:
-    """Records a failed attempt at each source that counts."""
-    for source in (Source.HEALTH, Source.SELF):
-        store.record(agent, Reading(source, REFUSED, START, 0.1))
-
-
-def test_at_first_every_agent_waits_to_be_asked(store: Store[Drawn]) -> None:
-    assert store.waiting == 2
-
-
-def test_an_agent_that_was_asked_in_vain_waits_no_more(store: Store[Drawn]) -> None:
-    attempt(store, AGENT)
-
-    assert store.waiting == 1
-
-
-def test_an_agent_that_was_asked_for_one_thing_still_waits(store: Store[Drawn]) -> None:
-    store.record(AGENT, reading())
-
-    assert store.waiting == 2
-
-
-def test_an_agent_that_is_not_watched_any_more_is_not_waited_for(store: Store[Drawn]) -> None:
-    store.replace([OTHER])
-
-    assert store.waiting == 1
-
-
-def test_whoever_was_ready_stays_ready_though_agents_come_or_change(store: Store[Drawn]) -> None:
-    attempt(store, AGENT)
-    attempt(store, OTHER)
-    store.replace([AGENT, CHANGED, THIRD])
-
-    assert store.waiting == 0
-
-
-# Beats.
 
 
 def test_before_the_first_beat_there_is_none(store: Store[Drawn]) -> None:

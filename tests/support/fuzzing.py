@@ -1,0 +1,110 @@
+"""The promise under fuzz: any bytes of an agent give a page that all can read, or a failure with a name."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from nomad_exporter.metrics.drawing import Drawing, draw
+from nomad_exporter.metrics.lines import Format
+from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.metrics.page import page
+from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.failures import Reason
+from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
+from nomad_exporter.watch.rounds import Rounds
+from nomad_exporter.watch.store import Kept, Store
+from nomad_exporter.web.routes import Site, answer
+from tests.support.answers import AGENT, FakeWire, self_body
+from tests.support.pages import get
+from tests.support.playback import ADDRESS, AT, MAX_AGE, TIMEOUT
+from tests.support.recordings import situations
+
+PATHS = {
+    Source.SELF: (SELF_PATH,),
+    Source.MEMBERS: (MEMBERS_PATH,),
+    Source.HEALTH: (HEALTH_PATH, STALE_HEALTH_PATH),
+}
+
+STATUSES = (200, 500, 204, 301, 400, 401, 403, 404, 429, 501)
+
+_WELL = {
+    SELF_PATH: Reply(200, self_body({"raft": {"term": "7", "new": "1"}})),
+    MEMBERS_PATH: Reply(200, b'{"Members":[{"Name":"m","Status":"alive"}]}'),
+    **dict.fromkeys(PATHS[Source.HEALTH], Reply(200, b'{"server":{"ok":true,"message":"ok"}}')),
+}
+"""The least that a well server says, with a stat that is unknown to us: small pages make many inputs."""
+
+_OURSELVES = Ourselves()
+
+Series = Counter[tuple[str, frozenset[tuple[str, str]], str]]
+
+
+@cache
+def bodies(source: Source) -> tuple[bytes, ...]:
+    """Every body that was recorded of ``source``, and the least ones."""
+    told = {of.answers[path].body for of in situations() for path in PATHS[source] if path in of.answers}
+    return tuple(sorted({b"", b"{}", b"null", b"[]", b'{"stats":{"nomad":{},"client":{}}}', b'{"Members":[]}', *told}))
+
+
+def outcome(source: Source, reply: Reply) -> Reason | None:
+    """The reason why ``reply`` is no answer to ``source``, None where it is one.
+
+    Raises, AssertionError or whatever else, where the promise is broken: the agent is asked once, with well answers to
+    its other sources, and shown beside a well agent on every page.
+    """
+    store = _asked(AGENT, {**_WELL, **dict.fromkeys(PATHS[source], reply)})
+    kept = store.kept()
+    _check_page(lambda form: page((*_beside(), *kept), AT, MAX_AGE, form) + form.end)
+    site = Site(store, _OURSELVES, MAX_AGE, TIMEOUT)
+    assert answer(site, get("/"), AT).status == 200
+    assert answer(site, get("/health"), AT).status in (200, 500, 503)
+    seen = kept[0].snapshot.of(source)
+    assert seen.failure or seen.answer, "the source was not asked"
+    return seen.failure.reason if seen.failure else None
+
+
+def _asked(agent: Agent, replies: Mapping[str, Reply]) -> Store[Drawing]:
+    store = Store((agent,), draw)
+    rounds = Rounds(store, {agent.name: FakeWire(replies)}, lambda: AT, TIMEOUT, lambda *_: None)
+    rounds.health(agent)
+    rounds.facts(agent)
+    return store
+
+
+@cache
+def _beside() -> tuple[Kept[Drawing], ...]:
+    return _asked(Agent("beside", ADDRESS), _WELL).kept()
+
+
+@cache
+def _series_beside() -> Series:
+    return _read(read_text, page(_beside(), AT, MAX_AGE, Format.TEXT))
+
+
+def _check_page(drawn: Callable[[Format], bytes]) -> None:
+    """Both formats are read as the same series, each once and finite, and those of the agent beside are among them."""
+    text = _read(read_text, drawn(Format.TEXT))
+    assert text == _read(read_openmetrics, drawn(Format.OPENMETRICS)), "the formats differ"
+    times = Counter((name, labels) for name, labels, _ in text.elements())
+    assert set(times.values()) == {1}, f"doubled: {times.most_common(1)}"
+    assert text >= _series_beside(), "the series of another agent have changed"
+
+
+def _read(reader: Callable[[str], Iterable[Metric]], body: bytes) -> Series:
+    return Counter(
+        (sample.name, frozenset(sample.labels.items()), _finite(sample.value))
+        for family in reader(body.decode())
+        for sample in family.samples
+    )
+
+
+def _finite(value: float) -> str:
+    assert abs(value) <= sys.float_info.max, "a number that Prometheus cannot read, or nobody can use"
+    return repr(value)
