@@ -38,7 +38,7 @@ def main() -> NoReturn:
     """Runs the command and exits: 0 after a clean stop, 2 with one line where a setting is wrong."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_early)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Nothing to reload yet; by default it would end us.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # It would end us; now it waits until we serve.
     try:
         code = command().main(prog_name="nomad-exporter", standalone_mode=False)
     except ERRORS as error:

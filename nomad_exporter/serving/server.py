@@ -32,7 +32,8 @@ def serve(
 ) -> None:
     """Serves the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
 
-    Meanwhile calls ``every_second``, and ``hang_up`` at each SIGHUP, both on the loop of the server.
+    Meanwhile calls ``every_second``, and ``hang_up`` at each SIGHUP, both on the loop of the server. A SIGHUP that was
+    blocked so far comes then.
     """
     config = uvicorn.Config(
         application,
@@ -56,6 +57,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, server)
     loop.add_signal_handler(signal.SIGHUP, _safely, hang_up)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     ticking = asyncio.create_task(_tick(every_second))
     await server.serve(list(sockets))
     ticking.cancel()

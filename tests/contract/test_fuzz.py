@@ -39,3 +39,9 @@ def test_any_answer_gives_a_page_that_all_can_read_or_a_failure_with_a_name(
     source: Source, data: st.DataObject
 ) -> None:
     outcome(source, data.draw(replies(source)))
+
+
+def test_a_number_beyond_all_numbers_does_not_break_the_page() -> None:
+    body = b'{"stats": {"nomad": {}}, "config": {"Server": {"BootstrapExpect": 1%b}}}' % (b"0" * 309)
+
+    assert outcome(Source.SELF, Reply(200, body)) is None

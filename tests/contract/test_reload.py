@@ -432,10 +432,10 @@ def test_each_of_fifty_agents_sees_only_its_own_token_through_reloads_and_rotati
         assert {*agent.tokens} <= allowed[number], number
 
 
-def test_a_hang_up_before_it_serves_does_not_end_it(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_hang_up_before_it_serves_waits_until_it_does(fleet: Fleet, agents: dict[str, Counted]) -> None:
     fleet.write(agents)
     with running("--config.file", str(fleet.path)) as exporter:
         exporter.process.send_signal(signal.SIGHUP)
-        eventually(lambda: exporter.process.poll() is not None or series(exporter, "nomad_agent_up"))
+        exporter.wait_for_line("msg=reloaded")
 
         assert exporter.process.poll() is None

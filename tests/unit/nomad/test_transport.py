@@ -22,6 +22,7 @@ import trustme
 
 from nomad_exporter import __version__
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
+from nomad_exporter.nomad.causes import failure
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import (
@@ -33,7 +34,7 @@ from nomad_exporter.nomad.sources import (
     Reply,
 )
 from nomad_exporter.nomad.tls import Contexts, Trust
-from nomad_exporter.nomad.transport import Transport, failure
+from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, Script, answer, free_port, scripted
 from tests.support.answers import recorded
 from tests.support.waiting import PATIENCE
@@ -907,3 +908,15 @@ def test_an_error_of_requests_is_told_by_its_innermost_cause(error: Exception, f
         outcome = ask(Address("http", LOOPBACK, 4646))
 
     assert outcome == failed
+
+
+def test_closing_leaves_no_connection_open() -> None:
+    with RecordedAgent(SERVER) as agent:
+        made = Transport(Agent("s1", agent.address), Contexts())
+        made.get(SELF_PATH, PATIENCE)
+        adapter = made._adapter
+        assert adapter
+        (sock,) = adapter.pool.live
+        made.close()
+
+    assert sock.fileno() == -1
