@@ -29,7 +29,7 @@ from nomad_exporter.web.routes import Site
 STOP_SECONDS = 0.5
 """How long the polls that run may take to end once their connections are cut."""
 
-WORKERS = 128
+WORKERS = 256
 """The most threads that poll agents which answer in time; they are made as they are needed."""
 
 Replan = Callable[[], Plan | str]
