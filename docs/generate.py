@@ -45,7 +45,10 @@ def _own_metrics() -> Iterable[tuple[str, ...]]:
 def settings() -> str:
     """A row for each setting: its flag, its variables, its default and its meaning."""
     file = ("`--config.file`", "`NOMAD_EXPORTER_CONFIG_FILE`", "", "", "YAML file with agents and settings.")
-    return _table(("Flag", "Variables", "Key in a file", "Default", "Meaning"), [file, *map(_setting, ROWS.values())])
+    check = ("`--config.check`", "", "", "", "Check the settings and end.")
+    return _table(
+        ("Flag", "Variables", "Key in a file", "Default", "Meaning"), [file, check, *map(_setting, ROWS.values())]
+    )
 
 
 def _setting(row: Row) -> tuple[str, ...]:

@@ -101,15 +101,12 @@ class Exporter:
         return None
 
     def _follow(self, plan: Plan) -> None:
-        before, kept = {agent.name: agent for agent in self._plan.agents}, self._transports
-        equal = {agent.name for agent in plan.agents if before.get(agent.name) == agent}
-        gone = [transport for name, transport in kept.items() if name not in equal]
-        self._plan = plan
+        before = {agent.name: agent for agent in self._plan.agents}
+        kept = {agent.name: self._transports[agent.name] for agent in plan.agents if before.get(agent.name) == agent}
+        gone = [transport for name, transport in self._transports.items() if name not in kept]
+        new = {agent.name: Transport(agent, self._contexts) for agent in plan.agents if agent.name not in kept}
         self._store.replace(plan.agents)
-        self._transports = {
-            agent.name: kept[agent.name] if agent.name in equal else Transport(agent, self._contexts)
-            for agent in plan.agents
-        }
+        self._plan, self._transports = plan, {**kept, **new}
         self._rounds = self._rounds_of(plan)
         self._schedule.replace(self._turns(plan))
         self.site = self._site(plan)

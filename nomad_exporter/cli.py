@@ -18,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from nomad_exporter import __version__
+from nomad_exporter.config import file as config_file
 from nomad_exporter.config.document import DocumentError
 from nomad_exporter.config.gather import Given, gather
 from nomad_exporter.config.plan import ConfigError, Plan
@@ -86,7 +87,8 @@ def _command(context: click.Context, only_check: bool, **_: Any) -> int:
     if only_check:
         from nomad_exporter.config.check import check
 
-        check(planned.agents)
+        path = context.params["file"]
+        check(planned.agents, config_file.read(path).agents if path else None)
         click.echo(f"The settings are good: {_summary(planned)}.")
         return 0
     from nomad_exporter.app import run

@@ -1,25 +1,34 @@
-"""The check of ``--config.check`` beyond the settings themselves: every credential file is read once."""
+"""The check of ``--config.check`` beyond the settings themselves: every credential file in use is read once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from nomad_exporter.config.document import DocumentError, Place
 from nomad_exporter.config.plan import ConfigError
+from nomad_exporter.config.settings import ROWS
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent
 
 
-def check(agents: tuple[Agent, ...]) -> None:
-    """Reads the credential files of ``agents``. Raises ConfigError, which names the setting whose file is of no use."""
-    for agent in agents:
+def check(agents: Sequence[Agent], listed: Sequence[Mapping[str, Place]] | None = None) -> None:
+    """Reads the credential files of ``agents``, whose entries in a file are ``listed`` in the same order, if in one.
+
+    Raises ConfigError or DocumentError, which name the setting whose file is of no use.
+    """
+    for number, agent in enumerate(agents):
         for field, use in _uses(agent):
             try:
                 use()
             except tls.CredentialError as error:
-                which = f" (agent {agent.name})" if len(agents) > 1 else ""
-                raise ConfigError(field, f"{error}{which}") from None
+                raise _located(ConfigError(field, str(error)), listed[number] if listed else {}) from None
+
+
+def _located(error: ConfigError, entries: Mapping[str, Place]) -> Exception:
+    place = entries.get(ROWS[error.field].key)
+    return DocumentError(place.told(error.why(lambda row: row.key))) if place else error
 
 
 def _uses(agent: Agent) -> Iterator[tuple[str, Callable[[], object]]]:

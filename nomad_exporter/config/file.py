@@ -25,7 +25,7 @@ from nomad_exporter.config import document
 from nomad_exporter.config.document import DocumentError, Place
 from nomad_exporter.config.plan import ConfigError, agent
 from nomad_exporter.config.settings import AGENT, ROWS, Row, Settings
-from nomad_exporter.config.values import masked
+from nomad_exporter.config.values import masked, name
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.serving.listen import Listen
 
@@ -113,7 +113,7 @@ def agents(listed: tuple[Mapping[str, Place], ...], settings: Settings, host_nam
 def _agent(entries: Mapping[str, Place], blank: Settings, host_name: str) -> Agent:
     fields = {key: _FIELDS[AGENT, key] for key in entries if (AGENT, key) in _FIELDS}
     given = {field: _value(field, entries[key]) for key, field in fields.items()}
-    group = entries["cluster"].text() if "cluster" in entries else ""
+    group = _name(entries["cluster"]) if "cluster" in entries else ""
     try:
         return replace(agent(replace(blank, **given), host_name), group=group, labels=_labels(entries.get("labels")))
     except ConfigError as error:
@@ -122,12 +122,20 @@ def _agent(entries: Mapping[str, Place], blank: Settings, host_name: str) -> Age
 
 def _labels(place: Place | None) -> tuple[tuple[str, str], ...]:
     entries = place.entries() if place else {}
-    for name, at in entries.items():
-        if not _LABEL_NAME.fullmatch(name) or name.startswith("__"):
+    for label, at in entries.items():
+        if not _LABEL_NAME.fullmatch(label) or label.startswith("__"):
             at.fail("is no name of a label")
-        if name in RESERVED_LABELS:
+        if label in RESERVED_LABELS:
             at.fail("is a label that the exporter or Prometheus sets; choose another name")
-    return tuple(sorted((name, at.text()) for name, at in entries.items()))
+    return tuple(sorted((label, _name(at)) for label, at in entries.items()))
+
+
+def _name(place: Place) -> str:
+    """A text that can stand in a label."""
+    try:
+        return name(place.text())
+    except ValueError as error:
+        place.fail(str(error))
 
 
 def _value(field: str, place: Place) -> Any:

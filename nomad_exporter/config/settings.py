@@ -88,7 +88,10 @@ class Settings:
         nomad=("NOMAD_ADDR", TASK_ADDRESS),
     )
     agent_name: str | None = _optional(
-        "nomad.agent-name", "Its name in labels; default: its host and port.", values.name, metavar="NAME"
+        "nomad.agent-name",
+        "Its name in labels; default: host and port, or this machine's.",
+        values.name,
+        metavar="NAME",
     )
     token_file: Path | None = _optional(
         "nomad.token-file", "File with the ACL token; wins over NOMAD_TOKEN.", values.path, metavar="FILE"

@@ -24,7 +24,7 @@ def duration(text: str) -> float:
 
 def path(text: str) -> Path:
     """A path; an empty one, which would be the current folder, is a mistake."""
-    if not text:
+    if not text or not text.isprintable():
         raise ValueError("must be a path")
     return Path(text)
 

@@ -112,7 +112,7 @@ SELF: tuple[Family[AgentSelf], ...] = (
         PREFIX + "raft_state",
         "1 for the raft state that the server is in.",
         "self: stats.raft.state",
-        lambda answer: states(answer.texts.get("raft.state"), RAFT_STATES),
+        lambda answer: states(answer.texts.get("raft.state") or None, RAFT_STATES),
         ("state",),
     ),
     *_group("raft"),

@@ -35,12 +35,13 @@ FAILURES: tuple[tuple[type[BaseException], Reason, str], ...] = (
     (TimeoutError, Reason.TIMEOUT, "no whole answer within {timeout}"),
     (ConnectionRefusedError, Reason.REFUSED, "connection refused"),
     (FileNotFoundError, Reason.REFUSED, "no such socket"),
-    (PermissionError, Reason.CREDENTIALS, "the socket may not be opened by this user"),
+    (PermissionError, Reason.CREDENTIALS, "the system forbids it: the permissions of the socket, or a firewall"),
     (ConnectionError, Reason.RESET, _CUT_OFF),
     (http.client.IncompleteRead, Reason.RESET, _CUT_OFF),
     (http.client.HTTPException, Reason.PROTOCOL, _NOT_HTTP),
+    (requests.exceptions.InvalidURL, Reason.DNS, "the host name is not one"),
+    (urllib3.exceptions.LocationParseError, Reason.DNS, "the host name is not one"),
     (ValueError, Reason.PROTOCOL, _NOT_HTTP),
-    (urllib3.exceptions.IncompleteRead, Reason.RESET, _CUT_OFF),
     (urllib3.exceptions.HTTPError, Reason.PROTOCOL, _NOT_HTTP),
     (requests.RequestException, Reason.PROTOCOL, _NOT_HTTP),
 )
@@ -50,13 +51,21 @@ FAILURES: tuple[tuple[type[BaseException], Reason, str], ...] = (
 def failure(error: BaseException, seconds: float) -> Failure:
     """The failure that an exception means, by the table ``FAILURES``; no text of ours quotes the agent or a secret."""
     for link in _chain(error):
+        if _is_end(link):
+            return Failure(Reason.RESET, _CUT_OFF)
         for kind, reason, detail in FAILURES:
             if isinstance(link, kind):
                 return Failure(reason, _detail(detail, link, seconds))
-        if isinstance(link, OSError) and link.errno in _NO_ROUTE:
-            return Failure(Reason.UNREACHABLE, "no route to the agent")
+        if isinstance(link, OSError):
+            why = "no route to the agent" if link.errno in _NO_ROUTE else f"no connection: {link.strerror or link}"
+            return Failure(Reason.UNREACHABLE, why)
     _log.debug("an error without a reason", exc_info=error)
     return Failure(Reason.INTERNAL, f"an error of the exporter, {type(error).__name__}")
+
+
+def _is_end(error: BaseException) -> bool:
+    """Whether the connection ended where a chunk should begin: http.client reads that as a chunk of the size b''."""
+    return isinstance(error, ValueError) and str(error).endswith(": b''")
 
 
 def _detail(detail: str, error: BaseException, seconds: float) -> str:
@@ -85,5 +94,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = waiting.pop()
         if isinstance(link, BaseException) and link not in links:
             links.append(link)
-            waiting += [*link.args, getattr(link, "reason", None), link.__context__, link.__cause__]
+            context = None if link.__suppress_context__ else link.__context__
+            waiting += [*link.args, getattr(link, "reason", None), context, link.__cause__]
     return reversed(links)

@@ -36,7 +36,7 @@ def decode(status: int, body: bytes) -> HealthAnswer:
     return HealthAnswer(status, checks)
 
 
-def encode(checks: Mapping[str, Check]) -> bytes:
+def encode(checks: Mapping[Role, Check] | Mapping[str, Check]) -> bytes:
     """The JSON body with which Nomad would tell ``checks``."""
     return msgspec.json.encode(
         {str(role): {"ok": check.ok, "message": check.message} for role, check in checks.items()}

@@ -36,6 +36,7 @@ def seconds(text: str) -> float:
 
 def text(value: float) -> str:
     """``value`` seconds as a person writes them: ``0.5`` is ``500ms``, ``15`` is ``15s``, ``5400`` is ``1h30m``."""
+    value = round(value, 3)
     if value == 0:
         return "0s"
     if value < 1:

@@ -14,6 +14,9 @@ TEXT_LIMIT = 1024
 INTEGER_LIMIT = 2**31
 """No count or version of Nomad's is greater; an endless row of digits would break the page."""
 
+FLAWS_LIMIT = 1000
+"""Flaws that are kept of one answer; whoever sends more sends no answer of Nomad's."""
+
 ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 """All that msgspec raises for a body: it lets UnicodeDecodeError and RecursionError through."""
 
@@ -25,7 +28,8 @@ class Parts:
         self.flaws: list[str] = []
 
     def flaw(self, where: str) -> None:
-        self.flaws.append(where)
+        if len(self.flaws) < FLAWS_LIMIT:
+            self.flaws.append(where)
 
     def read(self, raw: msgspec.Raw, kind: type[T], where: str, limit: int = TEXT_LIMIT) -> T | None:
         """The part ``raw`` as ``kind``; None where it is missing, null or, which is a flaw, something else.

@@ -69,7 +69,7 @@ def connect(address: Address, deadline: float) -> BoundedSocket:
         except OSError as error:
             if not more:
                 if isinstance(error, TimeoutError):
-                    raise ConnectTimeout from error
+                    raise ConnectTimeout from None
                 raise
         else:
             sock.settimeout(_left(deadline))
@@ -101,15 +101,23 @@ class _AgentConnection(HTTPConnection):
     address: Address
     deadline = float("inf")
     opened: Callable[[socket.socket], None]
+    bare: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
         sock = connect(self.address, self.deadline)
+        self.bare = sock.dup()  # TLS takes the socket for itself; through this one a handshake can be cut.
+        self.opened(self.bare)
         if self.address.scheme != "unix":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def connect(self) -> None:
-        super().connect()
+        try:
+            super().connect()
+        finally:
+            if self.bare:
+                self.bare.close()
+                self.bare = None
         self.opened(self.sock)
         self.bound()
 
@@ -118,10 +126,6 @@ class _AgentConnection(HTTPConnection):
         if isinstance(self.sock, BoundedSocket | BoundedTlsSocket):
             self.sock.deadline, self.sock.heard = self.deadline, False
             self.sock.settimeout(_left(self.deadline))
-
-    @property
-    def heard(self) -> bool:
-        return isinstance(self.sock, BoundedSocket | BoundedTlsSocket) and self.sock.heard
 
 
 class _AgentTlsConnection(_AgentConnection, HTTPSConnection):
@@ -136,6 +140,7 @@ class AgentPool(urllib3.HTTPConnectionPool):
         self.address = address
         self.live: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.peer_not_after: float | None = None
+        self.over = False
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()
@@ -144,24 +149,35 @@ class AgentPool(urllib3.HTTPConnectionPool):
 
     def _opened(self, sock: socket.socket) -> None:
         self.live.add(sock)
+        if self.over:
+            self.cut()
         if isinstance(sock, ssl.SSLSocket):
             self.peer_not_after = not_after(sock.getpeercert(binary_form=True))
+
+    def _validate_conn(self, conn: Any) -> None:
+        """Connects before urllib3 sends, which would pass over a connection that is reset as it is made.
+
+        Of TLS without verification it says nothing, unlike urllib3: that was the user's own choice.
+        """
+        if conn.is_closed:
+            conn.connect()
 
     def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
         """One request under one deadline; once more where the agent had closed a kept connection just before it."""
         conn.deadline = time.monotonic() + kwargs["timeout"].total
         conn.bound()
-        kept = not conn.is_closed
+        kept = conn.sock  # Kept here too, for http.client forgets it when the connection breaks.
         try:
             return super()._make_request(conn, *args, **kwargs)
         except ConnectionError:
-            if not kept or conn.heard:
+            if kept is None or kept.heard or self.over:
                 raise
-            conn.close()
-            return super()._make_request(conn, *args, **kwargs)
+        conn.close()  # Outside of the except block, so that a second failure does not carry the first one with it.
+        return super()._make_request(conn, *args, **kwargs)
 
     def cut(self) -> None:
-        """Ends every live connection, so that a thread that reads from one returns at once."""
+        """Ends every live connection, so that a thread that reads from one returns at once; so does one made later."""
+        self.over = True
         for sock in list(self.live):
             try:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -176,16 +192,11 @@ class _PlainPool(AgentPool):
 class _TlsPool(AgentPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _AgentTlsConnection
 
-    def _validate_conn(self, conn: Any) -> None:
-        """Without urllib3's warning: not to verify was the user's own choice."""
-        if conn.is_closed:
-            conn.connect()
-
 
 def pool(address: Address, tls: Tls, context: ssl.SSLContext | None) -> AgentPool:
     """The connections to ``address``; an ``https`` one needs the ``context`` that ``tls`` describes."""
     if address.scheme != "https":
         return _PlainPool(address)
-    name = tls.server_name or None
-    hostname: str | bool | None = False if tls.skip_verify else name
-    return _TlsPool(address, ssl_context=context, server_hostname=name, assert_hostname=hostname)
+    # The context checks the name. urllib3, told one, would check it in the context's place, with errors of its own.
+    check = False if tls.skip_verify else None
+    return _TlsPool(address, ssl_context=context, server_hostname=tls.server_name or None, assert_hostname=check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from pathlib import Path
 from nomad_exporter.nomad.agent import Tls
 from nomad_exporter.nomad.certificates import not_after
 from nomad_exporter.nomad.sockets import BoundedTlsSocket
+
+_log = logging.getLogger(__name__)
 
 
 class CredentialError(Exception):
@@ -35,7 +38,10 @@ def _trust(made: ssl.SSLContext, tls: Tls) -> None:
     if tls.ca_file:
         _trust_file(made, tls.ca_file)
     elif tls.ca_path:
-        files = sorted(path for path in tls.ca_path.rglob("*") if path.is_file())
+        try:
+            files = sorted(path for path in tls.ca_path.rglob("*") if path.is_file())
+        except OSError as error:
+            raise CredentialError(f"{tls.ca_path}: {error.strerror}") from None
         if not files:
             raise CredentialError(f"{tls.ca_path}: no CA certificate in this folder")
         for path in files:
@@ -89,27 +95,43 @@ class Contexts:
     """The contexts in use, by value: agents with equal settings share one.
 
     When a file changes, a new context takes the place of the old one, for adding to a living one never forgets a
-    revoked CA. A file that is half written or gone for a moment changes nothing.
+    revoked CA. A file that is half written or gone for a moment changes nothing, and one that cannot be read for a
+    while, as on a dead mount, keeps only those waiting who need it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[Tls, tuple[Identity, Trust]] = {}
+        self._made: dict[Tls, _Renewing] = {}
 
     def get(self, tls: Tls) -> Trust:
         """What ``tls`` comes to, as its files are now. Raises CredentialError where they never were of any use."""
-        identity = _identity(tls)
         with self._lock:
-            kept = self._made.get(tls)
-            if kept is None or kept[0] != identity:
-                self._made[tls] = identity, _renewed(tls, kept[1] if kept else None)
-            return self._made[tls][1]
+            renewing = self._made.setdefault(tls, _Renewing(tls))
+        return renewing.get()
 
     def keep(self, only: Iterable[Tls]) -> None:
         """Forgets the contexts of all settings but ``only`` these."""
         used = set(only)
         with self._lock:
             self._made = {tls: made for tls, made in self._made.items() if tls in used}
+
+
+class _Renewing:
+    """The context of one set of files, made anew when they change."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._lock = threading.Lock()
+        self._tls = tls
+        self._identity: Identity | None = None
+        self._trust: Trust | None = None
+
+    def get(self) -> Trust:
+        with self._lock:
+            identity = _identity(self._tls)
+            if self._trust is None or self._identity != identity:
+                self._trust = _renewed(self._tls, self._trust)
+                self._identity = identity
+            return self._trust
 
 
 Identity = tuple[tuple[str, int, int, int], ...]
@@ -119,9 +141,10 @@ Identity = tuple[tuple[str, int, int, int], ...]
 def _renewed(tls: Tls, kept: Trust | None) -> Trust:
     try:
         return Trust(context(tls), not_after(tls.cert_file.read_bytes() if tls.cert_file else None))
-    except (CredentialError, OSError):
+    except (CredentialError, OSError) as error:
         if kept is None:
             raise
+        _log.warning("changed files are of no use, the last good ones stay", extra={"fields": {"error": str(error)}})
         return kept
 
 

@@ -5,11 +5,12 @@ Together with ``sockets`` and ``causes``, this is all that knows requests and ur
 
 from __future__ import annotations
 
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import requests
 import urllib3
@@ -64,6 +65,7 @@ class Transport:
         self._agent = agent
         self._contexts = contexts
         self._token: str | None = None
+        self._lock = threading.Lock()
         self._adapter: _Adapter | None = None
         self._closed = False
         self._base = str(agent.address) if agent.address.scheme != "unix" else "http://127.0.0.1"
@@ -86,10 +88,11 @@ class Transport:
 
     def close(self) -> None:
         """Ends the connections, also those that a thread is reading from."""
-        self._closed = True
-        if self._adapter:
-            self._adapter.pool.cut()
-            self._adapter.pool.close()
+        with self._lock:
+            self._closed = True
+            if self._adapter:
+                self._adapter.pool.cut()
+                self._adapter.pool.close()
 
     def _get(self, path: str, seconds: float) -> Reply:
         """One question; a second one where the agent rejects a token that has been replaced in the meantime."""
@@ -101,29 +104,40 @@ class Transport:
         return reply
 
     def _send(self, path: str, token: str | None, end: float) -> Reply:
-        if self._closed:
-            raise ConnectionAbortedError
-        adapter = self._ready_adapter()
         headers = {**_HEADERS, **_proof(token, self._agent.credentials)}
         request = requests.Request("GET", self._base + path, headers=headers).prepare()
         timeout = urllib3.Timeout(total=max(end - time.monotonic(), 0.001))
-        response = adapter.send(request, stream=True, timeout=timeout)  # type: ignore[arg-type]  # it takes one
-        raw: urllib3.HTTPResponse = response.raw
+        raw: urllib3.HTTPResponse = self._exchange(request, timeout).raw
         try:
             return Reply(raw.status, _body(raw, BODY_LIMITS.get(path, MIB)))
         except BaseException:
             raw.close()
             raise
 
+    def _exchange(self, request: requests.PreparedRequest, timeout: urllib3.Timeout) -> requests.Response:
+        """Sends; once more where new credentials had closed the old connections between the choice and the sending."""
+        adapter = self._ready_adapter()
+        try:
+            return adapter.send(request, stream=True, timeout=timeout)  # type: ignore[arg-type]  # it takes one
+        except requests.ConnectionError as error:
+            if adapter is self._adapter or not isinstance(error.args[0], urllib3.exceptions.ClosedPoolError):
+                raise
+        return self._ready_adapter().send(request, stream=True, timeout=timeout)  # type: ignore[arg-type]  # likewise
+
     def _ready_adapter(self) -> _Adapter:
         """The adapter for the files as they are now; with new ones, new connections are made."""
-        agent, before = self._agent, self._adapter
+        agent = self._agent
         trust = self._contexts.get(agent.tls) if agent.address.scheme == "https" else None
-        if before is None or before.trust is not trust:
+        with self._lock:
+            if self._closed:
+                raise ConnectionAbortedError
+            before = self._adapter
+            if before and before.trust is trust:
+                return before
             self._adapter = _Adapter(pool(agent.address, agent.tls, trust.context if trust else None), trust)
             if before:
                 before.pool.close()
-        return cast(_Adapter, self._adapter)
+            return self._adapter
 
     def _current_token(self) -> str | None:
         credentials = self._agent.credentials
@@ -144,7 +158,7 @@ _REJECTIONS = (401, 403, 500)
 def _filled(token: str, file: Path) -> str:
     if not token:
         raise tls.CredentialError(f"{file}: is empty")
-    return token
+    return _printable(token, str(file))
 
 
 def _proof(token: str | None, credentials: Credentials) -> Mapping[str, str]:
@@ -153,7 +167,8 @@ def _proof(token: str | None, credentials: Credentials) -> Mapping[str, str]:
     if token:
         headers["X-Nomad-Token"] = _printable(token, str(credentials.token_file or "NOMAD_TOKEN"))
     if credentials.basic_auth:
-        headers["Authorization"] = "Basic " + b64encode(credentials.basic_auth.reveal().encode()).decode()
+        told = credentials.basic_auth.reveal().encode(errors="surrogateescape")
+        headers["Authorization"] = "Basic " + b64encode(told).decode()
     return headers
 
 

@@ -12,11 +12,46 @@ from typing import Any
 
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1
 """How long a response that is being sent may take on once the server was told to stop."""
+
+
+HEADER_SECONDS = 10
+"""How long a client may take for the headers of a request, and to begin one once it has connected."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which would let a client take for ever to send its headers."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._await_headers()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _await_headers(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -37,7 +72,7 @@ def serve(
     """
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -33,11 +33,14 @@ def _of_failures(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     for reason in now.keys() - was.keys():
         source, failure = now[reason]
         yield Change(logging.WARNING, "poll failed", {"source": source, "reason": reason, "detail": failure.detail})
-    if now.keys() != was.keys() and not now:
-        yield Change(logging.INFO, "agent answers again")
-    if not (before.own.answer or now) and after.own.answer:
-        own = after.own.answer
+    own = after.own.answer
+    if own and not (before.own.answer or now):
         yield Change(logging.INFO, "agent answers", {"roles": ",".join(sorted(own.roles)), "version": own.version})
+    elif was and not now:
+        yield Change(logging.INFO, "agent answers again")
+    elif now.keys() < was.keys():
+        for reason in was.keys() - now.keys():
+            yield Change(logging.INFO, "poll fails no more", {"source": was[reason][0], "reason": reason})
 
 
 def _failures(snapshot: Snapshot) -> dict[str, tuple[Source, Failure]]:

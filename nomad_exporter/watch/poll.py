@@ -53,16 +53,18 @@ def _health(wire: Wire, clock: Clock, seconds: float) -> Health | Failure:
     server = stale.checks.get(Role.SERVER)
     if server is None or not server.ok:
         return Health(plain=stale, stale=stale, leader_reachable=None if server is None else False)
-    plain = _health_answer(wire, HEALTH_PATH, seconds - clock().since(began))
+    left = seconds - clock().since(began)
+    plain = _health_answer(wire, HEALTH_PATH, left)
     if isinstance(plain, Failure):
-        return _without_leader(stale, seconds) if plain.reason is Reason.TIMEOUT else plain
+        fair = left >= seconds / 2  # An agent that was slow itself has left its leader no time to answer.
+        return _without_leader(stale, seconds) if plain.reason is Reason.TIMEOUT and fair else plain
     answered = plain.checks.get(Role.SERVER)
     return Health(plain=plain, stale=stale, leader_reachable=answered.ok if answered else None)
 
 
 def _health_answer(wire: Wire, path: str, seconds: float) -> HealthAnswer | Failure:
     if seconds <= 0:
-        return Failure(Reason.TIMEOUT, "no time was left")
+        return Failure(Reason.TIMEOUT, "no time was left for the leader")
     reply = wire.get(path, seconds)
     return reply if isinstance(reply, Failure) else sources.health(reply)
 

@@ -51,4 +51,8 @@ class Rounds:
         recorded = self._store.record(agent, reading)
         for change in changes(*recorded) if recorded else ():
             self._tell(agent, change)
-        return isinstance(reading.outcome, Failure) and reading.outcome.reason is Reason.TIMEOUT
+        return isinstance(reading.outcome, Failure) and self._took_long(reading.outcome, reading.seconds)
+
+    def _took_long(self, failure: Failure, seconds: float) -> bool:
+        """Whether a thread was held up for nothing: by silence, or by a name that was resolved for ever."""
+        return failure.reason is Reason.TIMEOUT or seconds >= self._seconds / 2

@@ -58,6 +58,7 @@ class Turn(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
         self.job = name
         self.due = 0.0
         self.hangs = 0
+        self.runs = False
         share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
         self._phase = share * interval
 
@@ -79,19 +80,21 @@ class Turn(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
         ahead = min(1 << min(self.hangs, 16), most)
         return self._phase + (math.floor((after - self._phase) / self.interval) + ahead) * self.interval
 
-    def get_next_fire_time(self, _: datetime | None, __: datetime) -> datetime:
-        """For apscheduler: the wall time of the next turn."""
+    def get_next_fire_time(self, _: datetime | None, now: datetime) -> datetime:
+        """For apscheduler: the wall time of the next turn; always after ``now``, until which it would ask on and on."""
         at = self.clock()
-        return wall_time(self.next_due(at.monotonic), at)
+        return max(wall_time(self.next_due(at.monotonic), at), now + datetime.resolution)
 
     def __call__(self) -> None:
         """Does the work, telling it by how many seconds it is late."""
         hung = False
+        self.runs = True
         try:
             hung = self.work(max(0.0, self.clock().monotonic - self.due)) is True
         finally:
             self.hangs = self.hangs + 1 if hung else 0
             self.due = self.next_due(self.clock().monotonic)
+            self.runs = False
 
 
 def wall_time(monotonic: float, at: Instant) -> datetime:
@@ -139,10 +142,9 @@ class Schedule:
 
     def replace(self, turns: Iterable[Turn]) -> None:
         """Does ``turns`` from now on; one that is the same as before goes on undisturbed."""
-        before, self._turns = self._turns, {}
-        for turn in turns:
-            old = before.get(turn.name)
-            self._turns[turn.name] = old if old and turn.is_same(old) else turn
+        before, now = self._turns, {turn.name: turn for turn in turns}
+        same = {name: old for name, old in before.items() if name in now and now[name].is_same(old)}
+        self._turns = {**now, **same}
         for name, old in before.items():
             if self._turns.get(name) is not old:
                 self._scheduler.remove_job(old.job)
@@ -177,8 +179,9 @@ class Schedule:
         self._stepped()
         _log.warning("the clock has stepped", extra={"fields": {"seconds": f"{step:+.1f}"}})
         for turn in (self._beat, *self._turns.values()):
-            due = max(turn.due, at.monotonic)
-            self._scheduler.modify_job(turn.job, next_run_time=wall_time(due, at))
+            due = turn.next_due(at.monotonic) if turn.runs else max(turn.due, at.monotonic)
+            with contextlib.suppress(JobLookupError):
+                self._scheduler.modify_job(turn.job, next_run_time=wall_time(due, at))
 
     def stop(self) -> None:
         """Begins no more turns; those that run go on."""

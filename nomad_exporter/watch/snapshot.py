@@ -51,6 +51,9 @@ class Seen(Generic[A]):
     failures: int = 0
 
     def after(self, reading: Reading[A]) -> Seen[A]:
+        """With ``reading`` seen too; one that began before the newest is counted and nothing else."""
+        if self.last and reading.began.monotonic < self.last.began.monotonic:
+            return replace(self, polls=self.polls + 1, failures=self.failures + isinstance(reading.outcome, Failure))
         counted = replace(self, last=reading, polls=self.polls + 1)
         if isinstance(reading.outcome, Failure):
             return replace(counted, failures=self.failures + 1)

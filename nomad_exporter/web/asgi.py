@@ -16,7 +16,7 @@ Application = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
 
-OFF_THE_LOOP = frozenset({"/metrics"})
+OFF_THE_LOOP = frozenset({"/metrics", "/"})
 """Paths whose pages take long in a big fleet: they are made in a thread, so that no probe waits for them."""
 
 _log = logging.getLogger(__name__)

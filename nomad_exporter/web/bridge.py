@@ -65,8 +65,8 @@ def _missing(seen: Seen[Health], at: Instant, max_age: float) -> str:
 
 def _known(answer: HealthAnswer, roles: Sequence[Role]) -> Response:
     if not roles:
-        return _response(answer.status, {str(role): check for role, check in answer.checks.items()})
-    checks = {str(role): answer.checks.get(role, Check(ok=False, message=f"{role} not enabled")) for role in roles}
+        return _response(answer.status, answer.checks)
+    checks = {role: answer.checks.get(role, Check(ok=False, message=f"{role} not enabled")) for role in roles}
     return _response(200 if all(check.ok for check in checks.values()) else 500, checks)
 
 
@@ -80,7 +80,7 @@ def _mistake(status: int, message: str) -> Response:
     return _response(status, {"exporter": Check(ok=False, message=message)})
 
 
-def _response(status: int, checks: Mapping[str, Check]) -> Response:
+def _response(status: int, checks: Mapping[Role, Check] | Mapping[str, Check]) -> Response:
     return Response(status, decode_health.encode(checks), JSON)
 
 

@@ -58,7 +58,7 @@ class Route:
 
 
 ROUTES: Mapping[str, Route] = {
-    "/": Route(lambda site, _, at: status(site.store, at)),
+    "/": Route(lambda site, request, at: status(site.store, request, at)),
     "/metrics": Route(lambda site, request, at: scrape(site.store, site.ourselves, request, at, site.max_age)),
     "/health": Route(_bridge),
     "/v1/agent/health": Route(_bridge),

@@ -15,7 +15,8 @@ from nomad_exporter.nomad.failures import GUIDE
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import AnySeen, Snapshot
 from nomad_exporter.watch.store import Store
-from nomad_exporter.web.http import HTML, Response
+from nomad_exporter.web.choice import chosen
+from nomad_exporter.web.http import HTML, Request, Response
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
@@ -38,9 +39,12 @@ _SECURITY = {
 _LINKS = (("Metrics", "/metrics"), ("Exporter healthy", "/-/healthy"), ("Exporter ready", "/-/ready"))
 
 
-def status(store: Store[Drawing], at: Instant) -> Response:
-    """The page: a row for each agent, with what it is, how it is, and how the asking goes."""
-    rows = "".join(_row(kept.snapshot, at) for kept in store.kept())
+def status(store: Store[Drawing], request: Request, at: Instant) -> Response:
+    """The page: a row for each agent, or for those named, with what it is, how it is, and how the asking goes."""
+    agents = chosen(store, request)
+    if isinstance(agents, Response):
+        return agents
+    rows = "".join(_row(kept.snapshot, at) for kept in agents)
     links = "".join(f'<a href="{path}">{name}</a>' for name, path in _LINKS)
     heads = "".join(f"<th>{head}</th>" for head in ("Agent", "Role", "State", "Health", "Newest answers"))
     body = (

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import trustme
 
+from nomad_exporter.config import file
 from nomad_exporter.config.check import check
+from nomad_exporter.config.document import DocumentError
 from nomad_exporter.config.plan import ConfigError
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Tls
 
@@ -75,3 +77,13 @@ def test_every_agent_is_checked(files: dict[str, Any]) -> None:
 
     with pytest.raises(ConfigError, match="/no/such/ca"):
         check(well + sick)
+
+
+def test_in_a_file_the_place_of_the_setting_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text("defaults: {token_file: none}\nagents:\n- address: http://nomad.example.org:4646\n")
+    listed = file.read(path).agents
+    agents = (Agent("n1", HTTP, Credentials(token_file=tmp_path / "none")),)
+
+    with pytest.raises(DocumentError, match=r"fleet\.yml:1: defaults\.token_file: .*/none: No such file or directory$"):
+        check(agents, listed)

@@ -447,3 +447,10 @@ def test_a_plan_of_a_file_can_be_shown_without_its_secrets(planned: Planner) -> 
 def test_a_mistake_of_the_command_line_is_told_by_its_flag(planned: Planner) -> None:
     with pytest.raises(ConfigError, match=r"^--poll\.timeout: 9s is too long"):
         planned(ONE, timeout=9.0)
+
+
+@pytest.mark.parametrize("keys", ['cluster: "\\uD800"', 'cluster: "a\\nb"', 'labels: {rack: "\\uDFFF"}'])
+def test_a_text_that_no_label_can_hold_is_refused(refusal: Refusal, keys: str) -> None:
+    line = refusal(f'agents: [{{address: "http://nomad:4646", {keys}}}]')
+
+    assert "must be one printable line" in line

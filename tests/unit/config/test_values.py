@@ -180,3 +180,9 @@ def test_an_empty_path_is_refused() -> None:
 def test_a_host_of_no_letters_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^must be (like http://|printable ASCII)"):
         values.agent_url(text)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\nb", "\udcff"])
+def test_a_path_that_no_system_has_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a path"):
+        values.path(text)

@@ -622,3 +622,9 @@ def test_a_recorded_answer_with_bytes_overwritten_is_an_answer_or_one_of_the_pro
         return
 
     assert answer.roles
+
+
+def test_flaws_without_end_are_not_kept() -> None:
+    answer = decode_self.decode(self_body(stats={"raft": {f"key_{number}": number for number in range(100_000)}}))
+
+    assert len(answer.flaws) <= 1000

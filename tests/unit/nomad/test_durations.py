@@ -108,3 +108,10 @@ def test_a_text_that_resembles_a_duration_is_read_as_a_number_or_refused_with_wo
         told = str(error)
 
     assert isinstance(told, float) or told == "not a duration such as 15s, 500ms or 1m30s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.9999999, "1s"), (59.9999999, "1m"), (3599.9999999, "1h"), (1e-8, "0s")]
+)
+def test_what_is_as_good_as_a_round_number_is_written_as_one(seconds: float, text: str) -> None:
+    assert durations.text(seconds) == text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import ssl
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Tls
 from nomad_exporter.nomad.tls import Contexts, CredentialError, context
+from tests.support.waiting import PATIENCE
 
 ServerContext = Callable[..., ssl.SSLContext]
 
@@ -345,3 +349,38 @@ def test_a_client_certificate_is_renewed_once_its_key_is_there_too(
 
 def test_without_a_client_certificate_there_is_none_to_expire() -> None:
     assert Contexts().get(Tls(skip_verify=True)).own_not_after is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not search the folder")
+def test_a_folder_of_cas_that_may_not_be_searched_is_named(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp().parent.parent / "unsearchable-cas"
+    folder.mkdir(exist_ok=True)
+    (folder / "ca.pem").write_text("")
+    folder.chmod(0o644)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(CredentialError, match="Permission denied"):
+            context(Tls(ca_path=folder))
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_cannot_be_read_for_a_while_keeps_only_those_waiting_who_need_it(tmp_path: Path) -> None:
+    dead = tmp_path / "ca.pem"
+    os.mkfifo(dead)
+    contexts = Contexts()
+
+    def wait() -> None:
+        with contextlib.suppress(CredentialError):
+            contexts.get(Tls(ca_file=dead))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    others = contexts.get(Tls(skip_verify=True))
+    contexts.keep([Tls(skip_verify=True)])
+    with dead.open("w"):
+        """Whoever reads the file gets its end."""
+    waiting.join(PATIENCE)
+
+    assert others.context.verify_mode is ssl.CERT_NONE
+    assert not waiting.is_alive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -21,10 +22,12 @@ import responses
 import trustme
 
 from nomad_exporter import __version__
+from nomad_exporter.nomad import sockets
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.nomad.causes import failure
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.sockets import BoundedSocket
 from nomad_exporter.nomad.sources import (
     BODY_LIMITS,
     HEALTH_PATH,
@@ -38,6 +41,7 @@ from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, Script, answer, free_port, scripted
 from tests.support.answers import recorded
 from tests.support.waiting import PATIENCE
+from tests.unit.nomad.test_sockets import full
 
 ServerContext = Callable[..., ssl.SSLContext]
 
@@ -343,7 +347,7 @@ def test_a_socket_that_may_not_be_opened(
         request.getfixturevalue("ordinary_user")
         failed = ask(Address("unix", path=str(path)))
 
-    assert failed == Failure(Reason.CREDENTIALS, "the socket may not be opened by this user")
+    assert failed == Failure(Reason.CREDENTIALS, "the system forbids it: the permissions of the socket, or a firewall")
 
 
 def test_a_network_without_a_route() -> None:
@@ -920,3 +924,177 @@ def test_closing_leaves_no_connection_open() -> None:
         made.close()
 
     assert sock.fileno() == -1
+
+
+MISSING = Path("/missing")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "tls", "detail"),
+    [
+        pytest.param(
+            Credentials(token_file=MISSING / "token"), Tls(), "/missing/token: No such file or directory", id="token"
+        ),
+        pytest.param(
+            Credentials(), Tls(ca_file=MISSING / "ca.pem"), "/missing/ca.pem: No such file or directory", id="CA"
+        ),
+        pytest.param(
+            Credentials(),
+            Tls(ca_file=Path(__file__)),
+            f"{__file__}: not a CA certificate in PEM form",
+            id="a CA of another form",
+        ),
+        pytest.param(
+            Credentials(),
+            Tls(skip_verify=True, cert_file=MISSING / "cli.pem", key_file=MISSING / "key.pem"),
+            "/missing/cli.pem: No such file or directory",
+            id="client certificate",
+        ),
+    ],
+)
+def test_a_credential_file_that_cannot_be_used_is_named(credentials: Credentials, tls: Tls, detail: str) -> None:
+    failed = ask(Address("https", LOOPBACK, free_port()), credentials, tls)
+
+    assert failed == Failure(Reason.CREDENTIALS, detail)
+
+
+def test_an_agent_that_takes_no_connection() -> None:
+    with full() as port:
+        failed = ask(Address("http", LOOPBACK, port), seconds=0.1)
+
+    assert failed == Failure(Reason.TIMEOUT, "no connection within 100ms")
+
+
+def test_a_connection_that_is_reset_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reset(*_: object) -> BoundedSocket:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(sockets, "connect", reset)
+
+    assert ask(Address("http", LOOPBACK, 4646)) == CUT_OFF
+
+
+def test_an_agent_that_has_another_name_than_expected(ca_file: Path, server_context: ServerContext) -> None:
+    with tls_agent(server_context("server.global.nomad")) as address:
+        failed = ask(address, tls=Tls(ca_file=ca_file, server_name="client.global.nomad"))
+
+    why = "Hostname mismatch, certificate is not valid for 'client.global.nomad'."
+    assert failed == Failure(Reason.TLS, REFUSED_CERTIFICATE + why)
+
+
+def test_after_the_first_byte_of_an_answer_nothing_is_tried_again() -> None:
+    asked: list[bytes] = []
+
+    def script(connection: socket.socket, _: threading.Event) -> None:
+        asked.append(connection.recv(65536))
+        connection.sendall(TOLD)
+        asked.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200")
+        end_without_a_farewell(connection)
+
+    with scripted(script) as address, transport(address) as made:
+        made.get("/1", PATIENCE)
+        failed = made.get("/2", PATIENCE)
+
+    assert failed == CUT_OFF
+    assert len(asked) == 2
+
+
+def test_what_the_second_try_fails_of_is_told() -> None:
+    agent = Keeping([TOLD, SILENCE], [None])
+    with scripted(agent) as address, transport(address) as made:
+        made.get("/1", PATIENCE)
+        failed = made.get("/2", 0.1)
+
+    assert failed == Failure(Reason.TIMEOUT, "no whole answer within 100ms")
+
+
+def test_closing_ends_a_question_that_hangs_on_a_kept_connection_and_asks_no_more() -> None:
+    hangs = threading.Event()
+    connections: list[socket.socket] = []
+
+    def script(connection: socket.socket, over: threading.Event) -> None:
+        connections.append(connection)
+        connection.recv(65536)
+        connection.sendall(TOLD)
+        connection.recv(65536)
+        hangs.set()
+        over.wait()
+
+    outcomes: list[Reply | Failure] = []
+    with scripted(script) as address, transport(address) as made:
+        made.get("/1", PATIENCE)
+        thread = threading.Thread(target=lambda: outcomes.append(made.get("/2", 600)))
+        thread.start()
+        assert hangs.wait(PATIENCE)
+        made.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+    assert outcomes == [CUT_OFF]
+    assert len(connections) == 1
+
+
+def test_closing_ends_a_handshake_that_hangs() -> None:
+    hangs = threading.Event()
+
+    def script(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        hangs.set()
+        over.wait()
+
+    outcomes: list[Reply | Failure] = []
+    with scripted(script) as address, transport(https(address), tls=Tls(skip_verify=True)) as made:
+        thread = threading.Thread(target=lambda: outcomes.append(made.get("/", 600)))
+        thread.start()
+        assert hangs.wait(PATIENCE)
+        made.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+    assert outcomes == [CUT_OFF]
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        pytest.param(Address("http", "fe80::1", 4646), "Invalid argument", id="a link-local address, no interface"),
+        pytest.param(Address("unix", path="/etc/passwd/api.sock"), "Not a directory", id="a socket below a file"),
+        pytest.param(Address("unix", path="/" + "x" * 200), "AF_UNIX path too long", id="a path too long"),
+    ],
+)
+def test_an_address_that_nobody_can_connect_to(address: Address, why: str) -> None:
+    failed = ask(address)
+
+    assert isinstance(failed, Failure)
+    assert failed.reason is Reason.UNREACHABLE
+    assert why in failed.detail
+
+
+@pytest.mark.parametrize("host", ["*", ".example", "a b"])
+def test_a_host_name_that_no_url_can_hold(host: str) -> None:
+    assert ask(Address("http", host, 4646)) == Failure(Reason.DNS, "the host name is not one")
+
+
+@pytest.mark.parametrize("chunks", [b"", b"4\r\ntold\r\n"], ids=["before the first", "between two"])
+def test_an_answer_that_ends_where_a_chunk_should_begin_is_cut_off(chunks: bytes) -> None:
+    with scripted(sending(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)) as address:
+        assert ask(address) == CUT_OFF
+
+
+def test_a_password_that_is_no_unicode_is_sent_as_the_bytes_that_it_was() -> None:
+    with RecordedAgent(SERVER) as agent:
+        ask(agent.address, Credentials(basic_auth=Secret("poller:\udcff")))
+
+    assert asked_by(agent)["authorization"] == "Basic cG9sbGVyOv8="
+
+
+def test_a_token_that_no_header_can_carry_leaves_the_last_one_in_use(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("last")
+    with RecordedAgent(SERVER) as agent, transport(agent.address, Credentials(token_file=file)) as made:
+        made.get(SELF_PATH, PATIENCE)
+        file.write_text("two\nlines")
+        reply = made.get(SELF_PATH, PATIENCE)
+
+    assert reply == recorded(SERVER)

@@ -20,7 +20,10 @@ from tests.support.waiting import PATIENCE, eventually
 PROGRAM = """
 import asyncio, sys
 from nomad_exporter.serving.listen import Listen, listen
+from nomad_exporter.serving import server
 from nomad_exporter.serving.server import serve
+
+server.HEADER_SECONDS = 0.5
 
 async def application(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -142,3 +145,27 @@ def test_a_response_without_end_does_not_hold_up_the_stop(served: Served) -> Non
         served.stop()
 
         assert served.end() == (0, "served")
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x"], ids=["nothing", "half of the headers"])
+def test_a_client_that_never_ends_its_headers_is_let_go(begun: bytes, served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as slow:
+        slow.sendall(begun)
+
+        assert read_to_the_end(slow) == b""
+
+
+def test_a_response_may_take_longer_than_headers_may(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=1.0) as patient:
+        patient.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(lambda: b"begun" in patient.recv(65536, socket.MSG_PEEK))
+        patient.recv(65536)
+
+        with pytest.raises(TimeoutError):
+            patient.recv(1)
+
+
+def read_to_the_end(slow: socket.socket) -> bytes:
+    with contextlib.suppress(ConnectionResetError):
+        return slow.recv(1)
+    return b""

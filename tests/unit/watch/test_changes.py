@@ -101,7 +101,8 @@ def test_an_agent_that_is_back_is_told() -> None:
 def test_an_agent_is_back_only_once_nothing_fails_any_more() -> None:
     polls = [SELF_WELL, reading(Source.HEALTH, TIMED_OUT), reading(Source.SELF, REJECTED), SELF_WELL, HEALTH_WELL]
 
-    assert told(*polls[:4]) == []
+    over = Change(logging.INFO, "poll fails no more", {"source": "self", "reason": "unauthorized"})
+    assert told(*polls[:4]) == [over]
     assert told(*polls) == [ANSWERS_AGAIN]
 
 
@@ -146,3 +147,9 @@ def test_health_that_was_red_before_a_failure_is_still_remembered() -> None:
     lines = told(HEALTH_RED, reading(Source.HEALTH, REFUSED), HEALTH_WELL)
 
     assert [line.message for line in lines] == ["agent answers again", "agent is healthy again"]
+
+
+def test_an_agent_that_never_answered_before_does_not_answer_again() -> None:
+    lines = told(reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED), HEALTH_WELL, SELF_WELL)
+
+    assert [line.message for line in lines] == ["agent answers"]

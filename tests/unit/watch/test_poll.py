@@ -173,12 +173,18 @@ def test_a_leader_that_does_not_answer_leaves_the_client_beside_as_it_is() -> No
     assert {role: check.ok for role, check in outcome.plain.checks.items()} == {Role.CLIENT: True, Role.SERVER: False}
 
 
-def test_where_no_time_is_left_for_the_leader_it_is_not_asked_for_and_counts_as_silent() -> None:
+def test_where_the_agent_left_no_time_for_the_leader_it_is_not_asked_for_and_the_attempt_has_failed() -> None:
     reading, wire = asked(Source.HEALTH, (STALE_HEALTH_PATH, WELL_SERVER), (HEALTH_PATH, WELL_SERVER), takes=4.0)
 
-    assert isinstance(reading.outcome, Health)
-    assert reading.outcome.plain.checks[Role.SERVER] == Check(ok=False, message="leader did not answer within 4s")
+    assert reading.outcome == Failure(Reason.TIMEOUT, "no time was left for the leader")
     assert wire.paths == [STALE_HEALTH_PATH]
+
+
+def test_a_leader_who_had_less_than_half_of_the_time_is_not_blamed() -> None:
+    silent = Failure(Reason.TIMEOUT, "no whole answer within 1.9s")
+    reading, _ = asked(Source.HEALTH, (STALE_HEALTH_PATH, WELL_SERVER), (HEALTH_PATH, silent), takes=2.1)
+
+    assert reading.outcome == silent
 
 
 @pytest.mark.parametrize(

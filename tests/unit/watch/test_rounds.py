@@ -174,3 +174,12 @@ def test_an_agent_that_was_removed_meanwhile_is_not_asked_on() -> None:
 
     assert watch.wire.paths == [SELF_PATH]
     assert watch.lines == []
+
+
+@pytest.mark.parametrize(("seconds", "hung"), [(0.4 * SECONDS, False), (0.6 * SECONDS, True)])
+def test_an_agent_that_fails_late_for_whatever_reason_has_held_up_a_thread(seconds: float, hung: bool) -> None:
+    clock = FakeClock()
+    store: Store[None] = Store([AGENT], lambda *_: None)
+    wires = {AGENT.name: FakeWire(dict.fromkeys(SERVER, REFUSED), clock, seconds)}
+
+    assert Rounds(store, wires, clock, SECONDS, lambda *_: None).health(AGENT) is hung

@@ -487,3 +487,13 @@ def test_a_turn_that_runs_goes_on_after_the_stop_and_is_waited_for(running: Runn
     running.release.set()
     assert schedule.ended(PATIENCE)
     assert done.number == 1
+
+
+def test_the_next_turn_is_after_the_moment_of_which_apscheduler_asks_though_the_clock_stepped_since() -> None:
+    at = FakeClock()
+    one = turn()
+    one.begin(at, due=at().monotonic)
+    asked = datetime.fromtimestamp(at().wall, UTC)
+    at.step(-3600)
+
+    assert one.get_next_fire_time(None, asked) > asked

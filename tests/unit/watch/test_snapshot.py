@@ -233,3 +233,11 @@ def test_the_newest_good_answer_is_never_lost_and_every_attempt_is_counted(
         good = [outcome for outcome in mine if not isinstance(outcome, Failure)]
         assert seen.answer == (good[-1] if good else None)
         assert (seen.polls, seen.failures) == (len(mine), len(mine) - len(good))
+
+
+@every_source
+def test_a_reading_that_began_before_the_newest_is_counted_and_changes_nothing_else(source: Source) -> None:
+    newest = after(reading(source, at=10))
+    late = newest.after(reading(source, REFUSED, at=5, seconds=20)).of(source)
+
+    assert (late.failure, late.answered, late.polls, late.failures) == (None, START + 10, 2, 1)

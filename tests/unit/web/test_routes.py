@@ -94,7 +94,7 @@ def test_the_ages_that_the_site_was_told_are_kept_to() -> None:
 
 
 def test_every_link_of_the_status_page_leads_somewhere() -> None:
-    page = status(SITE.store, NOW).body.decode()
+    page = status(SITE.store, get("/"), NOW).body.decode()
     linked = [html.unescape(path) for path in re.findall(r'href="(/[^"]*)"', page)]
 
     assert linked == ["/metrics", "/-/healthy", "/-/ready", "/metrics?agent=a1", "/health?agent=a1"]

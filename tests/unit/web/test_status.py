@@ -16,7 +16,7 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import AnyReading
 from nomad_exporter.watch.store import Store
 from nomad_exporter.web.status import status
-from tests.support.pages import NOW, failed, fleet, health, store_of, told
+from tests.support.pages import NOW, failed, fleet, get, health, store_of, told
 
 SERVER = [told(source, "2.0.5/healthy/s1-follower") for source in Source]
 CLIENT = [told(source, "2.0.5/healthy/c1-client") for source in (Source.HEALTH, Source.SELF)]
@@ -49,7 +49,7 @@ class Table(HTMLParser):
 
 def page_of(store: Store[Drawing], after: float = 0.0) -> Table:
     table = Table()
-    table.feed(status(store, NOW + after).body.decode())
+    table.feed(status(store, get("/"), NOW + after).body.decode())
     return table
 
 
@@ -144,7 +144,7 @@ def test_a_red_role_is_told_with_its_reason() -> None:
 
     store = store_of(health(Health(plain=red, stale=red)))
 
-    assert '<span class="sick">server: No cluster leader</span>' in status(store, NOW).body.decode()
+    assert '<span class="sick">server: No cluster leader</span>' in status(store, get("/"), NOW).body.decode()
 
 
 def test_what_an_agent_says_is_never_markup() -> None:
@@ -164,11 +164,11 @@ def test_what_an_agent_says_is_never_markup() -> None:
 def test_a_page_shows_no_secret() -> None:
     named = Agent("a1", Address("http", "nomad", 4646), Credentials(Secret("hidden-1"), None, Secret("user:hidden-2")))
 
-    assert b"hidden-" not in status(Store((named,), draw), NOW).body
+    assert b"hidden-" not in status(Store((named,), draw), get("/"), NOW).body
 
 
 def test_a_page_may_load_and_run_nothing() -> None:
-    response = status(fleet("a1"), NOW)
+    response = status(fleet("a1"), get("/"), NOW)
 
     assert response.content_type == "text/html; charset=utf-8"
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
@@ -176,7 +176,7 @@ def test_a_page_may_load_and_run_nothing() -> None:
 
 
 def test_a_page_tells_the_version_and_comes_again_by_itself() -> None:
-    body = status(fleet("a1"), NOW).body.decode()
+    body = status(fleet("a1"), get("/"), NOW).body.decode()
 
     assert __version__ in body
     assert '<meta http-equiv="refresh" content="15">' in body
@@ -199,3 +199,11 @@ def test_what_to_do_is_told_without_marks_of_markdown(reason: Reason) -> None:
 
 def test_the_health_of_an_agent_that_answers_no_more_is_not_shown_as_well() -> None:
     assert row(*SERVER, failed(Source.HEALTH))[HEALTH].strip() != "server: ok"
+
+
+def test_the_page_can_be_asked_for_one_agent() -> None:
+    body = status(fleet("a1", "a2"), get("/?agent=a2"), NOW).body
+
+    assert b"<strong>a2</strong>" in body
+    assert b"<strong>a1</strong>" not in body
+    assert status(fleet("a1"), get("/?agent=a2"), NOW).status == 404
