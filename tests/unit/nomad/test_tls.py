@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import ssl
 import threading
 from collections.abc import Callable
@@ -363,6 +364,7 @@ def test_a_folder_of_cas_that_may_not_be_searched_is_named(tmp_path_factory: pyt
             context(Tls(ca_path=folder))
     finally:
         os.seteuid(0)
+        shutil.rmtree(folder)
 
 
 def test_a_file_that_cannot_be_read_for_a_while_keeps_only_those_waiting_who_need_it(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nomad_exporter import clock
-from nomad_exporter.clock import Clock, Instant
+from nomad_exporter.clock import Instant
 from nomad_exporter.watch.schedule import RAMP_PER_SECOND, SICK_SECONDS, Schedule, Turn
 from tests.support.answers import FakeClock
+from tests.support.schedules import Keeping, Running
 from tests.support.waiting import PATIENCE, eventually
 
 HOUR = 3600.0
@@ -129,50 +129,8 @@ def test_turns_of_one_interval_and_subject_are_the_same(other: Turn | None, same
 # The schedule.
 
 
-class Running:
-    """A schedule that a test starts."""
-
-    def __init__(self) -> None:
-        self.release = threading.Event()
-        self.missed = 0
-        self._started: list[Schedule] = []
-
-    def start(self, *turns: Turn, at: Clock = clock.now) -> Schedule:
-        started = Schedule(turns, at, 4, lambda _: None, self._miss, lambda: None)
-        started.start()
-        self._started.append(started)
-        return started
-
-    def _miss(self) -> None:
-        self.missed += 1
-
-    def end(self) -> None:
-        self.release.set()
-        for started in self._started:
-            started.stop()
-            assert started.ended(PATIENCE)
-
-
 @pytest.fixture
-def running() -> Iterator[Running]:
-    running = Running()
-    yield running
-    running.end()
-
-
-class Keeping(logging.Handler):
-    """Keeps the lines of the log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-@pytest.fixture
-def complaints() -> Iterator[list[str]]:
+def complaints() -> Iterator[list[logging.LogRecord]]:
     """What the schedule and apscheduler complain of."""
     keeping = Keeping()
     keeping.setLevel(logging.ERROR)
@@ -349,7 +307,7 @@ def test_after_all_are_taken_out_the_schedule_goes_on(running: Running) -> None:
 
 @pytest.mark.parametrize("hung", [True, False], ids=["that hangs", "that ends well"])
 def test_a_turn_that_is_taken_out_while_it_runs_harms_nothing(
-    running: Running, complaints: list[str], hung: bool
+    running: Running, complaints: list[logging.LogRecord], hung: bool
 ) -> None:
     begun, ended, well = threading.Event(), threading.Event(), Patient(sick=False)
 
@@ -372,7 +330,7 @@ def test_a_turn_that_is_taken_out_while_it_runs_harms_nothing(
 
 
 def test_a_turn_that_is_changed_while_it_hangs_does_not_put_off_the_new_one(
-    running: Running, complaints: list[str]
+    running: Running, complaints: list[logging.LogRecord]
 ) -> None:
     at = FakeClock(FAR)
     old, new = Turn("s1", 5.0, hangs, "old"), Turn("s1", 5.0, nothing, "new")
