@@ -1071,7 +1071,7 @@ def test_an_address_that_nobody_can_connect_to(address: Address, why: str) -> No
     assert why in failed.detail
 
 
-@pytest.mark.parametrize("host", ["*", ".example", "a b"])
+@pytest.mark.parametrize("host", ["*", ".example"])
 def test_a_host_name_that_no_url_can_hold(host: str) -> None:
     assert ask(Address("http", host, 4646)) == Failure(Reason.DNS, "the host name is not one")
 
