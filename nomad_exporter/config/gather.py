@@ -42,7 +42,8 @@ def gather(given: Given, host_name: str, name_of: NameOf) -> Plan:
     settings = Settings(**{**given.values, **_secrets(given.environment), **from_file})
     try:
         if file.agents is None:
-            return plan(settings, (_the_one_agent(given, settings, host_name, name_of),))
+            watched, warnings = _the_one_agent(given, settings, host_name, name_of)
+            return plan(settings, (watched,), warnings)
         return plan(settings, config_file.agents(file.agents, settings, host_name), tuple(_ignored(given)))
     except ConfigError as error:
         raise file.locate(error) from None
@@ -54,16 +55,23 @@ def _secrets(environment: Mapping[str, str]) -> dict[str, Any]:
     return {field: ROWS[field].read(text) if text else None for field, text in told.items()}
 
 
-def _the_one_agent(given: Given, settings: Settings, host_name: str, name_of: NameOf) -> Agent:
-    """The agent of the settings; inside a task of Nomad's, where nothing else is told, that of the task's own node."""
+def _the_one_agent(given: Given, settings: Settings, host_name: str, name_of: NameOf) -> tuple[Agent, tuple[str, ...]]:
+    """The agent of the settings, and warnings about it.
+
+    Inside a task of Nomad's, where nothing else is told, it is that of the task's own node.
+    """
     watched = agent(settings, host_name)
     if "address" in given.flags or _told_by("address", given.environment)[:1] != [TASK_ADDRESS]:
-        return watched
+        return watched, ()
     secrets = given.environment.get("NOMAD_SECRETS_DIR")
     renewed = Path(secrets, "nomad_token") if secrets else None
     if renewed and renewed.is_file() and watched.credentials.token_file is None:
         watched = replace(watched, credentials=replace(watched.credentials, token_file=renewed))
-    return watched if settings.agent_name else replace(watched, name=name_of(watched) or watched.name)
+    name = settings.agent_name or name_of(watched)
+    return (replace(watched, name=name), ()) if name else (watched, (_NAMELESS,))
+
+
+_NAMELESS = "the agent does not tell the name of its node, and is called by that of this machine until a restart"
 
 
 def _ignored(given: Given) -> Iterator[str]:

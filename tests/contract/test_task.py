@@ -118,6 +118,7 @@ def test_a_name_that_is_told_wins_over_that_of_the_node(agent: UnixAgent, task: 
 def test_where_the_agent_does_not_tell_its_name_the_machine_has_to_do(task: dict[str, str]) -> None:
     with running(env=task) as exporter:
         exporter.wait_for_line(f"poll failed.*agent={socket.gethostname()}")
+        exporter.wait_for_line("level=warn .*does not tell the name of its node")
 
 
 def test_the_name_stays_though_the_agent_takes_another_and_the_settings_are_read_again(
