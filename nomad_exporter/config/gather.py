@@ -16,6 +16,8 @@ from nomad_exporter.nomad.agent import Agent
 NameOf = Callable[[Agent], str]
 """Asks an agent for the name of its node; empty where it does not tell it."""
 
+_NAMELESS = "the agent does not tell the name of its node, and is called by that of this machine until a restart"
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -69,9 +71,6 @@ def _the_one_agent(given: Given, settings: Settings, host_name: str, name_of: Na
         watched = replace(watched, credentials=replace(watched.credentials, token_file=renewed))
     name = settings.agent_name or name_of(watched)
     return (replace(watched, name=name), ()) if name else (watched, (_NAMELESS,))
-
-
-_NAMELESS = "the agent does not tell the name of its node, and is called by that of this machine until a restart"
 
 
 def _ignored(given: Given) -> Iterator[str]:
