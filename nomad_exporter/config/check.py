@@ -23,12 +23,8 @@ def check(agents: Sequence[Agent], listed: Sequence[Mapping[str, Place]] | None 
             try:
                 use()
             except tls.CredentialError as error:
-                raise _located(ConfigError(field, str(error)), listed[number] if listed else {}) from None
-
-
-def _located(error: ConfigError, entries: Mapping[str, Place]) -> Exception:
-    place = entries.get(ROWS[error.field].key)
-    return DocumentError(place.told(error.why(lambda row: row.key))) if place else error
+                place = listed[number].get(ROWS[field].key) if listed else None
+                raise (DocumentError(place.told(str(error))) if place else ConfigError(field, str(error))) from None
 
 
 def _uses(agent: Agent) -> Iterator[tuple[str, Callable[[], object]]]:

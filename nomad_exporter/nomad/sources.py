@@ -21,7 +21,6 @@ MEMBERS_PATH = "/v1/agent/members"
 HEALTH_PATH = "/v1/agent/health"
 STALE_HEALTH_PATH = "/v1/agent/health?stale"
 
-
 BODY_LIMITS = {SELF_PATH: 2 * MIB, MEMBERS_PATH: 8 * MIB, HEALTH_PATH: MIB, STALE_HEALTH_PATH: MIB}
 """The most bytes that are read of each answer: real ones have some ten thousand, 5000 members two millions."""
 

@@ -106,7 +106,9 @@ class Contexts:
     def get(self, tls: Tls) -> Trust:
         """What ``tls`` comes to, as its files are now. Raises CredentialError where they never were of any use."""
         with self._lock:
-            renewing = self._made.setdefault(tls, _Renewing(tls))
+            if tls not in self._made:
+                self._made[tls] = _Renewing(tls)
+            renewing = self._made[tls]
         return renewing.get()
 
     def keep(self, only: Iterable[Tls]) -> None:

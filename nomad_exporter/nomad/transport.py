@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 
 from nomad_exporter import __version__
 from nomad_exporter.nomad import tls
-from nomad_exporter.nomad.agent import Agent, Credentials
+from nomad_exporter.nomad.agent import Agent, Secret
 from nomad_exporter.nomad.causes import failure
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
@@ -104,7 +104,7 @@ class Transport:
         return reply
 
     def _send(self, path: str, token: str | None, end: float) -> Reply:
-        headers = {**_HEADERS, **_proof(token, self._agent.credentials)}
+        headers = {**_HEADERS, **_proof(token, self._agent.credentials.basic_auth)}
         request = requests.Request("GET", self._base + path, headers=headers).prepare()
         timeout = urllib3.Timeout(total=max(end - time.monotonic(), 0.001))
         raw: urllib3.HTTPResponse = self._exchange(request, timeout).raw
@@ -142,7 +142,7 @@ class Transport:
     def _current_token(self) -> str | None:
         credentials = self._agent.credentials
         if credentials.token_file is None:
-            return credentials.token.reveal() if credentials.token else None
+            return _printable(credentials.token.reveal(), "NOMAD_TOKEN") if credentials.token else None
         try:
             self._token = _filled(tls.read(credentials.token_file), credentials.token_file)
         except tls.CredentialError:
@@ -161,13 +161,13 @@ def _filled(token: str, file: Path) -> str:
     return _printable(token, str(file))
 
 
-def _proof(token: str | None, credentials: Credentials) -> Mapping[str, str]:
+def _proof(token: str | None, basic_auth: Secret | None) -> Mapping[str, str]:
     """The headers that prove who we are."""
     headers = {}
     if token:
-        headers["X-Nomad-Token"] = _printable(token, str(credentials.token_file or "NOMAD_TOKEN"))
-    if credentials.basic_auth:
-        told = credentials.basic_auth.reveal().encode(errors="surrogateescape")
+        headers["X-Nomad-Token"] = token
+    if basic_auth:
+        told = basic_auth.reveal().encode(errors="surrogateescape")
         headers["Authorization"] = "Basic " + b64encode(told).decode()
     return headers
 

@@ -19,7 +19,6 @@ _log = logging.getLogger(__name__)
 GRACE_SECONDS = 1
 """How long a response that is being sent may take on once the server was told to stop."""
 
-
 HEADER_SECONDS = 10
 """How long a client may take for the headers of a request, and to begin one once it has connected."""
 
