@@ -12,21 +12,12 @@ from nomad_exporter.config import file as config_file
 from nomad_exporter.config.document import DocumentError
 from nomad_exporter.config.file import RESERVED_LABELS
 from nomad_exporter.config.plan import Cadence, ConfigError, Plan, plan
-from nomad_exporter.config.settings import ROWS, Settings
+from nomad_exporter.config.settings import Settings
 from nomad_exporter.nomad.agent import Address, Agent, Secret, Tls
 from nomad_exporter.serving.listen import Listen
+from tests.support.settings import UNTOLD
 
-DEFAULTS: dict[str, Any] = {
-    **dict.fromkeys(ROWS),
-    "address": (Address("http", "of-the-one-agent", 4646), None),
-    "skip_verify": False,
-    "interval": 15.0,
-    "health_interval": 5.0,
-    "listen": (Listen("", 9441),),
-    "enable_lifecycle": False,
-    "log_level": "info",
-    "log_format": "logfmt",
-}
+ONE_AGENT = (Address("http", "of-the-one-agent", 4646), None)
 
 Planner = Callable[..., Plan]
 
@@ -39,7 +30,7 @@ def planned(tmp_path: Path) -> Planner:
         path = tmp_path / "fleet.yml"
         path.write_text(text)
         file = config_file.read(path)
-        told = Settings(**{**DEFAULTS, **file.settings, **settings})
+        told = Settings(**{**UNTOLD, "address": ONE_AGENT, **file.settings, **settings})
         try:
             return plan(told, config_file.agents(file.agents or (), told, "host-1"))
         except ConfigError as error:

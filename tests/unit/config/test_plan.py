@@ -9,28 +9,17 @@ import pytest
 
 from nomad_exporter.config import values
 from nomad_exporter.config.plan import Cadence, ConfigError, Plan, agent, default_name, plan
-from nomad_exporter.config.settings import ROWS, Settings
+from nomad_exporter.config.settings import Settings
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.serving.listen import Listen
+from tests.support.settings import HTTP, UNTOLD
 
-HTTP = Address("http", "nomad.example.org", 4646)
 HTTPS = Address("https", "nomad.example.org", 4646)
 
 
 def settings(**given: Any) -> Settings:
     """The settings of an exporter that was told nothing but ``given``."""
-    told: dict[str, Any] = {
-        **dict.fromkeys(ROWS),
-        "address": (HTTP, None),
-        "skip_verify": False,
-        "interval": 15.0,
-        "health_interval": 5.0,
-        "listen": (Listen("", 9441),),
-        "enable_lifecycle": False,
-        "log_level": "info",
-        "log_format": "logfmt",
-    }
-    return Settings(**{**told, **given})
+    return Settings(**{**UNTOLD, **given})
 
 
 def planned(**given: Any) -> Plan:

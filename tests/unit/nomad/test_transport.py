@@ -857,6 +857,18 @@ def test_two_threads_may_ask_at_the_same_time() -> None:
 # The end.
 
 
+def closed_while_it_asks(made: Transport, path: str, hangs: threading.Event) -> list[Reply | Failure]:
+    """What a question gave that hung while its transport was closed; it must have ended by that."""
+    outcomes: list[Reply | Failure] = []
+    thread = threading.Thread(target=lambda: outcomes.append(made.get(path, 600)))
+    thread.start()
+    assert hangs.wait(PATIENCE)
+    made.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    return outcomes
+
+
 def test_closing_ends_a_question_that_hangs() -> None:
     hangs = threading.Event()
     outcomes: list[Reply | Failure] = []
@@ -867,12 +879,7 @@ def test_closing_ends_a_question_that_hangs() -> None:
         over.wait()
 
     with scripted(script) as address, transport(address) as made:
-        thread = threading.Thread(target=lambda: outcomes.append(made.get("/", 600)))
-        thread.start()
-        assert hangs.wait(PATIENCE)
-        made.close()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+        outcomes = closed_while_it_asks(made, "/", hangs)
 
     assert outcomes == [CUT_OFF]
 
@@ -1021,15 +1028,9 @@ def test_closing_ends_a_question_that_hangs_on_a_kept_connection_and_asks_no_mor
         hangs.set()
         over.wait()
 
-    outcomes: list[Reply | Failure] = []
     with scripted(script) as address, transport(address) as made:
         made.get("/1", PATIENCE)
-        thread = threading.Thread(target=lambda: outcomes.append(made.get("/2", 600)))
-        thread.start()
-        assert hangs.wait(PATIENCE)
-        made.close()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+        outcomes = closed_while_it_asks(made, "/2", hangs)
 
     assert outcomes == [CUT_OFF]
     assert len(connections) == 1
@@ -1043,14 +1044,8 @@ def test_closing_ends_a_handshake_that_hangs() -> None:
         hangs.set()
         over.wait()
 
-    outcomes: list[Reply | Failure] = []
     with scripted(script) as address, transport(https(address), tls=Tls(skip_verify=True)) as made:
-        thread = threading.Thread(target=lambda: outcomes.append(made.get("/", 600)))
-        thread.start()
-        assert hangs.wait(PATIENCE)
-        made.close()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+        outcomes = closed_while_it_asks(made, "/", hangs)
 
     assert outcomes == [CUT_OFF]
 

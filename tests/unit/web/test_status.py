@@ -122,10 +122,6 @@ def test_a_failure_is_told_with_what_to_do() -> None:
     assert GUIDE[Reason.REFUSED].remedy in state
 
 
-def test_what_to_do_is_told_without_the_marks_of_markdown() -> None:
-    assert "`" not in row(failed(Source.SELF, Reason.TLS, "certificate refused"))[STATE]
-
-
 def test_several_sources_that_fail_for_one_reason_are_told_once() -> None:
     state = row(*(failed(source) for source in Source))[STATE]
 

@@ -1,0 +1,23 @@
+"""The settings of an exporter that was told nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nomad_exporter.config.settings import ROWS
+from nomad_exporter.nomad.agent import Address
+from nomad_exporter.serving.listen import Listen
+
+HTTP = Address("http", "nomad.example.org", 4646)
+
+UNTOLD: dict[str, Any] = {
+    **dict.fromkeys(ROWS),
+    "address": (HTTP, None),
+    "skip_verify": False,
+    "interval": 15.0,
+    "health_interval": 5.0,
+    "listen": (Listen("", 9441),),
+    "enable_lifecycle": False,
+    "log_level": "info",
+    "log_format": "logfmt",
+}
