@@ -1,4 +1,4 @@
-"""The HTTP server, and the signals that end it. This is the only module that knows uvicorn."""
+"""The HTTP server, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from nomad_exporter.serving.asgi import Application
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ HEADER_SECONDS = 10
 """How long a client may take for the headers of a request, and to begin one once it has connected."""
 
 
-class _Protocol(HttpToolsProtocol):
+class Protocol(HttpToolsProtocol):
     """uvicorn's protocol, which would let a client take for ever to send its headers."""
 
     _timer: asyncio.TimerHandle | None = None
@@ -61,17 +63,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(
-    application: Any, sockets: Sequence[socket.socket], every_second: Callable[[], None], hang_up: Callable[[], object]
-) -> None:
-    """Serves the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
-
-    Meanwhile calls ``every_second``, and ``hang_up`` at each SIGHUP, both on the loop of the server. A SIGHUP that was
-    blocked so far comes then.
-    """
-    config = uvicorn.Config(
+def configuration(application: Application) -> uvicorn.Config:
+    """What uvicorn is told, wherever it answers for us: no header of its own but the date, no line in a log."""
+    return uvicorn.Config(
         application,
-        http=_Protocol,
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -81,17 +77,27 @@ def serve(
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    uvloop.run(_serve(_Server(config), sockets, every_second, hang_up))
+
+
+def serve(
+    application: Application,
+    sockets: Sequence[socket.socket],
+    every_second: Callable[[], None],
+    hang_up: Callable[[], object],
+) -> None:
+    """Serves the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
+
+    Meanwhile calls ``every_second``, and ``hang_up`` at each SIGHUP, both on the loop of the server. A SIGHUP that was
+    blocked so far comes then.
+    """
+    server = _Server(configuration(application))
+    uvloop.run(_serve(server, sockets, every_second, hang_up))
 
 
 async def _serve(
     server: _Server, sockets: Sequence[socket.socket], every_second: Callable[[], None], hang_up: Callable[[], object]
 ) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, server)
-    loop.add_signal_handler(signal.SIGHUP, _safely, hang_up)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    _heed_signals(lambda: _stop(server), lambda: _safely(hang_up))
     ticking = asyncio.create_task(_tick(every_second))
     await server.serve(list(sockets))
     ticking.cancel()
@@ -99,6 +105,36 @@ async def _serve(
 
 def _stop(server: _Server) -> None:
     server.should_exit = True
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Runs ``main`` on a loop until it ends; SIGTERM, SIGINT and SIGHUP cancel it, and then it may clean up.
+
+    It is cancelled once: no further signal disturbs the cleaning. What it raises is raised. A SIGHUP that was blocked
+    so far comes then, and one that was ignored, as under nohup, still is.
+    """
+    uvloop.run(_until_stopped(main))
+
+
+async def _until_stopped(main: Coroutine[Any, Any, None]) -> None:
+    running = asyncio.ensure_future(main)
+
+    def stop() -> None:
+        if not running.cancelling():
+            running.cancel()
+
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    _heed_signals(stop, (lambda: None) if ignored else stop)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+def _heed_signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> None:
+    """Calls ``stop`` on the loop at SIGTERM and SIGINT, and ``hang_up`` at SIGHUP."""
+    loop = asyncio.get_running_loop()
+    for number, work in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hang_up)):
+        loop.add_signal_handler(number, work)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 async def _tick(every_second: Callable[[], None]) -> None:

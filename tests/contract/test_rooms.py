@@ -21,8 +21,9 @@ MAY_KNOW = {
     "watch": {"clock", "nomad"},
     "metrics": {"clock", "nomad", "watch"},
     "web": {"clock", "metrics", "nomad", "watch"},
+    "demo": {"clock", "logs", "serving"},
     "app": {"clock", "config", "logs", "metrics", "nomad", "serving", "watch", "web"},
-    "cli": {"app", "config", "nomad"},
+    "cli": {"app", "config", "demo", "nomad"},
     "__main__": {"cli"},
 }
 """The arrows of the plan; every room may know itself and the version."""
@@ -33,9 +34,9 @@ ALONE_KNOW = {
     "msgspec": {"nomad/parts.py", "nomad/decode_self.py", "nomad/decode_members.py", "nomad/decode_health.py"},
     "apscheduler": {"watch/schedule.py"},
     "prometheus_client": {"metrics/ourselves.py"},
-    "uvicorn": {"serving/server.py"},
+    "uvicorn": {"serving/door.py", "serving/server.py"},
     "uvloop": {"serving/server.py"},
-    "click": {"cli.py"},
+    "click": {"cli.py", "demo/command.py"},
     "yaml": {"config/document.py"},
 }
 
