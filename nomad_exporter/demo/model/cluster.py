@@ -1,0 +1,116 @@
+"""The cluster, as one turns its clock and does something to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from nomad_exporter.demo.model import agents, gossip, rafts, rounds, work
+from nomad_exporter.demo.model.agents import Agent, State
+from nomad_exporter.demo.model.journal import Journal
+from nomad_exporter.demo.model.network import Reach
+from nomad_exporter.demo.model.timing import Timing
+from nomad_exporter.demo.model.world import World
+from nomad_exporter.demo.setup import Setup
+
+
+class Cluster:
+    """Agents that live together. Nothing happens but in ``advance``; what is done to them is done at its present."""
+
+    def __init__(self, setups: Iterable[Setup], timing: Timing, seed: int, now: float) -> None:
+        self.world = World(timing, seed, now)
+        for setup in setups:
+            self.add(setup)
+        rounds.begun(self.world)
+        work.begun(self.world)
+
+    def advance(self, now: float) -> None:
+        """Lets everything happen that is due up to ``now``."""
+        self.world.agenda.do_until(now)
+        self.world.now = max(self.world.now, now)
+
+    def add(self, setup: Setup) -> None:
+        """Starts an agent that was never here."""
+        self._started(agents.new(setup, self.world.now, self.world.timing, self.world.draw))
+
+    def start(self, name: str, setup: Setup | None = None) -> None:
+        """Starts an agent that has ended, with what is on its disk; with another ``setup`` where one is given."""
+        before = self.world.agents[name]
+        world = self.world
+        self._started(agents.again(before, setup or before.setup, world.now, world.timing, world.draw))
+
+    def kill(self, name: str) -> None:
+        """Ends the process of an agent, as SIGKILL does."""
+        self._put(name, State.DEAD)
+
+    def freeze(self, name: str) -> None:
+        """Stops the process of an agent, as SIGSTOP does."""
+        self._put(name, State.FROZEN)
+
+    def thaw(self, name: str) -> None:
+        """Lets a frozen agent go on, as SIGCONT does."""
+        self._put(name, State.RUNNING)
+        self._await(self.world.agents[name])
+        self.world.at(self.world.now, lambda: self._end_leaving(name))
+
+    def cut(self, name: str, others: Iterable[str]) -> None:
+        """Loses every packet between an agent and the ``others``."""
+        self.world.cuts |= {frozenset((name, other)) for other in others if other != name}
+
+    def heal(self, name: str) -> None:
+        """Loses no packet any more between an agent and the others."""
+        self.world.cuts = frozenset(pair for pair in self.world.cuts if name not in pair)
+
+    def leave(self, name: str) -> None:
+        """A server leaves in good order, and ends."""
+        world = self.world
+        world.gossip(name, lambda known: gossip.with_status(known, name, gossip.LEAVING, world.now))
+        world.at(world.now + world.timing.leave, lambda: self._end_leaving(name))
+
+    def force_leave(self, name: str, member: str, prune: bool = False) -> None:
+        """The server ``name`` tells that ``member`` has left; with ``prune`` all that hear of it forget it then."""
+        world = self.world
+        for server in sorted(world.heard(name)) if prune else [name]:
+            world.gossip(server, lambda known: gossip.force_left(known, member, world.now))
+            if prune:
+                world.gossip(server, lambda known: gossip.pruned(known, member))
+
+    def join(self, name: str, other: str) -> None:
+        """Two servers tell each other whom they know."""
+        rounds.exchanged(self.world, name, other)
+
+    def tell_servers(self, name: str, servers: tuple[str, ...]) -> None:
+        """A client is told to know these servers and no others, by RPC address."""
+        agent = self.world.agents[name]
+        if agent.client:
+            self.world.put(replace(agent, client=replace(agent.client, servers=servers)))
+
+    def _end_leaving(self, name: str) -> None:
+        """Not where it was killed or frozen meanwhile."""
+        agent = self.world.agents[name]
+        if agent.runs and agent.server and agent.server.gossip.own.status == gossip.LEAVING:
+            rounds.left(self.world, name)
+            self.kill(name)
+
+    def _put(self, name: str, state: State) -> None:
+        self.world.put(replace(self.world.agents[name], state=state))
+
+    def _started(self, agent: Agent) -> None:
+        world = self.world
+        world.journals.setdefault(agent.name, Journal())
+        world.nodes = {agent.setup.region: {}, **world.nodes}
+        world.put(agent)
+        self._await(agent)
+        if agent.server:
+            world.at(world.now, lambda: self._join_at_start(agent))
+
+    def _await(self, agent: Agent) -> None:
+        if agent.server:
+            rafts.awaited(self.world, agent.name)
+        if agent.client:
+            work.awaited(self.world, agent.name, agent.client)
+
+    def _join_at_start(self, agent: Agent) -> None:
+        for other in map(self.world.at_serf, agent.setup.retry_join):
+            if other and self.world.reach(agent.name, other.name) is Reach.ANSWERED:
+                self.join(agent.name, other.name)

@@ -1,0 +1,107 @@
+"""All agents of a cluster and what lies between them, at one time: the state that the course of things changes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from nomad_exporter.demo.model import gossip, network
+from nomad_exporter.demo.model.agenda import Agenda
+from nomad_exporter.demo.model.agents import Agent, Server
+from nomad_exporter.demo.model.chance import draw_from
+from nomad_exporter.demo.model.gossip import Gossip
+from nomad_exporter.demo.model.journal import Journal, Line
+from nomad_exporter.demo.model.messages import Said
+from nomad_exporter.demo.model.network import Cuts, Reach
+from nomad_exporter.demo.model.nodes import Nodes
+from nomad_exporter.demo.model.timing import Timing
+
+
+class World:
+    """Agents by name: ``s1.global`` for a server, as in gossip, ``c1`` for a client alone. ``now`` is Unix time.
+
+    Everything in it is a value; only this object changes. The state store of a region (``nodes``) is one for all its
+    servers: of what is written into it, raft carries the indexes alone.
+    """
+
+    def __init__(self, timing: Timing, seed: int, now: float) -> None:
+        self.timing = timing
+        self.now = now
+        self.chance = random.Random(seed)  # noqa: S311  # chance in a model, not a secret
+        self.draw = draw_from(self.chance)
+        self.agenda = Agenda()
+        self.agents: Mapping[str, Agent] = {}
+        self.cuts: Cuts = frozenset()
+        self.nodes: Mapping[str, Nodes] = {}
+        self.journals: dict[str, Journal] = {}
+
+    def at(self, time: float, work: Callable[[], None]) -> None:
+        """Sets what is to happen at ``time``; then that is the present."""
+
+        def happen(now: float) -> None:
+            self.now = now
+            work()
+
+        self.agenda.set(max(time, self.now), happen)
+
+    def put(self, agent: Agent) -> None:
+        """An agent is from now on as given."""
+        self.agents = {**self.agents, agent.name: agent}
+
+    def put_server(self, name: str, server: Server) -> None:
+        self.put(replace(self.agents[name], server=server))
+
+    def put_nodes(self, region: str, nodes: Nodes) -> None:
+        self.nodes = {**self.nodes, region: nodes}
+
+    def server(self, name: str) -> Server:
+        """The server part of an agent. Raises LookupError where it has none."""
+        server = self.agents[name].server
+        if server is None:
+            raise LookupError(f"{name} is no server")
+        return server
+
+    def servers(self) -> list[Agent]:
+        return [agent for agent in self.agents.values() if agent.server]
+
+    def running(self) -> list[str]:
+        """The servers that run, by name."""
+        return [agent.name for agent in self.servers() if agent.runs]
+
+    def reach(self, asker: str, asked: str) -> Reach:
+        """What comes of a connection from ``asker`` to ``asked``."""
+        return network.reach(self.agents, self.cuts, asker, asked)
+
+    def heard(self, name: str) -> frozenset[str]:
+        """The servers that ``name`` hears of, itself included."""
+        return network.heard(self.agents, self.cuts, name)
+
+    def at_rpc(self, address: str) -> Agent | None:
+        """The server with this RPC address."""
+        return next((agent for agent in self.servers() if agent.setup.rpc_address == address), None)
+
+    def at_serf(self, address: str) -> Agent | None:
+        """The server with this serf address."""
+        return next((agent for agent in self.servers() if agent.setup.serf_address == address), None)
+
+    def of_raft(self, raft_id: str | None) -> Agent | None:
+        """The server with this ID in the raft configuration."""
+        return next((agent for agent in self.servers() if agent.setup.raft_id == raft_id), None)
+
+    def leader_of(self, name: str) -> Agent | None:
+        """The agent that the server ``name`` takes for its leader."""
+        return self.of_raft(self.server(name).raft.leader)
+
+    def gossip(self, name: str, step: Callable[[Gossip], Gossip]) -> None:
+        """Changes what the server ``name`` knows of the members, and writes the events into its log."""
+        server = self.server(name)
+        after = step(server.gossip)
+        if after is not server.gossip:
+            self.put_server(name, replace(server, gossip=after))
+            self.say(name, "nomad", gossip.events(server.gossip, after))
+
+    def say(self, name: str, module: str, lines: Iterable[Said]) -> None:
+        """Writes into the log of an agent."""
+        for line in lines:
+            self.journals[name].append(Line(self.now, line.level, module, line.message, line.pairs))

@@ -1,0 +1,110 @@
+"""The versions of Nomad that the simulated cluster plays, and in what they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of Nomad, as far as an agent's answers show it.
+
+    ``series`` is what a user names (``1.10``), ``build`` what the agent calls itself. Every other field is a trait that
+    changed between the versions; the order of the fields is that of the API's own parts.
+    """
+
+    series: str
+    build: str
+    go: str
+    """The version of Go that it was built with, as ``stats.runtime.version`` tells it."""
+    raft_protocol: int = 3
+    """From 3 on a server has an ID of its own, and a new one is a non-voter first."""
+    pre_vote: bool = True
+    """Whether a candidate asks before it raises the term."""
+    members_left_by_autopilot: bool = True
+    """Whether the member of a dead server that autopilot removed becomes ``left``; else it stays ``failed``."""
+    tags: frozenset[str] = frozenset()
+    """Tags of a server's member that not every version has."""
+    vault: bool = False
+    """Whether a server has a group of stats about Vault."""
+    log_store: bool = False
+    """Whether a server tells its log store."""
+    waits_for_registration: bool = True
+    """Whether a client's questions to a server wait until it has registered once."""
+    bearer: bool = True
+    """Whether ``Authorization: Bearer`` carries a token."""
+    errors_typed: bool = True
+    """Whether an error has a content type."""
+    strict_stale: bool = True
+    """Whether a ``stale`` that is no truth is an error."""
+    stale_error_runs_on: bool = False
+    """Whether the answer follows that error in the same body."""
+    join_failure: str = "Failed to join"
+    """How the error of a join begins for each address that failed."""
+    join_warning: bool = False
+    """Whether the answer to a join has a warning."""
+    prune: bool = True
+    """Whether a force-leave can also forget the member."""
+    node_pools: bool = True
+    """Whether a node belongs to a pool."""
+    autopilot_leader: bool = True
+    """Whether autopilot's health names the leader."""
+
+
+_ALL = (
+    Version(
+        "2.0",
+        "2.0.5",
+        "go1.26.8",
+        members_left_by_autopilot=False,
+        tags=frozenset({"revision"}),
+        log_store=True,
+        join_failure="failed to join",
+        join_warning=True,
+    ),
+    Version("1.10", "1.10.5", "go1.26.8", tags=frozenset({"revision"})),
+    Version(
+        "1.6",
+        "1.6.10",
+        "go1.22.12",
+        tags=frozenset({"revision"}),
+        errors_typed=False,
+        stale_error_runs_on=True,
+        autopilot_leader=False,
+    ),
+    Version(
+        "1.2",
+        "1.2.16",
+        "go1.20.14",
+        pre_vote=False,
+        tags=frozenset({"mvn"}),
+        vault=True,
+        waits_for_registration=False,
+        bearer=False,
+        strict_stale=False,
+        prune=False,
+        node_pools=False,
+        autopilot_leader=False,
+    ),
+    Version(
+        "0.12",
+        "0.12.12",
+        "go1.14.15",
+        raft_protocol=2,
+        pre_vote=False,
+        tags=frozenset({"mvn"}),
+        vault=True,
+        waits_for_registration=False,
+        bearer=False,
+        strict_stale=False,
+        prune=False,
+        node_pools=False,
+        autopilot_leader=False,
+    ),
+)
+
+VERSIONS: Mapping[str, Version] = {version.series: version for version in _ALL}
+"""By series, the newest first."""
+
+NEWEST = _ALL[0]

@@ -1,0 +1,33 @@
+"""How an agent is set up, and what follows from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nomad_exporter.demo.setup import Setup, address
+from nomad_exporter.demo.versions import VERSIONS
+
+
+def test_a_server_is_a_member_under_its_name_and_region() -> None:
+    assert Setup("s1", "id", region="eu").member == "s1.eu"
+
+
+@pytest.mark.parametrize(
+    ("host", "text"), [("127.0.0.1", "127.0.0.1:4647"), ("::1", "[::1]:4647"), ("s1.lan", "s1.lan:4647")]
+)
+def test_an_address_is_joined_as_go_joins_it(host: str, text: str) -> None:
+    assert address(host, 4647) == text
+
+
+def test_an_agent_advertises_its_own_ports() -> None:
+    setup = Setup("s1", "id", host="::1", rpc=1, serf=2)
+
+    assert (setup.rpc_address, setup.serf_address) == ("[::1]:1", "[::1]:2")
+
+
+@pytest.mark.parametrize(
+    ("series", "raft_id"),
+    [("0.12", "127.0.0.1:4647"), ("1.2", "uuid"), ("1.6", "uuid"), ("1.10", "uuid"), ("2.0", "uuid")],
+)
+def test_before_raft_protocol_3_the_address_is_the_raft_id(series: str, raft_id: str) -> None:
+    assert Setup("s1", "uuid", version=VERSIONS[series]).raft_id == raft_id
