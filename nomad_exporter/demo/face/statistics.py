@@ -1,0 +1,128 @@
+"""The ``stats`` of ``GET /v1/agent/self``: every value a text, as Nomad has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nomad_exporter.demo import go
+from nomad_exporter.demo.model.agents import Agent, Server
+from nomad_exporter.demo.model.clients import Client
+from nomad_exporter.demo.model.gossip import FAILED, LEFT, Gossip
+from nomad_exporter.demo.model.log import Peer
+from nomad_exporter.demo.model.raft import FOLLOWER, LEADER, Raft
+from nomad_exporter.demo.model.world import World
+from nomad_exporter.demo.setup import Setup
+
+CPUS = "8"
+
+Group = dict[str, str]
+
+
+def stats(world: World, agent: Agent) -> dict[str, Group]:
+    """The groups that an agent of these roles and this version has."""
+    groups: dict[str, Group] = {"runtime": _runtime(world, agent)}
+    if agent.server:
+        groups |= {
+            "nomad": _nomad(world, agent, agent.server),
+            "raft": _raft(world, agent.setup, agent.server.raft),
+            "serf": _serf(agent.setup, agent.server.gossip),
+        }
+    if agent.server and agent.setup.version.vault:
+        groups["vault"] = {"tracked_for_revoked": "0", "token_ttl": "0s", "token_expire_time": ""}
+    if agent.client:
+        groups["client"] = _client(world, agent.setup, agent.client)
+    return groups
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _nomad(world: World, agent: Agent, server: Server) -> Group:
+    leader = world.leader_of(agent.name)
+    regions = {known.setup.region for known in server.gossip.members.values() if known.status == "alive"}
+    return {
+        "server": "true",
+        "leader": _truth(server.raft.state == LEADER),
+        "leader_addr": leader.setup.rpc_address if leader else "",
+        "bootstrap": _truth(agent.setup.bootstrap_expect == 1),
+        "known_regions": str(len(regions)),
+    }
+
+
+def _raft(world: World, setup: Setup, raft: Raft) -> Group:
+    configuration = raft.log.configuration
+    group = {
+        "state": raft.state,
+        "term": str(raft.term),
+        "last_log_index": str(raft.log.last),
+        "last_log_term": str(raft.log.last_term),
+        "commit_index": str(raft.commit),
+        "applied_index": str(raft.commit),
+        "fsm_pending": "0",
+        "last_snapshot_index": str(raft.snapshot[0]),
+        "last_snapshot_term": str(raft.snapshot[1]),
+        "protocol_version": str(setup.version.raft_protocol),
+        "protocol_version_min": "0",
+        "protocol_version_max": "3",
+        "snapshot_version_min": "0",
+        "snapshot_version_max": "1",
+        "latest_configuration_index": "0",
+        "latest_configuration": _written(configuration.peers),
+        "num_peers": str(len(configuration.voters) - 1 if raft.votes_itself else 0),
+        "last_contact": _contact(world, raft),
+    }
+    return {**group, "logstore_backend": "boltdb"} if setup.version.log_store else group
+
+
+def _written(peers: Iterable[Peer]) -> str:
+    """As Go writes a list of structures."""
+    return f"[{' '.join(f'{{Suffrage:{peer.suffrage} ID:{peer.id} Address:{peer.address}}}' for peer in peers)}]"
+
+
+def _contact(world: World, raft: Raft) -> str:
+    if raft.state == LEADER:
+        return "0"
+    return "never" if raft.contact is None else go.duration(world.now - raft.contact)
+
+
+def _serf(setup: Setup, gossip: Gossip) -> Group:
+    suspected = sum(known.unheard is not None and known.status == "alive" for known in gossip.members.values())
+    return {
+        "members": str(len(gossip.members)),
+        "failed": str(gossip.count(FAILED)),
+        "left": str(gossip.count(LEFT)),
+        "health_score": str(min(suspected, 7)),
+        "member_time": str(gossip.time),
+        "event_time": "1",
+        "query_time": "1",
+        "intent_queue": "0",
+        "event_queue": "0",
+        "query_queue": "0",
+        "encrypted": _truth(setup.encrypted),
+        "coordinate_resets": "0",
+    }
+
+
+def _client(world: World, setup: Setup, client: Client) -> Group:
+    return {
+        "node_id": setup.id,
+        "known_servers": ",".join(sorted(client.servers)),
+        "num_allocations": str(client.allocations),
+        "last_heartbeat": go.duration(world.now - client.heartbeat),
+        "heartbeat_ttl": go.duration(client.ttl),
+    }
+
+
+def _runtime(world: World, agent: Agent) -> Group:
+    """The goroutines are some for each part and for each connection that the part has."""
+    leads = agent.server is not None and agent.server.raft.state != FOLLOWER
+    busy = agent.client.allocations * 15 if agent.client else 0
+    return {
+        "kernel.name": "linux",
+        "arch": "amd64",
+        "version": agent.setup.version.go,
+        "max_procs": CPUS,
+        "cpu_count": CPUS,
+        "goroutines": str(60 + 60 * leads + busy + world.chance.randrange(8)),
+    }

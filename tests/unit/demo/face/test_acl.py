@@ -1,0 +1,194 @@
+"""Access control: each kind of token, at each endpoint, as the recordings of each version have it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nomad_exporter.demo.face.acl import AGENT_READ, MANAGEMENT, Acl
+from nomad_exporter.demo.face.answers import TEXT
+from nomad_exporter.demo.face.routes import Face
+from nomad_exporter.demo.versions import VERSIONS
+from tests.support.clusters import calm_cluster, client_of, pass_time
+from tests.support.questions import (
+    AGENT_READER,
+    MANAGER,
+    MONITOR,
+    STRANGER,
+    answered,
+    ask,
+    guarded,
+    hangs,
+    text,
+)
+
+MALFORMED = "not-a-token"
+SELF, MEMBERS, SERVERS, HEALTH = (f"GET /v1/agent/{name}" for name in ("self", "members", "servers", "health"))
+FORCE_LEAVE = "PUT /v1/agent/force-leave?node=nobody"
+
+DENIED = (403, "Permission denied")
+NOT_FOUND = (403, "ACL token not found")
+NO_UUID = "acl token lookup failed: index error: UUID must be 36 characters"
+NO_JWT = "failed to parse signed token: go-jose/go-jose: compact JWS format must have three parts"
+NO_JWT_16 = "failed to verify token: token is malformed: token contains an invalid number of segments"
+
+# Of an unknown token and of one that is malformed: what the server itself says, what it says of others, what a client
+# says.
+REFUSALS = {
+    "2.0": (DENIED, (500, f"ACL token not found or invalid workload identity: {NO_JWT}"), DENIED, DENIED),
+    "1.10": (NOT_FOUND, (500, f"failed to resolve ACL token: {NO_UUID}"), DENIED, DENIED),
+    "1.6": (NOT_FOUND, (500, f"failed to resolve ACL token: {NO_UUID}"), DENIED, DENIED),
+    "1.2": (NOT_FOUND, (500, f"failed to resolve ACL token: {NO_UUID}"), NOT_FOUND, (500, NO_UUID)),
+    "0.12": (NOT_FOUND, (500, NO_UUID), NOT_FOUND, (500, NO_UUID)),
+}
+CLIENT_REFUSALS = {
+    "2.0": (DENIED, (500, f"rpc error: {NO_JWT}")),
+    "1.10": (DENIED, (500, f"rpc error: {NO_JWT}")),
+    "1.6": (DENIED, (500, f"rpc error: {NO_JWT_16}")),
+    "1.2": (NOT_FOUND, (500, f"rpc error: {NO_UUID}")),
+    "0.12": (NOT_FOUND, (500, f"rpc error: {NO_UUID}")),
+}
+
+every_version = pytest.mark.parametrize("series", VERSIONS)
+
+
+@every_version
+def test_a_server_refuses_in_the_words_of_its_version(series: str) -> None:
+    face = guarded(VERSIONS[series])
+    unknown, malformed, unknown_elsewhere, malformed_elsewhere = REFUSALS[series]
+
+    assert text(answered(face, "s1.global", SELF, STRANGER)) == unknown
+    assert text(answered(face, "s1.global", SELF, MALFORMED)) == malformed
+    assert text(answered(face, "s1.global", MEMBERS, STRANGER)) == unknown_elsewhere
+    assert text(answered(face, "s1.global", MEMBERS, MALFORMED)) == malformed_elsewhere
+
+
+@every_version
+@pytest.mark.parametrize("line", [SELF, SERVERS])
+def test_a_client_refuses_in_the_words_of_a_server(series: str, line: str) -> None:
+    face = guarded(VERSIONS[series])
+    unknown, malformed = CLIENT_REFUSALS[series]
+
+    assert text(answered(face, "c1", line, STRANGER)) == unknown
+    assert text(answered(face, "c1", line, MALFORMED)) == malformed
+
+
+@every_version
+@pytest.mark.parametrize("line", [SELF, MEMBERS, "GET /v1/nodes", "GET /v1/operator/autopilot/health", FORCE_LEAVE])
+def test_nobody_in_particular_is_denied(series: str, line: str) -> None:
+    assert text(answered(guarded(VERSIONS[series]), "s1.global", line)) == DENIED
+
+
+@pytest.mark.parametrize(
+    ("token", "allowed"),
+    [
+        pytest.param(AGENT_READER, {SELF}, id="agent:read"),
+        pytest.param(MONITOR, {SELF, MEMBERS, "GET /v1/nodes"}, id="agent:read and node:read"),
+        pytest.param(
+            MANAGER,
+            {SELF, MEMBERS, "GET /v1/nodes", "GET /v1/operator/autopilot/health", FORCE_LEAVE},
+            id="management",
+        ),
+    ],
+)
+def test_a_token_may_what_its_policies_say(token: str, allowed: set[str]) -> None:
+    face = guarded()
+    lines = (SELF, MEMBERS, "GET /v1/nodes", "GET /v1/operator/autopilot/health", FORCE_LEAVE)
+    statuses = {line: answered(face, "s1.global", line, token).status for line in lines}
+
+    assert statuses == {line: 200 if line in allowed else 403 for line in lines}
+
+
+def test_who_may_read_a_client_may_not_change_it() -> None:
+    face = guarded()
+
+    assert answered(face, "c1", SERVERS, AGENT_READER).status == 200
+    assert text(answered(face, "c1", "PUT /v1/agent/servers?address=127.0.1.1", AGENT_READER)) == DENIED
+
+
+@pytest.mark.parametrize("token", ["", STRANGER, MALFORMED, MONITOR])
+@pytest.mark.parametrize("line", [HEALTH, "GET /v1/status/leader", "GET /v1/status/peers"])
+def test_health_and_status_need_no_token(line: str, token: str) -> None:
+    assert answered(guarded(), "s1.global", line, token).status == 200
+
+
+def test_without_access_control_a_token_is_ignored() -> None:
+    face = Face(calm_cluster(clients=1), Acl({MANAGER: MANAGEMENT}))
+
+    assert answered(face, "s1.global", SELF, MALFORMED).status == 200
+    assert answered(face, "c1", SERVERS).status == 200
+
+
+def test_one_version_refuses_without_a_content_type() -> None:
+    kinds = {series: answered(guarded(VERSIONS[series]), "s1.global", SELF).content_type for series in VERSIONS}
+
+    assert kinds == dict.fromkeys(VERSIONS, TEXT) | {"1.6": None}
+
+
+def test_no_tokens_are_known_where_none_are_given() -> None:
+    assert not Acl().knows(MANAGER)
+    assert not Acl().may(MANAGER, AGENT_READ)
+    assert Acl({MANAGER: MANAGEMENT}).may(MANAGER, AGENT_READ)
+
+
+def test_a_client_whose_servers_were_killed_still_knows_a_token_that_it_has_seen() -> None:
+    face = guarded()
+    answered(face, "c1", SELF, MONITOR)
+    for number in (1, 2, 3):
+        face.cluster.kill(f"s{number}.global")
+    pass_time(face.cluster, 70)
+
+    assert answered(face, "c1", SELF, MONITOR).status == 200
+    assert text(answered(face, "c1", SELF)) == DENIED
+
+
+def test_a_client_whose_servers_were_killed_cannot_judge_a_new_token() -> None:
+    face = guarded()
+    for number in (1, 2, 3):
+        face.cluster.kill(f"s{number}.global")
+    first = client_of(face.cluster, "c1").servers[0]
+    refused = f"rpc error: failed to get conn: dial tcp {first}: connect: connection refused"
+
+    assert text(answered(face, "c1", SELF, MONITOR)) == (500, refused)
+
+
+def test_a_client_whose_servers_are_frozen_answers_nobody_with_a_token_but_is_well() -> None:
+    face = guarded()
+    answered(face, "c1", SELF, MONITOR)
+    for number in (1, 2, 3):
+        face.cluster.freeze(f"s{number}.global")
+
+    assert hangs(face, "c1", SELF, MONITOR, seconds=180)
+    assert hangs(face, "c1", SERVERS, MONITOR)
+    assert answered(face, "c1", HEALTH).status == 200
+
+
+def test_a_client_needs_but_one_server_to_judge_a_token() -> None:
+    face = guarded()
+    face.cluster.freeze("s1.global")
+    face.cluster.kill("s2.global")
+
+    assert answered(face, "c1", SELF, MONITOR).status == 200
+
+
+def test_a_client_that_knows_no_server_does_not_answer_to_a_token() -> None:
+    face = guarded()
+    face.cluster.tell_servers("c1", ())
+
+    assert hangs(face, "c1", SELF, MONITOR)
+
+
+def test_a_client_that_was_told_servers_that_are_none_cannot_judge_a_token() -> None:
+    face = guarded()
+    face.cluster.tell_servers("c1", ("127.0.1.99:4647",))
+
+    assert answered(face, "c1", SELF, MONITOR).status == 500
+
+
+def test_a_token_is_remembered_for_each_client_alone() -> None:
+    face = guarded(clients=2)
+    ask(face, "c1", SELF, MONITOR)
+    for number in (1, 2, 3):
+        face.cluster.kill(f"s{number}.global")
+
+    assert answered(face, "c1", SELF, MONITOR).status == 200
+    assert answered(face, "c2", SELF, MONITOR).status == 500

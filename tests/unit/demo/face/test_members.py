@@ -1,0 +1,147 @@
+"""Members: every server that gossip knows, as a server has it or as a client was told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nomad_exporter.demo.face.members import NOBODY, member, own_member, tags
+from nomad_exporter.demo.face.routes import Face
+from nomad_exporter.demo.model.cluster import Cluster
+from nomad_exporter.demo.model.gossip import Known
+from nomad_exporter.demo.setup import Setup
+from nomad_exporter.demo.versions import VERSIONS
+from tests.support.clusters import calm_cluster, pass_time
+from tests.support.questions import answered, of_two_regions, told, with_clients
+
+MEMBERS = "GET /v1/agent/members"
+
+
+def names(known: dict[str, Any]) -> list[str]:
+    return [one["Name"] for one in known["Members"]]
+
+
+def statuses(cluster: Cluster, name: str) -> dict[str, str]:
+    """What a server says of each."""
+    known = told(answered(Face(cluster), name, MEMBERS))
+    return {one["Name"]: one["Status"] for one in known["Members"]}
+
+
+def test_a_server_tells_whom_it_knows_and_who_it_is() -> None:
+    known = told(answered(Face(calm_cluster()), "s2.global", MEMBERS))
+
+    assert {**known, "Members": []} == {"ServerName": "s2", "ServerRegion": "global", "ServerDC": "dc1", "Members": []}
+    assert sorted(names(known)) == ["s1.global", "s2.global", "s3.global"]
+
+
+def test_a_member_is_as_nomad_writes_it() -> None:
+    setup = Setup("s1", "an-id", host="::1", serf=4648, bootstrap_expect=3)
+
+    assert member(Known(setup, "alive", 1, 0.0)) == {
+        "Name": "s1.global",
+        "Addr": "::1",
+        "Port": 4648,
+        "Tags": tags(setup),
+        "Status": "alive",
+        "ProtocolMin": 1,
+        "ProtocolMax": 5,
+        "ProtocolCur": 2,
+        "DelegateMin": 2,
+        "DelegateMax": 5,
+        "DelegateCur": 4,
+    }
+
+
+def test_members_come_in_no_order() -> None:
+    face = Face(calm_cluster())
+
+    orders = {tuple(names(told(answered(face, "s1.global", MEMBERS)))) for _ in range(60)}
+
+    assert len(orders) > 1
+
+
+def test_a_server_that_died_is_alive_for_long_and_then_failed() -> None:
+    cluster = calm_cluster(version=VERSIONS["2.0"])
+    cluster.kill("s2.global")
+
+    pass_time(cluster, 30)
+    assert statuses(cluster, "s1.global")["s2.global"] == "alive"
+    pass_time(cluster, 10)
+    assert statuses(cluster, "s1.global")["s2.global"] == "failed"
+
+
+def test_a_client_tells_what_any_of_its_servers_knows() -> None:
+    face = Face(with_clients())
+
+    servers = {told(answered(face, "c1", MEMBERS))["ServerName"] for _ in range(60)}
+
+    assert servers == {"s1", "s2", "s3"}
+
+
+def test_a_client_hears_of_a_dead_server_by_chance() -> None:
+    face = Face(with_clients())
+    face.cluster.kill("s2.global")
+
+    statuses = {answered(face, "c1", MEMBERS).status for _ in range(60)}
+
+    assert statuses == {200, 500}
+
+
+@pytest.mark.parametrize("region", ["west", "nowhere"])
+def test_the_region_asked_for_makes_no_difference(region: str) -> None:
+    known = told(answered(of_two_regions(), "s1.east", f"{MEMBERS}?region={region}"))
+
+    assert (known["ServerRegion"], sorted(names(known))) == ("east", ["s1.east", "s1.west"])
+
+
+ALWAYS = {
+    "role": "nomad",
+    "region": "west",
+    "dc": "dc2",
+    "port": "4747",
+    "vsn": "1",
+    "id": "an-id",
+    "rpc_addr": "127.0.1.1",
+}
+
+
+@pytest.mark.parametrize(
+    ("series", "more"),
+    [
+        ("2.0", {"build": "2.0.5", "raft_vsn": "3", "revision": ""}),
+        ("1.10", {"build": "1.10.5", "raft_vsn": "3", "revision": ""}),
+        ("1.6", {"build": "1.6.10", "raft_vsn": "3", "revision": ""}),
+        ("1.2", {"build": "1.2.16", "raft_vsn": "3", "mvn": "1"}),
+        ("0.12", {"build": "0.12.12", "raft_vsn": "2", "mvn": "1"}),
+    ],
+)
+def test_the_tags_are_those_of_the_version(series: str, more: dict[str, str]) -> None:
+    setup = Setup("s1", "an-id", "127.0.1.1", rpc=4747, region="west", datacenter="dc2", version=VERSIONS[series])
+
+    assert tags(setup) == {**ALWAYS, **more}
+
+
+@pytest.mark.parametrize(
+    ("setup", "more"),
+    [
+        pytest.param(Setup("s1", "x"), {}, id="nothing to tell"),
+        pytest.param(Setup("s1", "x", bootstrap_expect=3), {"expect": "3"}, id="one of three"),
+        pytest.param(Setup("s1", "x", bootstrap_expect=1), {"expect": "1", "bootstrap": "1"}, id="one alone"),
+        pytest.param(Setup("s1", "x", nonvoter=True), {"nonvoter": "1"}, id="never to vote"),
+    ],
+)
+def test_some_tags_are_there_only_where_they_say_something(setup: Setup, more: dict[str, str]) -> None:
+    plain = tags(replace(setup, bootstrap_expect=0, nonvoter=False))
+
+    assert tags(setup) == {**plain, **more}
+    assert not more.keys() & plain.keys()
+
+
+def test_a_server_is_a_member_itself_and_a_client_is_nobody() -> None:
+    agents = calm_cluster(clients=1).world.agents
+
+    assert own_member(agents["s1.global"])["Name"] == "s1.global"
+    assert own_member(agents["c1"]) == NOBODY
+    assert (NOBODY["Addr"], NOBODY["Tags"], NOBODY["Status"]) == (None, None, "none")

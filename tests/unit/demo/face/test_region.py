@@ -1,0 +1,211 @@
+"""What the servers of a region say together: leader, peers, clients, and autopilot's opinion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nomad_exporter.demo.face.region import NEVER
+from nomad_exporter.demo.face.routes import Face
+from nomad_exporter.demo.model.cluster import Cluster
+from nomad_exporter.demo.versions import VERSIONS
+from tests.support.clusters import calm_cluster, followers, leader, pass_time, raft_of, server_setups, time_until
+from tests.support.questions import answered, of_two_regions, text, told, waited, with_clients
+
+LEADER, PEERS, NODES = "GET /v1/status/leader", "GET /v1/status/peers", "GET /v1/nodes"
+AUTOPILOT = "GET /v1/operator/autopilot/health"
+
+
+def without_majority(cluster: Cluster) -> str:
+    """Kills two of three servers; gives the third once it has no leader."""
+    for name in (leader(cluster), followers(cluster)[0]):
+        cluster.kill(name)
+    (left,) = cluster.world.running()
+    time_until(cluster, lambda: raft_of(cluster, left).leader is None)
+    return left
+
+
+def autopilot(cluster: Cluster) -> tuple[int, dict[str, Any]]:
+    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
+    return reply.status, told(reply)
+
+
+def server(cluster: Cluster, name: str) -> dict[str, Any]:
+    """What autopilot says of one server."""
+    servers = {one["ID"]: one for one in autopilot(cluster)[1]["Servers"]}
+    found: dict[str, Any] = servers[cluster.world.agents[name].setup.raft_id]
+    return found
+
+
+@pytest.mark.parametrize("asked", ["s1.global", "s2.global", "s3.global", "c1"])
+def test_every_agent_names_the_leader(asked: str) -> None:
+    cluster = with_clients()
+
+    assert told(answered(Face(cluster), asked, LEADER)) == cluster.world.agents[leader(cluster)].setup.rpc_address
+
+
+@pytest.mark.parametrize("line", [LEADER, PEERS, NODES, AUTOPILOT])
+def test_without_a_leader_a_question_about_the_region_is_held_and_fails(line: str) -> None:
+    cluster = calm_cluster()
+
+    reply, seconds = waited(Face(cluster), without_majority(cluster), line)
+
+    assert text(reply) == (500, "No cluster leader")
+    assert seconds >= 5
+
+
+def test_a_stale_question_is_answered_without_a_leader() -> None:
+    cluster = calm_cluster()
+    left = without_majority(cluster)
+    face = Face(cluster)
+
+    assert told(answered(face, left, f"{LEADER}?stale")) == ""
+    assert len(told(answered(face, left, f"{PEERS}?stale"))) == 3
+    assert answered(face, left, f"{NODES}?stale").headers["X-Nomad-Knownleader"] == "false"
+
+
+def test_peers_are_all_servers_by_address() -> None:
+    assert sorted(told(answered(Face(calm_cluster()), "s2.global", PEERS))) == [
+        "127.0.1.1:4647",
+        "127.0.1.2:4647",
+        "127.0.1.3:4647",
+    ]
+
+
+def test_another_region_answers_for_itself() -> None:
+    face = of_two_regions()
+
+    assert told(answered(face, "s1.east", f"{LEADER}?region=west")) == "127.0.2.1:4647"
+    assert told(answered(face, "s1.east", f"{PEERS}?region=west")) == ["127.0.2.1:4647"]
+    assert text(answered(face, "s1.east", f"{LEADER}?region=nowhere")) == (500, "No path to region")
+
+
+def test_nodes_are_the_clients_by_id() -> None:
+    cluster = with_clients(2)
+    reply = answered(Face(cluster), "s1.global", NODES)
+    nodes = told(reply)
+
+    assert [(node["ID"], node["Name"], node["Status"]) for node in nodes] == [
+        ("id-global-c1", "c1", "ready"),
+        ("id-global-c2", "c2", "ready"),
+    ]
+    assert nodes[0]["Address"] == "127.0.1.101"
+    assert reply.headers == {
+        "X-Nomad-Index": str(max(node["ModifyIndex"] for node in nodes)),
+        "X-Nomad-Knownleader": "true",
+        "X-Nomad-Lastcontact": "0",
+    }
+
+
+def test_a_region_without_clients_has_an_index_still() -> None:
+    reply = answered(Face(calm_cluster()), "s1.global", NODES)
+
+    assert (told(reply), reply.headers["X-Nomad-Index"]) == ([], "1")
+
+
+def test_a_client_that_died_is_down_when_its_time_to_live_is_over() -> None:
+    cluster = with_clients()
+    cluster.kill("c1")
+    pass_time(cluster, 60)
+    (node,) = told(answered(Face(cluster), "s1.global", NODES))
+
+    assert (node["Status"], node["StatusDescription"]) == ("down", "node TTL expired")
+    assert node["Drivers"]["raw_exec"]["Healthy"] is False
+
+
+@pytest.mark.parametrize(("series", "has"), [("2.0", True), ("1.6", True), ("1.2", False), ("0.12", False)])
+def test_only_newer_nodes_belong_to_a_pool(series: str, has: bool) -> None:
+    (node,) = told(answered(Face(with_clients(version=VERSIONS[series])), "s1.global", NODES))
+
+    assert ("NodePool" in node) is has
+
+
+@pytest.mark.parametrize("line", [PEERS, NODES])
+def test_what_cannot_be_asked_is_an_error(line: str) -> None:
+    cluster = with_clients()
+    cluster.tell_servers("c1", ())
+
+    assert text(answered(Face(cluster), "c1", line)) == (500, "no servers")
+
+
+def test_a_region_of_three_that_is_well_can_lose_one() -> None:
+    cluster = calm_cluster()
+    status, health = autopilot(cluster)
+    ids = {"id-global-s1", "id-global-s2", "id-global-s3"}
+
+    assert (status, health["Healthy"], health["FailureTolerance"]) == (200, True, 1)
+    assert health["Leader"] == cluster.world.agents[leader(cluster)].setup.id
+    assert set(health["Voters"]) == {one["ID"] for one in health["Servers"]} == ids
+
+
+def test_of_the_leader_autopilot_needs_no_contact() -> None:
+    cluster = calm_cluster()
+    of_leader, of_other = (server(cluster, name) for name in (leader(cluster), followers(cluster)[0]))
+
+    assert (of_leader["Leader"], of_leader["LastContact"]) == (True, "0s")
+    assert of_other["Leader"] is False
+    assert of_other["LastContact"].endswith("ms")
+    assert of_leader["LastIndex"] == of_other["LastIndex"] == raft_of(cluster, leader(cluster)).log.last
+    assert of_leader["LastTerm"] == of_other["LastTerm"] == raft_of(cluster, leader(cluster)).term
+
+
+def test_a_server_is_stable_since_it_has_been_well() -> None:
+    cluster = calm_cluster()
+
+    assert server(cluster, leader(cluster))["StableSince"].startswith("1970-01-01T00:00:0")
+
+
+def test_too_many_requests_is_how_a_region_says_that_it_is_ill() -> None:
+    cluster = calm_cluster()
+    dead = followers(cluster)[0]
+    cluster.kill(dead)
+    pass_time(cluster, 2)
+    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
+    of_dead = server(cluster, dead)
+
+    assert (reply.status, reply.content_type) == (429, None)
+    assert (told(reply)["Healthy"], told(reply)["FailureTolerance"]) == (False, 0)
+    assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (False, "alive", "-1ns")
+    assert of_dead["StableSince"] == NEVER
+
+
+def test_a_server_that_gossip_has_forgotten_has_no_name() -> None:
+    cluster = calm_cluster()
+    dead = followers(cluster)[0]
+    cluster.kill(dead)
+    time_until(cluster, lambda: server(cluster, dead)["SerfStatus"] == "failed")
+    cluster.force_leave(leader(cluster), dead, prune=True)
+    of_dead = server(cluster, dead)
+
+    assert (of_dead["Name"], of_dead["SerfStatus"], of_dead["Version"]) == ("(unknown)", "none", "")
+
+
+def test_a_new_server_has_no_vote_yet() -> None:
+    cluster = calm_cluster(servers=1)
+    new = replace(server_setups(2)[1], bootstrap_expect=0)
+    cluster.add(new)
+    time_until(cluster, lambda: len(autopilot(cluster)[1]["Servers"]) == 2)
+    pass_time(cluster, 1)
+    health = autopilot(cluster)[1]
+
+    assert [one["Voter"] for one in health["Servers"]] == [True, False]
+    assert (health["Voters"], health["FailureTolerance"]) == (["id-global-s1"], 0)
+
+
+@pytest.mark.parametrize(
+    ("series", "names"), [("2.0", True), ("1.10", True), ("1.6", False), ("1.2", False), ("0.12", False)]
+)
+def test_only_newer_versions_name_the_leader_and_the_voters(series: str, names: bool) -> None:
+    _, health = autopilot(calm_cluster(version=VERSIONS[series]))
+
+    assert health.keys() - {"FailureTolerance", "Healthy", "Servers"} == ({"Leader", "Voters"} if names else set())
+
+
+def test_autopilot_of_another_region_is_asked_there() -> None:
+    face = of_two_regions()
+    health = told(answered(face, "s1.east", f"{AUTOPILOT}?region=west"))
+
+    assert [one["Name"] for one in health["Servers"]] == ["s1.west"]
+    assert text(answered(face, "s1.east", f"{AUTOPILOT}?region=nowhere")) == (500, "No path to region")

@@ -1,0 +1,247 @@
+"""The stats of an agent: groups by role and version, and every value a text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from nomad_exporter.demo.face.statistics import Group, stats
+from nomad_exporter.demo.model.cluster import Cluster
+from nomad_exporter.demo.model.timing import Timing
+from nomad_exporter.demo.versions import VERSIONS
+from tests.support.clusters import (
+    calm_cluster,
+    client_of,
+    followers,
+    leader,
+    new_cluster,
+    pass_time,
+    raft_of,
+    server_setups,
+    time_until,
+)
+from tests.support.questions import of_one_agent, of_two_regions, with_clients
+
+DURATION = re.compile(r"(\d+(\.\d+)?(h|m|s|ms|µs|ns))+")
+
+
+def stats_of(cluster: Cluster, name: str) -> dict[str, Group]:
+    return stats(cluster.world, cluster.world.agents[name])
+
+
+@pytest.mark.parametrize("series", VERSIONS)
+def test_a_server_has_the_groups_of_its_version(series: str) -> None:
+    vault = {"vault"} if series in ("1.2", "0.12") else set()
+
+    assert stats_of(calm_cluster(version=VERSIONS[series]), "s1.global").keys() == {
+        "runtime",
+        "nomad",
+        "raft",
+        "serf",
+        *vault,
+    }
+
+
+@pytest.mark.parametrize("series", VERSIONS)
+def test_a_client_has_two_groups(series: str) -> None:
+    assert stats_of(calm_cluster(clients=1, version=VERSIONS[series]), "c1").keys() == {"runtime", "client"}
+
+
+def test_an_agent_of_both_roles_has_the_groups_of_both() -> None:
+    assert stats_of(of_one_agent().cluster, "s1.global").keys() == {"runtime", "nomad", "raft", "serf", "client"}
+
+
+@pytest.mark.parametrize("series", VERSIONS)
+def test_every_value_is_a_text(series: str) -> None:
+    groups = stats_of(of_one_agent(VERSIONS[series]).cluster, "s1.global")
+
+    assert {type(value) for group in groups.values() for value in group.values()} == {str}
+
+
+@pytest.mark.parametrize(("series", "told"), [("2.0", True), ("1.10", False), ("0.12", False)])
+def test_only_the_newest_tells_its_log_store(series: str, told: bool) -> None:
+    assert ("logstore_backend" in stats_of(calm_cluster(version=VERSIONS[series]), "s1.global")["raft"]) is told
+
+
+def test_all_servers_tell_one_leader_by_its_address() -> None:
+    cluster = calm_cluster()
+    address = cluster.world.agents[leader(cluster)].setup.rpc_address
+    groups = {name: stats_of(cluster, name)["nomad"] for name in cluster.world.agents}
+
+    assert {group["leader_addr"] for group in groups.values()} == {address}
+    assert [name for name, group in groups.items() if group["leader"] == "true"] == [leader(cluster)]
+
+
+def test_a_server_without_a_leader_tells_none() -> None:
+    cluster = new_cluster()
+    group = stats_of(cluster, "s1.global")
+
+    assert (group["nomad"]["leader"], group["nomad"]["leader_addr"]) == ("false", "")
+    assert (group["raft"]["last_contact"], group["raft"]["state"]) == ("never", "Follower")
+    assert (group["raft"]["latest_configuration"], group["raft"]["num_peers"]) == ("[]", "0")
+
+
+def test_a_leader_has_contact_to_nobody_and_a_follower_to_it_a_moment_ago() -> None:
+    cluster = calm_cluster()
+    contacts = {name: stats_of(cluster, name)["raft"]["last_contact"] for name in cluster.world.agents}
+
+    assert contacts[leader(cluster)] == "0"
+    for name in followers(cluster):
+        assert DURATION.fullmatch(contacts[name])
+
+
+def test_a_server_without_a_leader_counts_the_time_since_it_had_one() -> None:
+    cluster = calm_cluster()
+    for name in (leader(cluster), followers(cluster)[0]):
+        cluster.kill(name)
+    (left,) = cluster.world.running()
+    pass_time(cluster, 30)
+    group = stats_of(cluster, left)
+
+    assert (group["raft"]["state"], group["nomad"]["leader_addr"]) == ("Candidate", "")
+    assert re.fullmatch(r"(29|30)\.\d+s", group["raft"]["last_contact"])
+
+
+def test_the_raft_group_tells_the_raft() -> None:
+    cluster = calm_cluster(clients=1)
+    pass_time(cluster, 60)
+    name = leader(cluster)
+    group, raft = stats_of(cluster, name)["raft"], raft_of(cluster, name)
+
+    assert (group["state"], group["term"], group["last_log_term"]) == (
+        "Leader",
+        str(raft.term),
+        str(raft.log.last_term),
+    )
+    assert (group["last_log_index"], group["commit_index"]) == (str(raft.log.last), str(raft.commit))
+    assert group["applied_index"] == group["commit_index"]
+    assert (group["last_snapshot_index"], group["last_snapshot_term"]) == ("0", "0")
+
+
+@pytest.mark.parametrize(("series", "id"), [("2.0", "id-global-s1"), ("0.12", "127.0.1.1:4647")])
+def test_the_configuration_is_as_go_writes_it(series: str, id: str) -> None:
+    cluster = calm_cluster(servers=1, version=VERSIONS[series])
+    group = stats_of(cluster, "s1.global")["raft"]
+
+    assert group["latest_configuration"] == f"[{{Suffrage:Voter ID:{id} Address:127.0.1.1:4647}}]"
+    assert group["protocol_version"] == str(VERSIONS[series].raft_protocol)
+
+
+def test_several_servers_in_it_stand_apart_by_a_space() -> None:
+    written = stats_of(calm_cluster(), "s1.global")["raft"]["latest_configuration"]
+
+    assert len(re.findall(r"\{Suffrage:Voter ID:id-global-s\d Address:127\.0\.1\.\d:4647\}(?: |\])", written)) == 3
+
+
+def test_peers_are_the_other_voters() -> None:
+    assert stats_of(calm_cluster(), "s1.global")["raft"]["num_peers"] == "2"
+
+
+def test_a_server_without_a_vote_counts_no_peers() -> None:
+    cluster = calm_cluster()
+    (fourth,) = [replace(setup, nonvoter=True, bootstrap_expect=0) for setup in server_setups(4) if setup.name == "s4"]
+    cluster.add(fourth)
+    pass_time(cluster, 10)
+
+    assert "Suffrage:Nonvoter ID:id-global-s4" in stats_of(cluster, "s4.global")["raft"]["latest_configuration"]
+    assert stats_of(cluster, "s4.global")["raft"]["num_peers"] == "0"
+    assert stats_of(cluster, "s1.global")["raft"]["num_peers"] == "2"
+
+
+def test_gossip_counts_who_failed_and_who_left() -> None:
+    cluster = calm_cluster(servers=5, version=VERSIONS["2.0"])
+    cluster.kill("s4.global")
+    cluster.leave("s5.global")
+    pass_time(cluster, 40)
+    group = stats_of(cluster, "s1.global")["serf"]
+
+    assert (group["members"], group["failed"], group["left"], group["health_score"]) == ("5", "1", "1", "0")
+
+
+def test_gossip_is_less_sure_of_itself_while_a_server_is_not_heard() -> None:
+    cluster = calm_cluster()
+    cluster.kill("s3.global")
+    pass_time(cluster, 10)
+
+    assert stats_of(cluster, "s1.global")["serf"]["health_score"] == "1"
+
+
+def test_encrypted_gossip_says_so() -> None:
+    (setup,) = server_setups(1)
+    cluster = Cluster([replace(setup, encrypted=True)], Timing(), 1, 0.0)
+
+    assert stats_of(cluster, "s1.global")["serf"]["encrypted"] == "true"
+
+
+def test_a_region_counts_while_one_of_its_servers_is_alive() -> None:
+    cluster = of_two_regions().cluster
+
+    assert stats_of(cluster, "s1.east")["nomad"]["known_regions"] == "2"
+    cluster.kill("s1.west")
+    pass_time(cluster, 40)
+    assert stats_of(cluster, "s1.east")["nomad"]["known_regions"] == "1"
+
+
+@pytest.mark.parametrize(("servers", "bootstrap"), [(1, "true"), (3, "false")])
+def test_a_server_alone_has_bootstrapped_itself(servers: int, bootstrap: str) -> None:
+    assert stats_of(calm_cluster(servers=servers), "s1.global")["nomad"]["bootstrap"] == bootstrap
+
+
+def test_a_client_tells_its_heartbeats() -> None:
+    cluster = with_clients()
+    client = client_of(cluster, "c1")
+    group = stats_of(cluster, "c1")["client"]
+
+    assert group["node_id"] == "id-global-c1"
+    assert group["known_servers"] == "127.0.1.1:4647,127.0.1.2:4647,127.0.1.3:4647"
+    assert group["num_allocations"] == str(client.allocations)
+    assert DURATION.fullmatch(group["last_heartbeat"])
+    assert 10 <= float(group["heartbeat_ttl"].removesuffix("s")) <= 20
+
+
+def test_a_client_that_never_registered_counts_from_its_start() -> None:
+    cluster = new_cluster(clients=1)
+    for name in cluster.world.running():
+        cluster.kill(name)
+    pass_time(cluster, 90)
+    group = stats_of(cluster, "c1")["client"]
+
+    assert (group["last_heartbeat"], group["heartbeat_ttl"]) == ("1m30s", "0s")
+
+
+def test_a_client_that_was_told_no_servers_knows_an_empty_text() -> None:
+    cluster = new_cluster(clients=1)
+    cluster.tell_servers("c1", ())
+
+    assert stats_of(cluster, "c1")["client"]["known_servers"] == ""
+
+
+def test_a_client_that_is_cut_off_lets_its_time_to_live_pass() -> None:
+    cluster = with_clients()
+    for name in cluster.world.running():
+        cluster.freeze(name)
+    pass_time(cluster, 70)
+    group = stats_of(cluster, "c1")["client"]
+
+    assert group["last_heartbeat"].startswith("1m")
+    assert float(group["heartbeat_ttl"].removesuffix("s")) <= 20
+
+
+@pytest.mark.parametrize("series", VERSIONS)
+def test_the_runtime_is_that_of_the_version(series: str) -> None:
+    group = stats_of(calm_cluster(version=VERSIONS[series]), "s1.global")["runtime"]
+
+    assert group["version"] == VERSIONS[series].go
+    assert (group["kernel.name"], group["arch"]) == ("linux", "amd64")
+    assert group["max_procs"] == group["cpu_count"]
+
+
+def test_who_has_more_to_do_has_more_goroutines() -> None:
+    cluster = with_clients()
+    time_until(cluster, lambda: client_of(cluster, "c1").allocations >= 3)
+    count = {name: int(stats_of(cluster, name)["runtime"]["goroutines"]) for name in cluster.world.agents}
+
+    assert count[leader(cluster)] >= 60 + min(count[name] for name in followers(cluster)) - 8
+    assert count["c1"] >= 60 + 3 * 15
