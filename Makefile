@@ -4,8 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+RUNNABLE := $(VENV)/runnable
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: test lint format docs golden fuzz soak clean
+.PHONY: demo test lint format docs golden fuzz soak clean
+
+# A simulated Nomad cluster and the exporter that watches it; more in ARGS, such as ARGS="--version 1.6 --prometheus".
+demo: $(RUNNABLE)
+	@$(BIN)/nomad-exporter demo $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
@@ -27,10 +33,14 @@ docs: $(INSTALLED)
 golden: $(INSTALLED)
 	$(BIN)/python -m tests.regenerate
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(RUNNABLE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
-	touch $@
+	$(INSTALL) .
+	@touch $@
+
+$(INSTALLED): $(RUNNABLE)
+	$(INSTALL) '.[test]'
+	@touch $@
 
 # Longer runs than a test can be: many bytes, many agents.
 fuzz: $(INSTALLED)

@@ -70,9 +70,11 @@ def command() -> click.Command:
     check = click.Option(["--config.check", "only_check"], is_flag=True, help="Check the settings and end.")
     options = [_option(field, row) for field, row in ROWS.items() if not row.secret]
     version = f"nomad-exporter, version {__version__} (python {platform.python_version()})"
-    made = click.Command(
+    made = _Commands(
         "nomad-exporter",
         callback=click.pass_context(_command),
+        invoke_without_command=True,
+        subcommand_metavar="[demo …]",
         params=[file, *options, check],
         help="Prometheus exporter and health bridge for HashiCorp Nomad agents.",
         epilog=_EPILOG,
@@ -81,7 +83,23 @@ def command() -> click.Command:
     return click.version_option(__version__, message=version)(made)
 
 
+class _Commands(click.Group):
+    """The exporter, and what else there is; of that, only what is asked for is imported."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return ["demo"]
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name != "demo":
+            return None
+        from nomad_exporter.demo.command import command as demo
+
+        return demo()
+
+
 def _command(context: click.Context, only_check: bool, **_: Any) -> int:
+    if context.invoked_subcommand:
+        return 0
     replan = _planner(context)
     planned = replan()
     if only_check:

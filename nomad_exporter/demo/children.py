@@ -1,0 +1,157 @@
+"""The programs that run beside the cluster: the exporter, and Prometheus where it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nomad_exporter.demo.layout import watched_name
+from nomad_exporter.demo.options import Options
+from nomad_exporter.demo.setup import Setup, address
+
+STOP_SECONDS = 5.0
+"""How long a program may take to end before it is killed."""
+
+LOOK = 0.05
+"""Seconds between two looks at whether a program answers."""
+
+
+class Ended(Exception):
+    """A program ended of itself; it has said why. ``code`` is its exit code."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} ended with exit code {code}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the exporter shows to the agents: the paths of the files, empty where there is none."""
+
+    token_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to run beside the cluster. It is there when ``ready`` answers on ``port``."""
+
+    name: str
+    command: tuple[str, ...]
+    host: str
+    port: int
+    ready: str = "/-/ready"
+
+    @property
+    def url(self) -> str:
+        return f"http://{address(self.host, self.port)}"
+
+
+def exporter(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Program:
+    """The exporter that watches all agents; its configuration is written into ``folder``."""
+    file = folder / "nomad-exporter.yml"
+    file.write_text(json.dumps(_fleet(options, setups, credentials), indent=2))
+    listen = address(options.host, options.exporter_port)
+    command = (sys.executable, "-m", "nomad_exporter", "--config.file", str(file), "--log.level", "error")
+    return Program("nomad-exporter", (*command, "--web.listen-address", listen), options.host, options.exporter_port)
+
+
+def prometheus(options: Options, folder: Path) -> Program:
+    """A Prometheus that scrapes the exporter; its data stay in ``folder``."""
+    file = folder / "prometheus.yml"
+    target = address(options.host, options.exporter_port)
+    job = {"job_name": "nomad", "static_configs": [{"targets": [target]}]}
+    file.write_text(json.dumps({"global": {"scrape_interval": "2s"}, "scrape_configs": [job]}, indent=2))
+    command = (
+        shutil.which("prometheus") or "prometheus",
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={address(options.host, options.prometheus_port)}",
+        "--log.level=error",
+    )
+    return Program("prometheus", command, options.host, options.prometheus_port)
+
+
+def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) -> dict[str, object]:
+    """JSON is YAML, too."""
+    scheme = "https" if options.tls else "http"
+    shown = {"token_file": credentials.token_file, "ca_file": credentials.ca_file}
+    certificate = {"cert_file": credentials.cert_file, "key_file": credentials.key_file}
+    agents = [
+        {
+            "name": watched_name(options, setup),
+            "address": f"{scheme}://{address(setup.host, setup.http)}",
+            "cluster": setup.region,
+        }
+        for setup in setups
+    ]
+    interval = f"{max(1.0, 5.0 / options.pace):.0f}s"
+    return {
+        "defaults": {name: value for name, value in {**shown, **certificate}.items() if value},
+        "agents": agents,
+        "poll": {"interval": interval, "health_interval": "1s"},
+    }
+
+
+class Child:
+    """A program that runs."""
+
+    def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
+        self._program = program
+        self._process = process
+
+    async def ready(self) -> None:
+        """Returns as soon as it answers. Raises Ended where it ends before."""
+        while not await self._answers():
+            if self._process.returncode is not None:
+                raise Ended(self._program.name, self._process.returncode)
+            await asyncio.sleep(LOOK)
+
+    async def ended(self) -> None:
+        """Raises Ended when it has ended."""
+        raise Ended(self._program.name, await self._process.wait())
+
+    async def stop(self) -> None:
+        """Ends it, in good order if it will."""
+        if self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _answers(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection(self._program.host, self._program.port)
+        except OSError:
+            return False
+        try:
+            writer.write(f"GET {self._program.ready} HTTP/1.0\r\nHost: demo\r\n\r\n".encode())
+            return b" 200 " in await reader.readline()
+        except OSError:
+            return False
+        finally:
+            writer.close()
+
+
+async def begin(program: Program) -> Child:
+    """Starts a program, without the user's own settings of Nomad and the exporter.
+
+    It has a session of its own, so that Ctrl-C reaches the demo alone, which ends all in order.
+    """
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("NOMAD_")}
+    process = await asyncio.create_subprocess_exec(
+        *program.command, stdin=asyncio.subprocess.DEVNULL, env=settings, start_new_session=True
+    )
+    return Child(program, process)

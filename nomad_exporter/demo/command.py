@@ -1,0 +1,83 @@
+"""The command ``nomad-exporter demo``. Nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import click
+
+from nomad_exporter.demo.options import MOST_AGENTS, Options
+from nomad_exporter.demo.versions import NEWEST, VERSIONS
+
+_DEFAULT = Options()
+
+_HELP = """A living cluster of simulated Nomad agents, and the exporter that watches it.
+
+Every agent serves Nomad's whole agent API on a port of its own: ask it as you would ask a real one. Its own page tells
+who is there, and lets you kill, freeze and cut off agents."""
+
+
+def command() -> click.Command:
+    """The command, with an option for all that one can choose."""
+    return click.Command("demo", callback=_demo, params=_options(), help=_HELP, short_help="Play a simulated cluster.")
+
+
+def _options() -> list[click.Parameter]:
+    port = click.IntRange(0, 65535)
+    return [
+        _number("--servers", _DEFAULT.servers, "Servers in each region.", click.IntRange(1, 50)),
+        _number("--clients", _DEFAULT.clients, "Clients in each region.", click.IntRange(0, 500)),
+        _number("--regions", _DEFAULT.regions, "Regions, all in one gossip pool.", click.IntRange(1, 20)),
+        click.Option(
+            ["--version", "series"],
+            type=click.Choice(list(VERSIONS)),
+            default=NEWEST.series,
+            show_default=True,
+            help="The version of Nomad to play.",
+        ),
+        click.Option(["--acl"], is_flag=True, help="Access control: the tokens are shown at the start."),
+        click.Option(["--tls"], is_flag=True, help="HTTPS, with certificates that are made at the start."),
+        click.Option(["--verify-https-client"], is_flag=True, help="As --tls, and clients must show a certificate."),
+        _number("--pace", _DEFAULT.pace, "How much faster than Nomad all goes.", click.FloatRange(0.1, 100)),
+        _number("--seed", _DEFAULT.seed, "What chance comes from.", click.INT),
+        click.Option(["--host"], default=_DEFAULT.host, show_default=True, help="The address to serve on."),
+        _number("--port", _DEFAULT.port, "The first agent's port, the next ones 10 later; 0 takes free ones.", port),
+        _number("--control-port", _DEFAULT.control_port, "The port of the demo's own page.", port),
+        click.Option(
+            ["--exporter"], type=click.BOOL, default=True, show_default=True, help="Whether to start the exporter."
+        ),
+        _number("--exporter-port", _DEFAULT.exporter_port, "The port of the exporter.", port),
+        click.Option(["--prometheus"], is_flag=True, help="Start the prometheus that is on the PATH, too."),
+        _number("--prometheus-port", _DEFAULT.prometheus_port, "The port of Prometheus.", port),
+    ]
+
+
+def _number(flag: str, default: float, help: str, type: Any) -> click.Option:
+    return click.Option([flag], type=type, default=default, show_default=True, help=help)
+
+
+def _demo(series: str, tls: bool, verify_https_client: bool, **chosen: Any) -> int:
+    options = Options(
+        version=VERSIONS[series], tls=tls or verify_https_client, verify_https_client=verify_https_client, **chosen
+    )
+    _check(options)
+
+    from nomad_exporter.demo.run import run
+    from nomad_exporter.serving.listen import CannotListen
+
+    try:
+        return run(options, click.echo)
+    except CannotListen as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _check(options: Options) -> None:
+    if options.agents > MOST_AGENTS:
+        raise click.UsageError(f"--servers, --clients, --regions: {options.agents} agents are more than {MOST_AGENTS}")
+    if options.port and options.port + 10 * options.agents > 65535:
+        raise click.UsageError(f"--port: there are not {options.agents} ports from {options.port} on")
+    if options.prometheus and not options.exporter:
+        raise click.UsageError("--prometheus: there is nothing to scrape with --exporter=false")
+    if options.prometheus and shutil.which("prometheus") is None:
+        raise click.UsageError("--prometheus: there is no prometheus on the PATH")

@@ -1,0 +1,57 @@
+"""What the demo tells the user when all is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nomad_exporter.demo.certificates import Files
+from nomad_exporter.demo.layout import watched_name
+from nomad_exporter.demo.options import Options
+from nomad_exporter.demo.setup import Setup, address
+
+
+def greeting(
+    options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], files: Files | None, urls: Mapping[str, str]
+) -> str:
+    """Some lines: what there is, what to open, what to try. ``urls`` are those of the programs beside the cluster."""
+    exporter, prometheus = urls.get("nomad-exporter"), urls.get("prometheus")
+    rows = [
+        *(_exporter(exporter, watched_name(options, setups[0])) if exporter else ()),
+        *([("Prometheus", f"{prometheus}/graph?g0.expr=nomad_agent_raft_state&g0.tab=1")] if prometheus else ()),
+        ("an agent", curl(options, setups[0], tokens, files)),
+        ("kill it", f"curl -X POST {urls['demo']}/{_key(setups[0])}/kill"),
+        ("all agents", f"curl {urls['demo']}/"),
+        *((f"{name} token", token) for name, token in tokens.items()),
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = "".join(f"  {name:{width}}  {told}\n" for name, told in rows)
+    return f"{_what(options)}\n\n{lines}\nCtrl-C ends it, and nothing is left behind."
+
+
+def curl(options: Options, setup: Setup, tokens: Mapping[str, str], files: Files | None) -> str:
+    """How to ask an agent about itself."""
+    given = [f"-H 'X-Nomad-Token: {tokens['monitoring']}'"] if tokens else []
+    if files:
+        given += [f"--cacert {files.ca_file}"]
+    if files and options.verify_https_client:
+        given += [f"--cert {files.cert_file('cli', setup.region)}", f"--key {files.key_file('cli', setup.region)}"]
+    url = f"{'https' if files else 'http'}://{address(setup.host, setup.http)}/v1/agent/self?pretty"
+    return " ".join(["curl", *given, f"'{url}'"])
+
+
+def _what(options: Options) -> str:
+    regions = f" in each of {options.regions} regions" if options.regions > 1 else ""
+    size = f"{_counted(options.servers, 'server')} and {_counted(options.clients, 'client')}"
+    return f"A simulated cluster of Nomad {options.version.build}: {size}{regions}."
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _exporter(url: str, agent: str) -> tuple[tuple[str, str], ...]:
+    return ("status page", f"{url}/"), ("metrics", f"{url}/metrics"), ("health", f"{url}/health?agent={agent}")
+
+
+def _key(setup: Setup) -> str:
+    return setup.member if setup.server else setup.name

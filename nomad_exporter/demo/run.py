@@ -1,0 +1,132 @@
+"""The demo, from its start to its end: the cluster, and what runs beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nomad_exporter.demo import certificates, children, layout
+from nomad_exporter.demo.certificates import Files
+from nomad_exporter.demo.children import Child, Credentials, Ended, Program
+from nomad_exporter.demo.control import control
+from nomad_exporter.demo.face.acl import MANAGEMENT, MONITORING, Acl
+from nomad_exporter.demo.face.routes import Face
+from nomad_exporter.demo.greeting import greeting
+from nomad_exporter.demo.model.chance import some_id
+from nomad_exporter.demo.model.cluster import Cluster
+from nomad_exporter.demo.model.timing import Timing
+from nomad_exporter.demo.options import Options
+from nomad_exporter.demo.setup import Setup, address
+from nomad_exporter.demo.stage import Stage
+from nomad_exporter.serving import server
+from nomad_exporter.serving.door import Door
+from nomad_exporter.serving.listen import Listen
+
+Tell = Callable[[str], None]
+
+AGE_SECONDS = 60.0
+"""How old the cluster is at the start, so that nobody has to wait for its first election."""
+
+_POLICIES = {"management": MANAGEMENT, "monitoring": MONITORING}
+
+
+def run(options: Options, tell: Tell) -> int:
+    """Plays until SIGTERM, SIGINT or SIGHUP; gives the exit code, that of a program beside it where one ended first.
+
+    Raises CannotListen where a port is taken. Nothing is written outside a temporary folder, which goes with the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="nomad-exporter-demo-") as folder:
+        try:
+            server.run(_play(options, Path(folder), tell))
+        except Ended as error:
+            tell(str(error))
+            return max(error.code, 1)
+    return 0
+
+
+async def _play(chosen: Options, folder: Path, tell: Tell) -> None:
+    options = layout.with_ports(chosen)
+    files = _certificates(options, folder)
+    setups = layout.setups(options, files)
+    tokens = _tokens(options)
+    async with AsyncExitStack() as ending:
+        stage = await _staged(options, setups, tokens, ending)
+        programs = _programs(options, setups, _credentials(options, tokens, files, folder), folder)
+        running = [await _begun(program, ending) for program in programs]
+        urls = {program.name: program.url for program in programs}
+        demo = f"http://{address(options.host, options.control_port)}"
+        tell(greeting(options, setups, tokens, files, {**urls, "demo": demo}))
+        await _until_one_ends(stage, running)
+
+
+async def _until_one_ends(stage: Stage, running: Sequence[Child]) -> None:
+    try:
+        async with asyncio.TaskGroup() as going:
+            going.create_task(stage.play())
+            for child in running:
+                going.create_task(child.ended())
+    except* Ended as ended:
+        raise ended.exceptions[0] from None
+
+
+async def _staged(
+    options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], ending: AsyncExitStack
+) -> Stage:
+    """The cluster and the demo's own page, served."""
+    began = time.time() - time.monotonic()
+    cluster = Cluster(setups, Timing().paced(options.pace), options.seed, time.time() - AGE_SECONDS)
+    acl = Acl({token: _POLICIES[name] for name, token in tokens.items()})
+    stage = Stage(Face(cluster, acl), lambda: began + time.monotonic())
+    ending.push_async_callback(stage.end)
+    await stage.turn()
+    door = Door(control(stage), Listen(options.host, options.control_port))
+    ending.push_async_callback(door.shut)
+    await door.open()
+    return stage
+
+
+async def _begun(program: Program, ending: AsyncExitStack) -> Child:
+    layout.check_free(program.host, program.port)
+    child = await children.begin(program)
+    ending.push_async_callback(child.stop)
+    await child.ready()
+    return child
+
+
+def _programs(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> list[Program]:
+    exporter = [children.exporter(options, setups, credentials, folder)] if options.exporter else []
+    return [*exporter, *([children.prometheus(options, folder)] if options.prometheus else [])]
+
+
+def _certificates(options: Options, folder: Path) -> Files | None:
+    if not options.tls:
+        return None
+    return certificates.make(folder, [options.host], layout.region_names(options.regions), datetime.now(UTC))
+
+
+def _tokens(options: Options) -> dict[str, str]:
+    """A secret for each policy, the same for the same seed."""
+    if not options.acl:
+        return {}
+    chance = random.Random(f"tokens {options.seed}")  # noqa: S311  # of a demo: everybody may know them
+    return {name: some_id(chance) for name in _POLICIES}
+
+
+def _credentials(options: Options, tokens: Mapping[str, str], files: Files | None, folder: Path) -> Credentials:
+    token_file = folder / "token"
+    if tokens:
+        token_file.write_text(tokens["monitoring"])
+    shown = Credentials(token_file=str(token_file) if tokens else "")
+    if files is None:
+        return shown
+    region = layout.region_names(options.regions)[0]
+    return replace(
+        shown, ca_file=files.ca_file, cert_file=files.cert_file("cli", region), key_file=files.key_file("cli", region)
+    )

@@ -1,0 +1,171 @@
+"""The promise of the demo: one command, a living cluster, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.demo import FREE_PORTS, playing
+from tests.support.exporter import command, environment, run
+from tests.support.waiting import PATIENCE, eventually
+
+
+def page(url: str) -> dict[str, float]:
+    """The values on the exporter's page, by series."""
+    lines = requests.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {series: float(value) for series, value in pairs}
+
+
+def test_one_command_gives_a_cluster_with_a_leader_and_an_exporter_that_shows_it() -> None:
+    with playing() as demo:
+        shown = page(demo.exporter)
+
+    assert [shown[f'nomad_agent_up{{agent="{name}"}}'] for name in ("s1", "s2", "s3", "c1", "c2")] == [1] * 5
+    assert sum(shown[f'nomad_agent_leader{{agent="{name}"}}'] for name in ("s1", "s2", "s3")) == 1
+    assert shown['nomad_agent_client_registered{agent="c1"}'] == 1
+
+
+def test_what_it_says_to_try_works() -> None:
+    with playing() as demo:
+        asked = subprocess.run(shlex.split(demo.told("an agent")), capture_output=True, check=True, timeout=PATIENCE)
+        killed = subprocess.run(shlex.split(demo.told("kill it")), capture_output=True, check=True, timeout=PATIENCE)
+        health = demo.get(demo.told("health"))
+
+    assert b'"stats"' in asked.stdout
+    assert b"dead" in killed.stdout
+    assert health.status_code in (200, 503)
+
+
+def test_a_leader_that_is_killed_is_down_for_the_exporter_and_the_others_elect_another() -> None:
+    with playing("--pace", "5") as demo:
+        first = next(name for name, words in demo.agents().items() if words[0] == "leader")
+        demo.do(first, "kill")
+        watched = first.partition(".")[0]
+        eventually(lambda: page(demo.exporter)[f'nomad_agent_up{{agent="{watched}"}}'] == 0)
+        eventually(lambda: [n for n, words in demo.agents().items() if words[:2] == ["leader", "running"]])
+        demo.do(first, "start")
+        eventually(lambda: page(demo.exporter)[f'nomad_agent_up{{agent="{watched}"}}'] == 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_at_a_signal_with_its_exporter_and_leaves_no_file(number: signal.Signals, tmp_path: Path) -> None:
+    tempfile.tempdir = None
+    before = set(Path(tempfile.gettempdir()).glob("nomad-exporter-demo-*"))
+    with playing() as demo:
+        made = set(Path(tempfile.gettempdir()).glob("nomad-exporter-demo-*")) - before
+        children = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text().split()
+
+        assert demo.stop(number) == 0
+        assert made
+        assert children
+        assert not any(folder.exists() for folder in made)
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+        with pytest.raises(requests.ConnectionError):
+            demo.get(demo.exporter)
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_code_2() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for flag in ("--control-port", "--exporter-port"):
+            ended = run("demo", *FREE_PORTS, flag, port)
+
+            assert ended.returncode == 2
+            assert ended.stderr == f"nomad-exporter: 127.0.0.1:{port}: Address already in use\n"
+        ended = run("demo", *FREE_PORTS, "--port", port)
+
+        assert ended.returncode == 2
+        assert ended.stderr == f"nomad-exporter: 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--version", "3.0"], "'--version': '3.0' is not one of"),
+        (["--servers", "0"], "'--servers': 0 is not in the range"),
+        (["--servers", "50", "--regions", "20", "--clients", "20"], "1400 agents are more than 1000"),
+        (["--port", "65000", "--clients", "100"], "--port: there are not 103 ports from 65000 on"),
+        (["--prometheus", "--exporter=false"], "--prometheus: there is nothing to scrape"),
+        (["--exporter", "perhaps"], "'--exporter': 'perhaps' is not a valid boolean"),
+    ],
+)
+def test_a_wrong_choice_is_one_line_that_names_it_and_exit_code_2(arguments: list[str], line: str) -> None:
+    ended = run("demo", *FREE_PORTS, *arguments)
+
+    assert ended.returncode == 2
+    assert line in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_prometheus_that_is_not_there_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    ended = run("demo", *FREE_PORTS, "--prometheus", env={"PATH": str(tmp_path)})
+
+    assert ended.returncode == 2
+    assert ended.stderr == "nomad-exporter: --prometheus: there is no prometheus on the PATH\n"
+
+
+def test_the_cluster_can_be_had_alone() -> None:
+    with playing("--exporter=false", "--servers", "1", "--clients", "0") as demo:
+        assert "status page" not in demo.greeting
+        assert demo.agents().keys() == {"s1.global"}
+
+
+def test_an_exporter_that_ends_ends_the_demo() -> None:
+    with playing() as demo:
+        (child,) = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        rest, _ = demo.process.communicate(timeout=PATIENCE)
+
+    assert "nomad-exporter ended with exit code -9" in rest
+    assert demo.process.returncode == 1
+
+
+@pytest.mark.parametrize("version", ["2.0", "1.10", "1.6", "1.2", "0.12"])
+def test_every_version_is_watched_behind_access_control_and_mutual_tls(version: str) -> None:
+    chosen = (
+        "--version",
+        version,
+        "--acl",
+        "--verify-https-client",
+        "--regions",
+        "2",
+        "--servers",
+        "1",
+        "--clients",
+        "1",
+    )
+    with playing(*chosen) as demo:
+        shown = page(demo.exporter)
+
+    assert [shown[f'nomad_agent_up{{agent="{name}"}}'] for name in ("s1.east", "s1.west", "c1", "c2")] == [1] * 4
+    assert shown['nomad_agent_known_regions{agent="s1.east"}'] == 2
+
+
+def test_what_can_be_done_to_an_agent_is_done_once_and_in_no_wrong_state() -> None:
+    with playing("--exporter=false") as demo:
+        assert demo.do("s2.global", "freeze").status_code == 200
+        assert demo.do("s2.global", "freeze").status_code == 409
+        assert demo.agents()["s2.global"][1] == "frozen"
+        assert demo.do("s2.global", "thaw").status_code == 200
+        assert demo.do("c1", "leave").status_code == 409
+        assert demo.do("c1", "cut").status_code == 200
+        assert demo.agents()["c1"][1:4] == ["running,", "cut", "off"]
+        assert demo.do("c1", "heal").status_code == 200
+        assert demo.do("nobody", "kill").status_code == 404
+        assert demo.do("s1.global", "dance").status_code == 404
+        assert demo.get(f"{demo.control}/s1.global/kill").status_code == 405
+
+
+def test_help_tells_of_the_demo() -> None:
+    told = subprocess.run(command("--help"), env=environment(), capture_output=True, text=True, check=True)
+
+    assert "demo  Play a simulated cluster." in told.stdout

@@ -1,0 +1,76 @@
+"""The demo as users run it: the command, in a process of its own, on free ports of loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import requests
+
+from tests.support.exporter import command, environment
+from tests.support.waiting import PATIENCE
+
+FREE_PORTS = ("--port", "0", "--control-port", "0", "--exporter-port", "0", "--prometheus-port", "0")
+
+
+@dataclass
+class Demo:
+    """A running demo, and what it said when it was ready."""
+
+    process: subprocess.Popen[str]
+    greeting: str
+
+    def told(self, name: str) -> str:
+        """What stands behind ``name`` in the greeting."""
+        found = re.search(rf"^  {re.escape(name)} +(.+)$", self.greeting, re.MULTILINE)
+        assert found, f"no line {name!r} in: {self.greeting}"
+        return found[1]
+
+    @property
+    def exporter(self) -> str:
+        return self.told("status page").rstrip("/")
+
+    @property
+    def control(self) -> str:
+        return self.told("all agents").removeprefix("curl ").rstrip("/")
+
+    def get(self, url: str) -> requests.Response:
+        return requests.get(url, timeout=PATIENCE)
+
+    def agents(self) -> dict[str, list[str]]:
+        """The words of each agent's line on the demo's own page, by name."""
+        lines = self.get(self.control).text.partition("\n\n")[0].splitlines()
+        return {line.split()[0]: line.split()[1:] for line in lines}
+
+    def do(self, name: str, deed: str) -> requests.Response:
+        return requests.post(f"{self.control}/{name}/{deed}", timeout=PATIENCE)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Sends the signal; gives the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def playing(*arguments: str) -> Iterator[Demo]:
+    """A demo that is ready; ends with the block."""
+    process = subprocess.Popen(
+        command("demo", *FREE_PORTS, *arguments), env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        assert process.poll() is None, f"the demo ended: {lines}"
+        yield Demo(process, "".join(lines))
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+        process.stdout.close()

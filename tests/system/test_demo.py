@@ -1,0 +1,56 @@
+"""The demo with a real Prometheus beside it: the leader is killed, and page and query tell the story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.support.demo import Demo, playing
+from tests.support.real import real
+from tests.support.waiting import PATIENCE, eventually
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    real("prometheus")
+    with playing("--prometheus", "--pace", "5") as started:
+        yield started
+
+
+def query(demo: Demo, expression: str) -> dict[str, float]:
+    """What Prometheus answers, by the label ``agent``."""
+    base = "{0.scheme}://{0.netloc}".format(urlsplit(demo.told("Prometheus")))
+    told = requests.get(f"{base}/api/v1/query", params={"query": expression}, timeout=PATIENCE).json()
+    return {row["metric"].get("agent", ""): float(row["value"][1]) for row in told["data"]["result"]}
+
+
+def leader(demo: Demo) -> str:
+    """The agent that leads, as Prometheus has it from the exporter."""
+    (name,) = query(demo, "nomad_agent_leader == 1")
+    return name
+
+
+def test_what_the_demo_says_of_prometheus_can_be_opened(demo: Demo) -> None:
+    assert demo.get(demo.told("Prometheus")).status_code == 200
+
+
+def test_a_killed_leader_is_down_a_new_one_leads_and_the_page_and_a_query_tell_it(demo: Demo) -> None:
+    eventually(lambda: len(query(demo, "nomad_agent_leader == 1")) == 1)
+    dead = leader(demo)
+    (term,) = set(query(demo, "nomad_agent_raft_term").values())
+
+    demo.do(f"{dead}.global", "kill")
+
+    eventually(lambda: query(demo, "nomad_agent_up == 0").keys() == {dead})
+    eventually(lambda: query(demo, f"nomad_agent_leader == 1 and nomad_agent_raft_term > {term}"))
+    assert query(demo, "nomad_exporter_poll_failing") == {dead: 1.0}
+    assert 'reason="refused"' in demo.get(f"{demo.exporter}/metrics?agent={dead}").text
+    assert dead in demo.get(demo.exporter).text
+
+
+def test_gossip_notices_it_and_autopilot_takes_its_vote(demo: Demo) -> None:
+    eventually(lambda: query(demo, 'max by (member) (nomad_agent_member_status{status="failed"}) == 1'))
+    eventually(lambda: set(query(demo, 'nomad_agent_raft_servers{suffrage="Voter"} == 2').values()) == {2.0})

@@ -1,0 +1,74 @@
+"""The programs that run beside the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from nomad_exporter.demo import children
+from nomad_exporter.demo.children import Credentials, Ended, Program
+from nomad_exporter.demo.layout import setups
+from nomad_exporter.demo.options import Options
+from tests.support.agents import free_port
+from tests.support.exporter import run
+
+OPTIONS = Options(port=20000)
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(end='', flush=True); time.sleep(60)"
+)
+
+
+def test_the_exporter_is_given_a_good_configuration_of_all_agents(tmp_path: Path) -> None:
+    program = children.exporter(OPTIONS, setups(OPTIONS, None), Credentials(), tmp_path)
+    checked = run(*program.command[3:], "--config.check")
+
+    assert checked.returncode == 0
+    assert "s1 at http://127.0.0.1:20000" in checked.stdout
+    assert "serving on 127.0.0.1:9441" in checked.stdout
+
+
+def test_credentials_are_given_as_files(tmp_path: Path) -> None:
+    options = Options(port=20000, tls=True)
+    token = tmp_path / "token"
+    program = children.exporter(options, setups(options, None), Credentials(token_file=str(token)), tmp_path)
+    file = tmp_path / "nomad-exporter.yml"
+
+    assert str(file) in program.command
+    assert f'"token_file": "{token}"' in file.read_text()
+    assert '"address": "https://127.0.0.1:20000"' in file.read_text()
+    assert "ca_file" not in file.read_text()
+
+
+def test_prometheus_scrapes_the_exporter_and_keeps_its_data_in_the_folder(tmp_path: Path) -> None:
+    program = children.prometheus(OPTIONS, tmp_path)
+
+    assert '"127.0.0.1:9441"' in (tmp_path / "prometheus.yml").read_text()
+    assert f"--storage.tsdb.path={tmp_path / 'prometheus'}" in program.command
+
+
+def test_a_program_that_ends_before_it_answers_tells_its_exit_code() -> None:
+    program = Program("python", (sys.executable, "-c", "raise SystemExit(3)"), "127.0.0.1", free_port())
+
+    async def wait() -> None:
+        await (await children.begin(program)).ready()
+
+    with pytest.raises(Ended, match="python ended with exit code 3") as ended:
+        asyncio.run(wait())
+    assert ended.value.code == 3
+
+
+def test_a_program_that_does_not_heed_the_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "STOP_SECONDS", 0.1)
+    program = Program("python", (sys.executable, "-c", STUBBORN), "127.0.0.1", free_port())
+
+    async def stopped() -> int | None:
+        child = await children.begin(program)
+        await child.stop()
+        await child.stop()
+        return child._process.returncode
+
+    assert asyncio.run(stopped()) in (-9, -15)

@@ -1,0 +1,98 @@
+"""Which agents the demo has, and where."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from nomad_exporter.demo import layout
+from nomad_exporter.demo.certificates import Files
+from nomad_exporter.demo.layout import check_free, region_names, setups, watched_name, with_ports
+from nomad_exporter.demo.options import Options
+from nomad_exporter.serving.listen import CannotListen
+
+
+def test_one_region_is_global_and_several_have_names_of_their_own() -> None:
+    assert region_names(1) == ("global",)
+    assert region_names(2) == ("east", "west")
+    assert region_names(6) == ("east", "west", "north", "south", "region-5", "region-6")
+
+
+def test_the_servers_come_first_each_ten_ports_after_the_one_before() -> None:
+    placed = setups(Options(servers=3, clients=2, port=20000), None)
+
+    assert [(one.name, one.http) for one in placed] == [
+        ("s1", 20000),
+        ("s2", 20010),
+        ("s3", 20020),
+        ("c1", 20030),
+        ("c2", 20040),
+    ]
+    assert (placed[1].rpc, placed[1].serf) == (20011, 20012)
+
+
+def test_a_server_joins_all_servers_and_expects_those_of_its_region() -> None:
+    placed = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
+    servers = [one for one in placed if one.server]
+
+    assert {one.bootstrap_expect for one in servers} == {2}
+    assert {one.retry_join for one in servers} == {tuple(one.serf_address for one in servers)}
+
+
+def test_a_client_knows_the_servers_of_its_own_region() -> None:
+    placed = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
+    clients = {one.name: one for one in placed if one.client}
+
+    assert clients["c1"].region == "east"
+    assert clients["c1"].servers == ("127.0.0.1:20001", "127.0.0.1:20011")
+    assert clients["c2"].region == "west"
+    assert clients["c2"].servers == ("127.0.0.1:20021", "127.0.0.1:20031")
+    assert not clients["c1"].bootstrap_expect
+
+
+def test_the_same_seed_gives_the_same_ids_and_another_one_others() -> None:
+    ids = [{one.id for one in setups(Options(seed=seed, port=20000), None)} for seed in (1, 1, 2)]
+
+    assert ids[0] == ids[1]
+    assert not ids[0] & ids[2]
+    assert len(ids[0]) == 5
+
+
+def test_port_0_gives_free_ports_and_what_was_chosen_stays() -> None:
+    options = with_ports(Options(port=0, exporter_port=0))
+    ports = [one.http for one in setups(options, None)] + [options.exporter_port]
+
+    assert len(set(ports)) == 6
+    for port in ports:
+        check_free("127.0.0.1", port)
+    assert (options.control_port, options.prometheus_port) == (14640, 9090)
+    assert with_ports(Options()) == Options()
+
+
+def test_where_no_ports_are_free_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(layout, "FREE_PORTS", range(port, port + 4))
+        with pytest.raises(CannotListen, match="there are not 4 free ports"):
+            with_ports(Options(servers=1, clients=0, port=0))
+
+
+def test_with_certificates_each_agent_has_that_of_its_role_and_region(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    placed = setups(Options(port=20000, verify_https_client=True, servers=1, clients=1), files)
+
+    assert [one.tls for one in placed] == [files.tls("server", "global", True), files.tls("client", "global", True)]
+
+
+def test_a_taken_port_is_found_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotListen, match="Address already in use"):
+        check_free("127.0.0.1", taken.getsockname()[1])
+
+
+def test_an_agent_is_watched_by_its_name_and_a_server_of_several_regions_with_its_region() -> None:
+    one, two = Options(servers=1, clients=1, port=20000), Options(servers=1, clients=1, regions=2, port=20000)
+
+    assert [watched_name(one, setup) for setup in setups(one, None)] == ["s1", "c1"]
+    assert [watched_name(two, setup) for setup in setups(two, None)] == ["s1.east", "s1.west", "c1", "c2"]
