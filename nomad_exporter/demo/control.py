@@ -9,6 +9,7 @@ from nomad_exporter.demo.model.agents import Agent, State
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.stage import Stage
 from nomad_exporter.serving.asgi import Application, Message, Receive, Send
+from nomad_exporter.serving.listen import CannotListen
 
 DEEDS: Mapping[str, tuple[Callable[[Cluster, str], None], frozenset[State]]] = {
     "kill": (lambda cluster, name: cluster.kill(name), frozenset({State.RUNNING, State.FROZEN})),
@@ -22,6 +23,7 @@ DEEDS: Mapping[str, tuple[Callable[[Cluster, str], None], frozenset[State]]] = {
 """What can be done to an agent, and in which of its states. ``cut`` loses every packet between it and the others."""
 
 _SERVERS_ONLY = frozenset({"leave"})
+_WRONG_METHOD = (HTTPStatus.METHOD_NOT_ALLOWED, "GET the page, POST what is to be done\n")
 
 
 def control(stage: Stage) -> Application:
@@ -29,8 +31,7 @@ def control(stage: Stage) -> Application:
 
     async def respond(scope: Message, _: Receive, send: Send) -> None:
         await stage.turn()
-        status, text = _answer(stage.cluster, scope["method"], scope["path"])
-        await stage.turn()
+        status, text = await _answer(stage, scope["method"], scope["path"])
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else text.encode()})
@@ -38,24 +39,29 @@ def control(stage: Stage) -> Application:
     return respond
 
 
-def _answer(cluster: Cluster, method: str, path: str) -> tuple[int, str]:
-    if path == "/":
-        return (
-            (HTTPStatus.OK, _page(cluster)) if method in ("GET", "HEAD") else (HTTPStatus.METHOD_NOT_ALLOWED, "GET\n")
-        )
+async def _answer(stage: Stage, method: str, path: str) -> tuple[int, str]:
+    agents = stage.cluster.world.agents
     name, _, deed = path.removeprefix("/").rpartition("/")
-    if name not in cluster.world.agents or deed not in DEEDS:
-        return HTTPStatus.NOT_FOUND, f"there is no such agent, or it is none of {', '.join(DEEDS)}\n"
-    return _done(cluster, name, deed) if method == "POST" else (HTTPStatus.METHOD_NOT_ALLOWED, "POST\n")
+    if path != "/" and (name not in agents or deed not in DEEDS):
+        return HTTPStatus.NOT_FOUND, f"there is no such agent, or this is none of {', '.join(DEEDS)}\n"
+    if path == "/":
+        return (HTTPStatus.OK, _page(stage.cluster)) if method in ("GET", "HEAD") else _WRONG_METHOD
+    return await _done(stage, name, deed) if method == "POST" else _WRONG_METHOD
 
 
-def _done(cluster: Cluster, name: str, deed: str) -> tuple[int, str]:
+async def _done(stage: Stage, name: str, deed: str) -> tuple[int, str]:
+    """An agent whose port somebody else has taken meanwhile does not start."""
     do, states = DEEDS[deed]
-    agent = cluster.world.agents[name]
+    agent = stage.cluster.world.agents[name]
     if agent.state not in states or (deed in _SERVERS_ONLY and agent.server is None):
         return HTTPStatus.CONFLICT, f"{name} is {agent.state.value}\n"
-    do(cluster, name)
-    return HTTPStatus.OK, _line(cluster, cluster.world.agents[name])
+    do(stage.cluster, name)
+    try:
+        await stage.turn()
+    except CannotListen as error:
+        stage.cluster.kill(name)
+        return HTTPStatus.CONFLICT, f"{error}\n"
+    return HTTPStatus.OK, _line(stage.cluster, stage.cluster.world.agents[name])
 
 
 def _page(cluster: Cluster) -> str:

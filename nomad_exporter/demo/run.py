@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nomad_exporter import logs
 from nomad_exporter.demo import certificates, children, layout
 from nomad_exporter.demo.certificates import Files
 from nomad_exporter.demo.children import Child, Credentials, Ended, Program
@@ -42,6 +43,7 @@ def run(options: Options, tell: Tell) -> int:
 
     Raises CannotListen where a port is taken. Nothing is written outside a temporary folder, which goes with the end.
     """
+    logs.set_up("error", "logfmt")
     with tempfile.TemporaryDirectory(prefix="nomad-exporter-demo-") as folder:
         try:
             server.run(_play(options, Path(folder), tell))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from nomad_exporter.demo.certificates import server_context
 from nomad_exporter.demo.face.application import application
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.agents import State
 from nomad_exporter.demo.setup import Setup
-from nomad_exporter.serving.door import Door
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.serving.asgi import Application
+from nomad_exporter.serving.door import TOO_MANY, Door
+from nomad_exporter.serving.listen import CannotListen, Listen
 
 TURN = 0.25
 """Seconds between two turns of the clock while nobody asks."""
@@ -27,8 +28,7 @@ class Stage:
         self._clock = clock
         agents = face.cluster.world.agents
         self._doors: Mapping[str, Door] = {
-            name: Door(application(face, name, clock), _address(agent.setup), _context(agent.setup))
-            for name, agent in agents.items()
+            name: _door(application(face, name, clock), agent.setup) for name, agent in agents.items()
         }
 
     async def turn(self) -> None:
@@ -41,9 +41,10 @@ class Stage:
                 await door.open()
 
     async def play(self) -> None:
-        """Goes on for ever."""
+        """Goes on for ever. Where a door cannot be opened, who asked for it hears it."""
         while True:
-            await self.turn()
+            with suppress(CannotListen):
+                await self.turn()
             await asyncio.sleep(TURN)
 
     async def end(self) -> None:
@@ -52,9 +53,7 @@ class Stage:
             await door.shut()
 
 
-def _address(setup: Setup) -> Listen:
-    return Listen(setup.host, setup.http)
-
-
-def _context(setup: Setup) -> ssl.SSLContext | None:
-    return server_context(setup.tls) if setup.tls else None
+def _door(served: Application, setup: Setup) -> Door:
+    tls = server_context(setup.tls) if setup.tls else None
+    refusal = TOO_MANY if setup.version.tells_too_many else b""
+    return Door(served, Listen(setup.host, setup.http), tls, refusal=refusal)

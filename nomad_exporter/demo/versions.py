@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,7 @@ class Version:
     """One version of Nomad, as far as an agent's answers show it.
 
     ``series`` is what a user names (``1.10``), ``build`` what the agent calls itself. Every other field is a trait that
-    changed between the versions; the order of the fields is that of the API's own parts.
+    changed between the versions; its default is that of the newest.
     """
 
     series: str
@@ -22,13 +22,13 @@ class Version:
     """From 3 on a server has an ID of its own, and a new one is a non-voter first."""
     pre_vote: bool = True
     """Whether a candidate asks before it raises the term."""
-    members_left_by_autopilot: bool = True
+    members_left_by_autopilot: bool = False
     """Whether the member of a dead server that autopilot removed becomes ``left``; else it stays ``failed``."""
-    tags: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset({"revision"})
     """Tags of a server's member that not every version has."""
     vault: bool = False
     """Whether a server has a group of stats about Vault."""
-    log_store: bool = False
+    log_store: bool = True
     """Whether a server tells its log store."""
     waits_for_registration: bool = True
     """Whether a client's questions to a server wait until it has registered once."""
@@ -40,9 +40,11 @@ class Version:
     """Whether a ``stale`` that is no truth is an error."""
     stale_error_runs_on: bool = False
     """Whether the answer follows that error in the same body."""
-    join_failure: str = "Failed to join"
+    tells_too_many: bool = True
+    """Whether a client with too many connections is told so; else the next one is just closed."""
+    join_failure: str = "failed to join"
     """How the error of a join begins for each address that failed."""
-    join_warning: bool = False
+    join_warning: bool = True
     """Whether the answer to a join has a warning."""
     prune: bool = True
     """Whether a force-leave can also forget the member."""
@@ -52,59 +54,47 @@ class Version:
     """Whether autopilot's health names the leader."""
 
 
-_ALL = (
-    Version(
-        "2.0",
-        "2.0.5",
-        "go1.26.8",
-        members_left_by_autopilot=False,
-        tags=frozenset({"revision"}),
-        log_store=True,
-        join_failure="failed to join",
-        join_warning=True,
-    ),
-    Version("1.10", "1.10.5", "go1.26.8", tags=frozenset({"revision"})),
-    Version(
-        "1.6",
-        "1.6.10",
-        "go1.22.12",
-        tags=frozenset({"revision"}),
-        errors_typed=False,
-        stale_error_runs_on=True,
-        autopilot_leader=False,
-    ),
-    Version(
-        "1.2",
-        "1.2.16",
-        "go1.20.14",
-        pre_vote=False,
-        tags=frozenset({"mvn"}),
-        vault=True,
-        waits_for_registration=False,
-        bearer=False,
-        strict_stale=False,
-        prune=False,
-        node_pools=False,
-        autopilot_leader=False,
-    ),
-    Version(
-        "0.12",
-        "0.12.12",
-        "go1.14.15",
-        raft_protocol=2,
-        pre_vote=False,
-        tags=frozenset({"mvn"}),
-        vault=True,
-        waits_for_registration=False,
-        bearer=False,
-        strict_stale=False,
-        prune=False,
-        node_pools=False,
-        autopilot_leader=False,
-    ),
+_V2_0 = Version("2.0", "2.0.5", "go1.26.8")
+_V1_10 = replace(
+    _V2_0,
+    series="1.10",
+    build="1.10.5",
+    members_left_by_autopilot=True,
+    log_store=False,
+    join_failure="Failed to join",
+    join_warning=False,
 )
+_V1_6 = replace(
+    _V1_10,
+    series="1.6",
+    build="1.6.10",
+    go="go1.22.12",
+    errors_typed=False,
+    stale_error_runs_on=True,
+    autopilot_leader=False,
+)
+_V1_2 = replace(
+    _V1_6,
+    series="1.2",
+    build="1.2.16",
+    go="go1.20.14",
+    pre_vote=False,
+    tags=frozenset({"mvn"}),
+    vault=True,
+    waits_for_registration=False,
+    bearer=False,
+    errors_typed=True,
+    strict_stale=False,
+    stale_error_runs_on=False,
+    tells_too_many=False,
+    prune=False,
+    node_pools=False,
+)
+_V0_12 = replace(_V1_2, series="0.12", build="0.12.12", go="go1.14.15", raft_protocol=2)
+
+_ALL = (_V2_0, _V1_10, _V1_6, _V1_2, _V0_12)
 
 VERSIONS: Mapping[str, Version] = {version.series: version for version in _ALL}
-"""By series, the newest first."""
+"""By series, the newest first; each is written as what was otherwise than in the next one."""
 
-NEWEST = _ALL[0]
+NEWEST = _V2_0

@@ -137,16 +137,17 @@ class _Caller(Protocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        for task in self.tasks:
-            task.cancel()
-        self.gone.set()
+        if not self.gone.is_set():
+            super().connection_lost(exc)
+            for task in self.tasks:
+                task.cancel()
+            self.gone.set()
 
     async def cut(self) -> None:
         """Ends the connection, where there is one, and waits for the end of its requests."""
         if self.transport is not None:
             self.transport.abort()
-            await self.gone.wait()
+            self.connection_lost(None)  # uvloop does not tell so of one that was cancelled while it was made.
         if self.tasks:
             await asyncio.wait(self.tasks)
 

@@ -165,6 +165,19 @@ def test_what_can_be_done_to_an_agent_is_done_once_and_in_no_wrong_state() -> No
         assert demo.get(f"{demo.control}/s1.global/kill").status_code == 405
 
 
+def test_an_agent_whose_port_was_taken_meanwhile_does_not_start_and_that_is_said() -> None:
+    with playing("--exporter=false") as demo:
+        demo.do("s1.global", "kill")
+        port = int(demo.agents()["s1.global"][2].rpartition(":")[2])
+        with socket.create_server(("127.0.0.1", port)):
+            refused = demo.do("s1.global", "start")
+
+            assert refused.status_code == 409
+            assert refused.text == f"127.0.0.1:{port}: Address already in use\n"
+        assert demo.agents()["s1.global"][1] == "dead"
+        assert demo.do("s1.global", "start").status_code == 200
+
+
 def test_help_tells_of_the_demo() -> None:
     told = subprocess.run(command("--help"), env=environment(), capture_output=True, text=True, check=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from nomad_exporter.demo.model.agents import Agent, Server
 from nomad_exporter.demo.model.clients import Client
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.model.raft import Raft
@@ -127,10 +126,6 @@ def client_of(cluster: Cluster, name: str) -> Client:
     client = cluster.world.agents[name].client
     assert client
     return client
-
-
-def parts(agent: Agent) -> tuple[Server | None, Client | None]:
-    return agent.server, agent.client
 
 
 def messages(cluster: Cluster, name: str) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from urllib.parse import parse_qs
 
-from nomad_exporter.demo.face.answers import Answer, Held, Question, Sampled, Stream
+from nomad_exporter.demo.face.answers import TEXT, Answer, Held, Question, Sampled, Stream
 from nomad_exporter.demo.face.pprof import EVERY
 from nomad_exporter.demo.face.profile import Stack
 from nomad_exporter.demo.face.routes import Face, answer
@@ -25,6 +26,8 @@ Clock = Callable[[], float]
 Pause = Callable[[float], Awaitable[None]]
 """Lets so many seconds of the cluster's time pass."""
 
+_log = logging.getLogger(__name__)
+
 BATCH = 0.2
 """Seconds between two looks at a log that is watched."""
 
@@ -33,12 +36,10 @@ def application(face: Face, name: str, clock: Clock, pause: Pause = asyncio.slee
     """What the agent ``name`` serves."""
 
     async def respond(scope: Message, receive: Receive, send: Send) -> None:
-        answering = asyncio.create_task(_respond(face, name, clock, pause, scope, send))
+        answering = asyncio.create_task(_safely(face, name, clock, pause, scope, send))
         leaving = asyncio.create_task(_gone(receive))
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answering.result()
         finally:
             for task in (answering, leaving):
                 task.cancel()
@@ -51,6 +52,16 @@ async def _gone(receive: Receive) -> None:
     """Returns when the one who asked has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _safely(face: Face, name: str, clock: Clock, pause: Pause, scope: Message, send: Send) -> None:
+    """Answers; a fault of ours is one line in the log and a 500, and costs nothing else."""
+    try:
+        await _respond(face, name, clock, pause, scope, send)
+    except Exception as error:  # noqa: BLE001  # The edge of the demo: no traceback may reach a user.
+        fields = {"agent": name, "path": scope["path"], "error": type(error).__name__}
+        _log.error("an answer of a simulated agent broke", extra={"fields": fields})
+        await _send(Answer(500, b"internal error of the demo; see its log", TEXT), scope, send)
 
 
 async def _respond(face: Face, name: str, clock: Clock, pause: Pause, scope: Message, send: Send) -> None:

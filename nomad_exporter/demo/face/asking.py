@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nomad_exporter.demo.face.answers import Held, Question
+from nomad_exporter.demo.face.answers import Held, Question, truth
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.model.network import Reach
 from nomad_exporter.demo.model.world import World
@@ -19,6 +19,11 @@ class Fault:
 
 def refused(address: str) -> Fault:
     return Fault(f"rpc error: failed to get conn: dial tcp {address}: connect: connection refused")
+
+
+def may_be_stale(question: Question) -> bool:
+    """Whether any server may answer, and not only the leader."""
+    return "stale" in question.parameters and truth(question.first("stale")) is not False
 
 
 def server_of(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:

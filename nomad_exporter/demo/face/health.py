@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nomad_exporter.demo.face.answers import Answer, Held, Question, error, json_answer, truth
-from nomad_exporter.demo.face.asking import Fault, leader_for, server_of
+from nomad_exporter.demo.face.asking import Fault, leader_for, may_be_stale, server_of
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.model.world import World
 
@@ -24,12 +24,11 @@ def health(world: World, agent: Agent, question: Question) -> Answer | Held:
         return server
     client = _client(agent) if _asks(question, "client", agent.client is not None) else None
     told = {role: verdict for role, verdict in (("client", client), ("server", server)) if verdict}
-    well = all(verdict["ok"] for verdict in told.values())
-    answer = json_answer(told, question) if well else error(agent.setup.version, 500, "")
-    body = json_answer(told, question).body
+    green = json_answer(told, question)
+    text = green.body.decode()
     if fault:
-        return error(agent.setup.version, 400, f"{fault}, got {question.first('stale')}{body.decode()}")
-    return Answer(answer.status, body, answer.content_type)
+        return error(agent.setup.version, 400, f"{fault}, got {question.first('stale')}{text}")
+    return green if all(verdict["ok"] for verdict in told.values()) else error(agent.setup.version, 500, text)
 
 
 def _asks(question: Question, role: str, has_role: bool) -> bool:
@@ -52,8 +51,7 @@ def _client(agent: Agent) -> Verdict:
 def _server(world: World, agent: Agent, question: Question) -> Verdict | Held:
     if agent.server is None:
         return _red("server not enabled")
-    stale = "stale" in question.parameters and truth(question.first("stale")) is not False
-    asked = server_of(world, agent, question) if stale else leader_for(world, agent, question)
+    asked = (server_of if may_be_stale(question) else leader_for)(world, agent, question)
     if isinstance(asked, Held):
         return asked
     if isinstance(asked, Fault):

@@ -6,7 +6,7 @@ from typing import Any
 
 from nomad_exporter.demo import go
 from nomad_exporter.demo.face.answers import Answer, Held, Question, error, json_answer
-from nomad_exporter.demo.face.asking import Fault, leader_for, server_of
+from nomad_exporter.demo.face.asking import Fault, leader_for, may_be_stale, server_of
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.model.autopilot import is_well, member_of
 from nomad_exporter.demo.model.log import VOTER, Peer
@@ -39,11 +39,10 @@ def list_nodes(world: World, agent: Agent, question: Question) -> Answer | Held:
     if not isinstance(asked, Agent):
         return _fault(agent, asked)
     known = sorted(world.nodes[asked.setup.region].items())
-    leads = world.server(asked.name).leads
     answer = json_answer([_stub(node) for _, node in known], question)
     headers = {
         "X-Nomad-Index": str(max((node.modified for _, node in known), default=1)),
-        "X-Nomad-Knownleader": "true" if leads or world.leader_of(asked.name) else "false",
+        "X-Nomad-Knownleader": "true" if world.leader_of(asked.name) else "false",
         "X-Nomad-Lastcontact": "0",
     }
     return Answer(answer.status, answer.body, answer.content_type, headers)
@@ -67,7 +66,7 @@ def autopilot_health(world: World, agent: Agent, question: Question) -> Answer |
 
 
 def _asked(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:
-    return (server_of if "stale" in question.parameters else leader_for)(world, agent, question)
+    return (server_of if may_be_stale(question) else leader_for)(world, agent, question)
 
 
 def _fault(agent: Agent, asked: Fault | Held) -> Answer | Held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,9 +20,10 @@ SLACK = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Autopilot:
-    """What a leader remembers of the servers: since when each is healthy, by ID."""
+    """What a leader remembers: since when each server is healthy, by ID, and since when itself leads."""
 
     well_since: Mapping[str, float] = field(default_factory=dict)
+    led: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def is_well(raft: Raft, gossip: Gossip, peer: Peer, now: float) -> bool:
 def looked(autopilot: Autopilot, raft: Raft, gossip: Gossip, now: float) -> Autopilot:
     """After a look at all servers."""
     well = [peer.id for peer in raft.log.configuration.peers if is_well(raft, gossip, peer, now)]
-    return replace(autopilot, well_since={name: autopilot.well_since.get(name, now) for name in well})
+    return Autopilot({name: autopilot.well_since.get(name, now) for name in well}, min(autopilot.led, now))
 
 
 def reconciled(raft: Raft, gossip: Gossip) -> Change | None:

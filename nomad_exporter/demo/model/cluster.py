@@ -111,6 +111,13 @@ class Cluster:
             work.awaited(self.world, agent.name, agent.client)
 
     def _join_at_start(self, agent: Agent) -> None:
-        for other in map(self.world.at_serf, agent.setup.retry_join):
-            if other and self.world.reach(agent.name, other.name) is Reach.ANSWERED:
-                self.join(agent.name, other.name)
+        """Goes on until it has joined one, itself included, as Nomad counts; or until it was killed."""
+        world = self.world
+        if not world.agents[agent.name].runs or world.agents[agent.name].started != agent.started:
+            return
+        found = filter(None, map(world.at_serf, agent.setup.retry_join))
+        reached = [one.name for one in found if world.reach(agent.name, one.name) is Reach.ANSWERED]
+        for other in reached:
+            self.join(agent.name, other)
+        if agent.setup.retry_join and not reached:
+            world.at(world.now + world.timing.rejoin, lambda: self._join_at_start(agent))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.setup import Setup
 
 READY, DOWN = "ready", "down"
@@ -42,9 +43,13 @@ def is_ready(nodes: Nodes, setup: Setup) -> bool:
     return known is not None and known.status == READY and known.setup == setup
 
 
-def overdue(nodes: Nodes, now: float, grace: float) -> tuple[str, ...]:
-    """The nodes whose time to live is over, and the grace too."""
-    return tuple(name for name, node in nodes.items() if node.status == READY and now - node.heard > node.ttl + grace)
+def overdue(nodes: Nodes, now: float, led: float, timing: Timing) -> tuple[str, ...]:
+    """The nodes whose time to live is over, and the grace too; the leader leads since ``led``."""
+
+    def end(node: Node) -> float:
+        return node.heard + node.ttl if node.heard >= led else led + timing.failover
+
+    return tuple(name for name, node in nodes.items() if node.status == READY and now > end(node) + timing.grace)
 
 
 def down(nodes: Nodes, names: tuple[str, ...], index: int) -> Nodes:

@@ -110,7 +110,7 @@ def _change(world: World, name: str, change: Change | None) -> None:
 
 def _take_down(world: World, name: str) -> None:
     region = world.agents[name].setup.region
-    late = nodes.overdue(world.nodes[region], world.now, world.timing.grace)
+    late = nodes.overdue(world.nodes[region], world.now, world.server(name).autopilot.led, world.timing)
     if late:
         world.say(name, "nomad.heartbeat", [Said("warn", "node TTL expired", (("node_id", node),)) for node in late])
         world.put_nodes(region, nodes.down(world.nodes[region], late, rafts.proposed(world, name, len(late))))

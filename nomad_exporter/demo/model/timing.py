@@ -40,6 +40,10 @@ class Timing:
     """After a heartbeat that failed."""
     grace: float = 10.0
     """After the TTL, until the servers take a client for down."""
+    failover: float = 300.0
+    """Under a new leader, until a client that it has not heard itself counts as down."""
+    rejoin: float = 30.0
+    """Until a server that could join nobody at its start tries again."""
     work: Range = (5.0, 20.0)
     """Between two changes of the allocations of a region."""
     hold: Range = (5.0, 5.3)

@@ -94,7 +94,9 @@ def _place(world: World, leader: str, region: str, node: nodes.Node) -> None:
 
 def _pull(world: World, node: nodes.Node, count: int) -> None:
     """The client learns of it where it can ask a server."""
-    agent = next(one for one in world.agents.values() if one.setup.id == node.setup.id)
+    agent = next((one for one in world.agents.values() if one.setup.id == node.setup.id), None)
+    if agent is None:
+        return
     reached = agent.client and any(
         leader_through(world, agent.name, asked.name) for asked in map(world.at_rpc, agent.client.servers) if asked
     )

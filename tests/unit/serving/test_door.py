@@ -185,6 +185,14 @@ def test_a_shut_door_cuts_the_connections_that_stand(sent: bytes, house: House) 
     assert not rest.endswith(b"0\r\n\r\n")
 
 
+def test_a_door_can_be_shut_while_clients_arrive(house: House) -> None:
+    door = house.open(Agent())
+    for _ in range(100):
+        with connect(door), connect(door, REQUEST % b"/frozen"):
+            house.shut(door)
+        house.do(door.open())
+
+
 @pytest.mark.parametrize("path", [b"/frozen", b"/endless"])
 def test_a_shut_door_has_ended_the_requests_that_ran(path: bytes, house: House) -> None:
     agent = Agent()

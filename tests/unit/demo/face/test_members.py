@@ -144,4 +144,16 @@ def test_a_server_is_a_member_itself_and_a_client_is_nobody() -> None:
 
     assert own_member(agents["s1.global"])["Name"] == "s1.global"
     assert own_member(agents["c1"]) == NOBODY
-    assert (NOBODY["Addr"], NOBODY["Tags"], NOBODY["Status"]) == (None, None, "none")
+    assert NOBODY == {
+        "Name": "",
+        "Addr": None,
+        "Port": 0,
+        "Tags": None,
+        "Status": "none",
+        "ProtocolMin": 0,
+        "ProtocolMax": 0,
+        "ProtocolCur": 0,
+        "DelegateMin": 0,
+        "DelegateMax": 0,
+        "DelegateCur": 0,
+    }

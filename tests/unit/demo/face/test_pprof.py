@@ -91,7 +91,7 @@ def test_a_trace_is_what_a_simulated_agent_has_not() -> None:
 def test_a_profile_of_this_moment_is_a_file(name: str) -> None:
     reply = answered(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
 
-    assert reply.content_type == "application/octet-stream"
+    assert (reply.status, reply.content_type) == (200, "application/octet-stream")
     assert reply.headers == {"Content-Disposition": f'attachment; filename="{name}"', **NOSNIFF}
     assert KINDS[name].measures[0].type.encode() in gzip.decompress(reply.body)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.demo.face.region import NEVER
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.versions import VERSIONS
@@ -56,6 +55,15 @@ def test_without_a_leader_a_question_about_the_region_is_held_and_fails(line: st
     assert seconds >= 5
 
 
+def test_a_question_that_is_not_to_be_stale_waits_for_a_leader() -> None:
+    cluster = calm_cluster()
+
+    reply, seconds = waited(Face(cluster), without_majority(cluster), f"{LEADER}?stale=false")
+
+    assert text(reply) == (500, "No cluster leader")
+    assert seconds >= 5
+
+
 def test_a_stale_question_is_answered_without_a_leader() -> None:
     cluster = calm_cluster()
     left = without_majority(cluster)
@@ -91,11 +99,34 @@ def test_nodes_are_the_clients_by_id() -> None:
         ("id-global-c1", "c1", "ready"),
         ("id-global-c2", "c2", "ready"),
     ]
-    assert nodes[0]["Address"] == "127.0.1.101"
     assert reply.headers == {
         "X-Nomad-Index": str(max(node["ModifyIndex"] for node in nodes)),
         "X-Nomad-Knownleader": "true",
         "X-Nomad-Lastcontact": "0",
+    }
+
+
+@pytest.mark.parametrize("series", VERSIONS)
+def test_a_node_is_as_its_version_lists_it(series: str) -> None:
+    (node,) = told(answered(Face(with_clients(version=VERSIONS[series])), "s1.global", NODES))
+    pool = {"NodePool": "default"} if series in ("2.0", "1.10", "1.6") else {}
+
+    assert 0 < node.pop("CreateIndex") <= node.pop("ModifyIndex")
+    assert node == {
+        "Address": "127.0.1.101",
+        "ID": "id-global-c1",
+        "Datacenter": "dc1",
+        "Name": "c1",
+        "NodeClass": "",
+        "Version": VERSIONS[series].build,
+        "Drain": False,
+        "SchedulingEligibility": "eligible",
+        "Status": "ready",
+        "StatusDescription": "",
+        "Drivers": {"raw_exec": {"Attributes": {"driver.raw_exec": "true"}, "Detected": True, "Healthy": True}},
+        "HostVolumes": None,
+        "LastDrain": None,
+        **pool,
     }
 
 
@@ -113,13 +144,6 @@ def test_a_client_that_died_is_down_when_its_time_to_live_is_over() -> None:
 
     assert (node["Status"], node["StatusDescription"]) == ("down", "node TTL expired")
     assert node["Drivers"]["raw_exec"]["Healthy"] is False
-
-
-@pytest.mark.parametrize(("series", "has"), [("2.0", True), ("1.6", True), ("1.2", False), ("0.12", False)])
-def test_only_newer_nodes_belong_to_a_pool(series: str, has: bool) -> None:
-    (node,) = told(answered(Face(with_clients(version=VERSIONS[series])), "s1.global", NODES))
-
-    assert ("NodePool" in node) is has
 
 
 @pytest.mark.parametrize("line", [PEERS, NODES])
@@ -140,10 +164,16 @@ def test_a_region_of_three_that_is_well_can_lose_one() -> None:
     assert set(health["Voters"]) == {one["ID"] for one in health["Servers"]} == ids
 
 
+@pytest.mark.parametrize(("servers", "tolerance"), [(1, 0), (2, 0), (3, 1), (5, 2)])
+def test_a_region_can_lose_the_smaller_half(servers: int, tolerance: int) -> None:
+    assert autopilot(calm_cluster(servers))[1]["FailureTolerance"] == tolerance
+
+
 def test_of_the_leader_autopilot_needs_no_contact() -> None:
     cluster = calm_cluster()
     of_leader, of_other = (server(cluster, name) for name in (leader(cluster), followers(cluster)[0]))
 
+    assert of_leader["Address"] == cluster.world.agents[leader(cluster)].setup.rpc_address
     assert (of_leader["Leader"], of_leader["LastContact"]) == (True, "0s")
     assert of_other["Leader"] is False
     assert of_other["LastContact"].endswith("ms")
@@ -168,7 +198,7 @@ def test_too_many_requests_is_how_a_region_says_that_it_is_ill() -> None:
     assert (reply.status, reply.content_type) == (429, None)
     assert (told(reply)["Healthy"], told(reply)["FailureTolerance"]) == (False, 0)
     assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (False, "alive", "-1ns")
-    assert of_dead["StableSince"] == NEVER
+    assert of_dead["StableSince"] == "0001-01-01T00:00:00Z"
 
 
 def test_a_server_that_gossip_has_forgotten_has_no_name() -> None:

@@ -72,6 +72,13 @@ def test_autopilot_remembers_since_when_a_server_is_well() -> None:
     assert looked(before, raft, gossip, NOW).well_since == {"id-a": 1.0, "id-b": 2.0, "id-c": NOW}
 
 
+def test_autopilot_remembers_since_when_the_leader_leads() -> None:
+    raft, gossip = servers("abc")
+    first = looked(Autopilot(), raft, gossip, NOW)
+
+    assert looked(first, raft, gossip, NOW + 5).led == NOW
+
+
 def test_autopilot_begins_anew_with_a_server_that_was_not_well_for_a_moment() -> None:
     raft, gossip = servers("ab")
     unwell = looked(Autopilot({"id-a": 1.0, "id-b": 2.0}), raft, gossip, NOW + 0.5)

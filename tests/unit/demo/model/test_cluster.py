@@ -334,3 +334,26 @@ def test_a_server_can_be_a_client_too() -> None:
     cluster.thaw(S1)
     pass_time(cluster, 25)
     assert cluster.world.now - client_of(cluster, S1).heartbeat < 20
+
+
+def test_a_server_that_can_join_nobody_at_its_start_tries_again() -> None:
+    first, second = server_setups(2)
+    late = replace(second, retry_join=(first.serf_address,))
+    cluster = Cluster([first, late], Timing(), 1, 0.0)
+    cluster.kill("s1.global")
+    pass_time(cluster, 10)
+    cluster.start("s1.global", replace(first, retry_join=()))
+
+    assert time_until(cluster, lambda: status(cluster, "s2.global", "s1.global") == ALIVE) > 19
+
+
+def test_a_server_that_was_killed_tries_no_more() -> None:
+    first, second = server_setups(2)
+    cluster = Cluster([first, replace(second, retry_join=(first.serf_address,))], Timing(), 1, 0.0)
+    for name in ("s1.global", "s2.global"):
+        cluster.kill(name)
+    pass_time(cluster, 10)
+    cluster.start("s1.global", replace(first, retry_join=()))
+    pass_time(cluster, 60)
+
+    assert status(cluster, "s1.global", "s2.global") is None

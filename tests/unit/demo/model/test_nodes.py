@@ -14,9 +14,12 @@ from nomad_exporter.demo.model.nodes import (
     overdue,
     with_allocations,
 )
+from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.setup import Setup
 
 C1, C2 = (Setup(name, f"id-{name}", server=False, client=True) for name in ("c1", "c2"))
+LED = 50.0
+TIMING = Timing()
 KNOWN = {"id-c1": Node(C1, READY, created=7, modified=7, heard=100.0, ttl=12.0)}
 
 
@@ -49,12 +52,17 @@ def test_only_a_client_that_is_known_as_it_is_and_ready_changes_nothing() -> Non
 
 
 def test_a_client_is_overdue_after_its_time_to_live_and_the_grace() -> None:
-    assert overdue(KNOWN, 122.0, grace=10.0) == ()
-    assert overdue(KNOWN, 122.1, grace=10.0) == ("id-c1",)
+    assert overdue(KNOWN, 122.0, LED, TIMING) == ()
+    assert overdue(KNOWN, 122.1, LED, TIMING) == ("id-c1",)
+
+
+def test_a_client_that_a_new_leader_has_not_heard_itself_has_five_minutes() -> None:
+    assert overdue(KNOWN, 420.0, 110.0, TIMING) == ()
+    assert overdue(KNOWN, 420.1, 110.0, TIMING) == ("id-c1",)
 
 
 def test_a_client_that_is_down_is_not_overdue_again() -> None:
-    assert overdue(down(KNOWN, ("id-c1",), 8), 200.0, grace=10.0) == ()
+    assert overdue(down(KNOWN, ("id-c1",), 8), 200.0, LED, TIMING) == ()
 
 
 def test_a_client_goes_down_with_the_entry_and_no_other_does() -> None:

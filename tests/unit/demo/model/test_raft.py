@@ -347,6 +347,7 @@ def test_the_configuration_may_change_when_the_last_change_is_committed() -> Non
     changing = proposed(ready, NOW, longest, peers=(A, B)).raft
 
     assert not settled(leading())
+    assert not settled(leading(commit=1)), "it has committed nothing of its own term"
     assert settled(ready)
     assert not settled(changing)
     assert settled(receive(changing, Appended(2, "b", 3)).raft)

@@ -60,6 +60,29 @@ def test_the_last_heartbeat_is_never_older_than_the_time_to_live() -> None:
         assert all(age(cluster, name) <= client_of(cluster, name).ttl <= 20 for name in ("c1", "c2"))
 
 
+def test_a_heartbeat_of_a_client_that_is_ready_writes_nothing() -> None:
+    setups = server_setups(3)
+    cluster = Cluster([*setups, *client_setups(1, setups)], replace(Timing(), work=(1e6, 1e6)), 1, 0.0)
+    pass_time(cluster, 20)
+    before, last = node(cluster), raft_of(cluster, leader(cluster)).log.last
+    pass_time(cluster, 60)
+
+    assert node(cluster).heard > before.heard
+    assert (node(cluster).modified, raft_of(cluster, leader(cluster)).log.last) == (before.modified, last)
+
+
+def test_a_client_that_was_frozen_for_moments_sends_no_more_heartbeats_than_before() -> None:
+    cluster = calm_cluster(clients=1)
+    pass_time(cluster, 20)
+    for _ in range(3):
+        cluster.freeze("c1")
+        cluster.thaw("c1")
+    before = messages(cluster, "c1").count("next heartbeat")
+    pass_time(cluster, 100)
+
+    assert 5 <= messages(cluster, "c1").count("next heartbeat") - before <= 10
+
+
 def test_the_last_heartbeat_of_a_client_that_is_cut_off_grows_past_its_time_to_live() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
@@ -279,3 +302,13 @@ def test_each_region_has_its_own_clients_and_work() -> None:
     assert set(cluster.world.nodes["global"]) == {"id-global-c1"}
     assert cluster.world.nodes["eu"] == {}
     assert raft_of(cluster, "s1.eu").log.last == 2
+
+
+def test_a_client_that_came_back_under_another_id_gets_nothing_of_the_old_one() -> None:
+    cluster = calm_cluster(clients=1)
+    pass_time(cluster, 20)
+    cluster.kill("c1")
+    cluster.start("c1", replace(cluster.world.agents["c1"].setup, id="id-other"))
+    pass_time(cluster, 30)
+
+    assert {"id-global-c1", "id-other"} <= cluster.world.nodes["global"].keys()
