@@ -1,21 +1,32 @@
-"""The fleet of a soak: agents come and go, die, freeze and thaw, and it is known who must be seen."""
+"""The fleet of a soak: agents of a simulated cluster come and go, and it is known which of them must be seen."""
 
 from __future__ import annotations
 
 import json
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from random import Random
 
-from bench.agents import Agents, Mood
+from tests.support.demo import Demo
 
 SICK_SECONDS = 30.0
 """How long an agent is dead or frozen."""
 
-GRACE = {Mood.WELL: 45.0, Mood.DEAD: 20.0, Mood.FROZEN: 20.0}
-"""After how long the page must say so: one that hung is asked every 30 s at the least, and no answer counts for more
-than 15 s."""
+
+class Mood(Enum):
+    """How an agent is: the deed that makes it so, its cure, and the seconds after which the page must say so.
+
+    One that hung is asked every 30 s at the least, and no answer counts for more than 15 s.
+    """
+
+    WELL = ("", "", 45.0)
+    FROZEN = ("freeze", "thaw", 20.0)
+    DEAD = ("kill", "start", 20.0)
+
+    def __init__(self, deed: str, cure: str, grace: float) -> None:
+        self.deed, self.cure, self.grace = deed, cure, grace
 
 
 @dataclass
@@ -34,22 +45,25 @@ class Watched:
 
 
 class Churn:
-    """A fleet of ``size`` agents out of those that run; ``file`` lists them once ``write`` was called."""
+    """A fleet of ``size`` agents out of those of the demo; ``file`` lists them once ``write`` was called."""
 
-    def __init__(self, agents: Agents, size: int, chance: Random, file: Path) -> None:
-        self._agents, self._chance, self._file = agents, chance, file
+    def __init__(self, demo: Demo, size: int, chance: Random, file: Path) -> None:
+        self._demo, self._chance, self._file = demo, chance, file
+        self._addresses = {name: words[-1] for name, words in demo.agents().items()}
         self._share = max(1, size // 100)
-        self._watched = {number: Watched() for number in range(size)}
-        self._spare = list(range(size, len(agents.ports)))
+        self._spare = chance.sample(list(self._addresses), len(self._addresses))
+        self._watched = {self._spare.pop(): Watched() for _ in range(size)}
 
     def step(self) -> None:
         """Some die or freeze, others get well again; some leave the file, as many come, and one gets new labels."""
         for mood in (Mood.DEAD, Mood.FROZEN):
-            for number in self._some(Mood.WELL):
-                self._tell(number, mood)
-        for number, watched in self._watched.items():
+            for name in self._some_well():
+                self._do(name, mood.deed)
+                self._watched[name].change(mood)
+        for name, watched in self._watched.items():
             if watched.mood is not Mood.WELL and watched.is_steady(SICK_SECONDS):
-                self._tell(number, Mood.WELL)
+                self._do(name, watched.mood.cure)
+                watched.change(Mood.WELL)
         self._exchange()
         changed = self._watched[self._chance.choice(list(self._watched))]
         changed.edition += 1
@@ -58,12 +72,8 @@ class Churn:
     def write(self) -> None:
         """Writes the file anew, whole at every moment."""
         agents = [
-            {
-                "name": name(number),
-                "address": f"http://127.0.0.1:{self._agents.ports[number]}",
-                "labels": {"edition": e},
-            }
-            for number, e in ((number, str(watched.edition)) for number, watched in self._watched.items())
+            {"name": name, "address": self._addresses[name], "labels": {"edition": str(watched.edition)}}
+            for name, watched in self._watched.items()
         ]
         fresh = self._file.with_suffix(".new")
         fresh.write_text(json.dumps({"agents": agents}, indent=1))  # JSON is YAML too.
@@ -72,35 +82,31 @@ class Churn:
     @property
     def names(self) -> set[str]:
         """All agents that must be on the page."""
-        return set(map(name, self._watched))
+        return set(self._watched)
 
     def steady(self, *moods: Mood) -> set[str]:
         """Those that have been of one of these moods for so long that the page must say so."""
-        of_mood = {number: watched for number, watched in self._watched.items() if watched.mood in moods}
-        return {name(number) for number, watched in of_mood.items() if watched.is_steady(GRACE[watched.mood])}
+        return {
+            name
+            for name, watched in self._watched.items()
+            if watched.mood in moods and watched.is_steady(watched.mood.grace)
+        }
 
     def count(self, mood: Mood) -> int:
         return sum(watched.mood is mood for watched in self._watched.values())
 
-    def _some(self, mood: Mood) -> list[int]:
-        of_mood = [number for number, watched in self._watched.items() if watched.mood is mood]
-        return self._chance.sample(of_mood, min(self._share, len(of_mood)))
-
-    def _tell(self, number: int, mood: Mood) -> None:
-        self._agents.tell(number, mood)
-        self._watched[number].change(mood)
+    def _some_well(self) -> list[str]:
+        well = [name for name, watched in self._watched.items() if watched.mood is Mood.WELL]
+        return self._chance.sample(well, min(self._share, len(well)))
 
     def _exchange(self) -> None:
-        """Some leave, whatever their mood; others, or the same ones again, come in their place."""
-        for number in self._chance.sample(list(self._watched), self._share):
-            del self._watched[number]
-            self._agents.tell(number, Mood.WELL)
-            self._spare.append(number)
+        """Some leave, and are well from then on; others, or the same ones again, come in their place."""
+        for name in self._chance.sample(list(self._watched), self._share):
+            if cure := self._watched.pop(name).mood.cure:
+                self._do(name, cure)
+            self._spare.append(name)
         for _ in range(self._share):
-            number = self._spare.pop(self._chance.randrange(len(self._spare)))
-            self._watched[number] = Watched()
+            self._watched[self._spare.pop(self._chance.randrange(len(self._spare)))] = Watched()
 
-
-def name(number: int) -> str:
-    """The name of the agent ``number``."""
-    return f"a{number}"
+    def _do(self, name: str, deed: str) -> None:
+        self._demo.do(name, deed).raise_for_status()

@@ -1,12 +1,14 @@
 """A long run in small: one exporter and many agents that come, go, die, freeze and thaw, with reload after reload.
 
-``python -m bench.soak --minutes 10 --agents 500`` prints a line every 15 seconds, and at its end whether memory,
-threads and descriptors stayed flat. The exit code is 1 where an agent was lost, a series doubled or an error logged.
+The agents are a simulated cluster's, in a process of its own. ``python -m bench.soak --minutes 10 --agents 500`` prints
+a line every 15 seconds, and at its end whether the exporter's memory, threads and descriptors stayed flat. The exit
+code is 1 where an agent was lost, a series doubled or an error logged.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import signal
@@ -19,9 +21,8 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from bench import agents
-from bench.agents import Mood
-from bench.churn import Churn
+from bench.churn import Churn, Mood
+from tests.support.demo import Demo, playing
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import eventually
 
@@ -37,18 +38,29 @@ STALE_SECONDS = 15.0
 FLAT = {"rss_mb": (1.05, 5.0), "threads": (1.05, 3.0), "files": (1.05, 30.0)}
 """How much greater the median of the last quarter may be than that of the second: by a factor and by an amount."""
 
+REGIONS, SERVERS = 5, 5
+"""Of the cluster: how many regions, and servers in each; all others are clients."""
+
 CADENCE = ("--poll.interval", "5s", "--poll.health-interval", "2s")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What one scrape and one look at the process gave."""
+class Vitals:
+    """What the system tells of a process; ``cpu`` is in seconds since its start."""
 
-    at: float
     rss_mb: float
     threads: int
     files: int
     cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one scrape and one look at the processes gave."""
+
+    at: float
+    exporter: Vitals
+    demo: Vitals
     well: int
     shown: int
     absent: set[str]
@@ -67,7 +79,19 @@ class Seen:
         return self.absent | self.not_up | self.stale
 
 
-def look(exporter: Exporter, churn: Churn) -> Seen:
+def vitals(pid: int) -> Vitals:
+    """Of a process that runs."""
+    of = Path(f"/proc/{pid}")
+    status, times = (of / "status").read_text(), (of / "stat").read_text().rpartition(")")[2].split()
+    return Vitals(
+        rss_mb=_number(r"VmRSS:\s+(\d+)", status) / 1024,
+        threads=int(_number(r"Threads:\s+(\d+)", status)),
+        files=sum(1 for _ in (of / "fd").iterdir()),
+        cpu=(int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK"),
+    )
+
+
+def look(exporter: Exporter, demo: Demo, churn: Churn) -> Seen:
     """One scrape, compared to what the fleet is."""
     well, sick = churn.steady(Mood.WELL), churn.steady(Mood.DEAD, Mood.FROZEN)
     began = time.monotonic()
@@ -77,14 +101,12 @@ def look(exporter: Exporter, churn: Churn) -> Seen:
     shown = set(_by_agent(page, "nomad_exporter_agent_info", ""))
     up = {agent for agent, value in _by_agent(page, "nomad_agent_up", "").items() if value == 1}
     asked = _by_agent(page, "nomad_exporter_poll_last_success_timestamp_seconds", ',source="health"')
-    late = sorted(_by_agent(page, "nomad_exporter_poll_lateness_seconds", ',source="health"').values())
-    status = Path(f"/proc/{exporter.process.pid}/status").read_text()
+    lateness = _by_agent(page, "nomad_exporter_poll_lateness_seconds", ',source="health"')
+    late = sorted(lateness[agent] for agent in well & lateness.keys())
     return Seen(
         at=began,
-        rss_mb=_number(r"VmRSS:\s+(\d+)", status) / 1024,
-        threads=int(_number(r"Threads:\s+(\d+)", status)),
-        files=sum(1 for _ in Path(f"/proc/{exporter.process.pid}/fd").iterdir()),
-        cpu=_number(r"(?m)^process_cpu_seconds_total (\S+)", page),
+        exporter=vitals(exporter.process.pid),
+        demo=vitals(demo.process.pid),
         well=len(well),
         shown=len(shown),
         absent=churn.names - shown,
@@ -110,7 +132,7 @@ def _number(pattern: str, text: str) -> float:
     return float(found[1]) if found else float("nan")
 
 
-def soak(exporter: Exporter, churn: Churn, seconds: float) -> Iterator[Seen]:
+def soak(exporter: Exporter, demo: Demo, churn: Churn, seconds: float) -> Iterator[Seen]:
     """What was seen after each reload, until the time is over."""
     eventually(lambda: exporter.get("/-/healthy").ok)  # It follows SIGHUP once it serves.
     end, reloads = time.monotonic() + seconds, 0
@@ -120,7 +142,7 @@ def soak(exporter: Exporter, churn: Churn, seconds: float) -> Iterator[Seen]:
         reloads += 1
         exporter.process.send_signal(signal.SIGHUP)
         eventually(_is_reloaded(exporter, reloads))
-        yield look(exporter, churn)
+        yield look(exporter, demo, churn)
         time.sleep(max(0.0, began + STEP_SECONDS - time.monotonic()))
 
 
@@ -131,9 +153,8 @@ def _is_reloaded(exporter: Exporter, times: int) -> Callable[[], bool]:
 def tell(at: float, period: Sequence[Seen], churn: Churn) -> None:
     """One line of the report: how it is now, and the worst of the time since the line before."""
     now = period[-1]
-    cpu = (now.cpu - period[0].cpu) / max(1e-9, now.at - period[0].at)
     print(
-        f"{at:6.0f}s rss {now.rss_mb:.1f} MB, threads {now.threads}, fds {now.files}, cpu {cpu:.0%}; "
+        f"{at:6.0f}s {_vitals(period, 'exporter')}; {_vitals(period, 'demo')}; "
         f"load of the machine {os.getloadavg()[0]:.1f}; agents {now.shown} of {len(churn.names)} "
         f"({churn.count(Mood.DEAD)} dead, {churn.count(Mood.FROZEN)} frozen, {now.well} long well): "
         f"absent {_most(period, 'absent')}, strange {_most(period, 'strange')}, "
@@ -145,16 +166,22 @@ def tell(at: float, period: Sequence[Seen], churn: Churn) -> None:
     )
 
 
+def _vitals(period: Sequence[Seen], process: str) -> str:
+    first, now = getattr(period[0], process), getattr(period[-1], process)
+    cpu = (now.cpu - first.cpu) / max(1e-9, period[-1].at - period[0].at)
+    return f"{process} rss {now.rss_mb:.1f} MB, threads {now.threads}, fds {now.files}, cpu {cpu:.0%}"
+
+
 def _most(period: Sequence[Seen], what: str) -> int:
     return max(len(getattr(seen, what)) for seen in period)
 
 
-def watch(exporter: Exporter, churn: Churn, seconds: float) -> list[Seen]:
+def watch(exporter: Exporter, demo: Demo, churn: Churn, seconds: float) -> list[Seen]:
     """All that was seen, told line by line."""
     began = told = time.monotonic()
     every: list[Seen] = []
     period: list[Seen] = []
-    for seen in soak(exporter, churn, seconds):
+    for seen in soak(exporter, demo, churn, seconds):
         every.append(seen)
         period.append(seen)
         if time.monotonic() - told >= TOLD_SECONDS:
@@ -168,8 +195,8 @@ def flatness(every: Sequence[Seen]) -> Iterator[str]:
     """For memory, threads and descriptors: the medians of the second and the last quarter, and whether that is flat."""
     quarter = len(every) // 4
     for what, (factor, amount) in FLAT.items():
-        second = median(getattr(seen, what) for seen in every[quarter : 2 * quarter] or every)
-        last = median(getattr(seen, what) for seen in every[-quarter:] or every)
+        values = [getattr(seen.exporter, what) for seen in every]
+        second, last = median(values[quarter : 2 * quarter] or values), median(values[-quarter:] or values)
         verdict = "flat" if last <= second * factor + amount else "NOT FLAT"
         yield f"{what}: {second:.1f} in the second quarter, {last:.1f} in the last: {verdict}"
 
@@ -189,6 +216,12 @@ def faults(every: Sequence[Seen], log: Sequence[str]) -> Iterator[str]:
         yield f"{len(bad)} lines of the log tell of an error, the first: {bad[0]}"
 
 
+def cluster(agents: int) -> tuple[str, ...]:
+    """The arguments of a demo with at least so many agents."""
+    clients = max(0, math.ceil(agents / REGIONS) - SERVERS)
+    return "--regions", f"{REGIONS}", "--servers", f"{SERVERS}", "--clients", f"{clients}"
+
+
 def main() -> int:
     """Runs as long as the arguments say; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
@@ -196,14 +229,16 @@ def main() -> int:
     parser.add_argument("--agents", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    agents.raise_limit()
     size: int = arguments.agents
-    with tempfile.TemporaryDirectory() as folder, agents.running(size + max(2, size // 10)) as served:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        playing("--exporter=false", *cluster(size + max(2, size // 10))) as demo,
+    ):
         file = Path(folder) / "fleet.yml"
-        churn = Churn(served, size, Random(arguments.seed), file)  # noqa: S311  # chance that can be repeated
+        churn = Churn(demo, size, Random(arguments.seed), file)  # noqa: S311  # chance that can be repeated
         churn.write()
         with running("--config.file", str(file), *CADENCE) as exporter:
-            every = watch(exporter, churn, arguments.minutes * 60)
+            every = watch(exporter, demo, churn, arguments.minutes * 60)
     found = list(faults(every, exporter.log))
     print(f"{len(every)} reloads and scrapes, {len(exporter.log)} lines of the log")
     print(*flatness(every), *(found or ["no agent was lost, no series doubled, no error logged"]), sep="\n")
