@@ -28,6 +28,8 @@ class Version:
     """Tags of a server's member that not every version has."""
     vault: bool = False
     """Whether a server has a group of stats about Vault."""
+    vault_renewals: bool = False
+    """Whether that group tells when the token was renewed, and will be."""
     log_store: bool = True
     """Whether a server tells its log store."""
     waits_for_registration: bool = True
@@ -52,6 +54,10 @@ class Version:
     """Whether a node belongs to a pool."""
     autopilot_leader: bool = True
     """Whether autopilot's health names the leader."""
+    ill_typed: bool = False
+    """Whether autopilot's health has a content type where not all is well."""
+    zips_nothing: bool = True
+    """Whether also an empty body is compressed for who takes that."""
 
 
 _V2_0 = Version("2.0", "2.0.5", "go1.26.8")
@@ -69,6 +75,9 @@ _V1_6 = replace(
     series="1.6",
     build="1.6.10",
     go="go1.22.12",
+    pre_vote=False,
+    vault=True,
+    vault_renewals=True,
     errors_typed=False,
     stale_error_runs_on=True,
     autopilot_leader=False,
@@ -78,9 +87,8 @@ _V1_2 = replace(
     series="1.2",
     build="1.2.16",
     go="go1.20.14",
-    pre_vote=False,
     tags=frozenset({"mvn"}),
-    vault=True,
+    vault_renewals=False,
     waits_for_registration=False,
     bearer=False,
     errors_typed=True,
@@ -89,6 +97,8 @@ _V1_2 = replace(
     tells_too_many=False,
     prune=False,
     node_pools=False,
+    ill_typed=True,
+    zips_nothing=False,
 )
 _V0_12 = replace(_V1_2, series="0.12", build="0.12.12", go="go1.14.15", raft_protocol=2)
 

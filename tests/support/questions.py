@@ -26,7 +26,8 @@ def question(cluster: Cluster, line: str, token: str = "") -> Question:
     """What is asked at the cluster's present."""
     method, target = line.split(" ", 1)
     path, _, query = target.partition("?")
-    return Question(method, path, parse_qs(query, keep_blank_values=True), token, cluster.world.now)
+    parameters = parse_qs(query, keep_blank_values=True)
+    return Question(method, path, parameters, token, cluster.world.now, cluster.world.chance.random())
 
 
 def ask(face: Face, name: str, line: str, token: str = "") -> Reply:

@@ -16,7 +16,7 @@ from tests.support.waiting import PATIENCE, eventually
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
     real("prometheus")
-    with playing("--prometheus", "--pace", "5") as started:
+    with playing("--prometheus", "--pace", "10") as started:
         yield started
 
 

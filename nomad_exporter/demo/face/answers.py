@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from nomad_exporter.demo.face.profile import Stack
 from nomad_exporter.demo.versions import Version
+
+T = TypeVar("T")
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -16,17 +18,25 @@ TEXT = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request, and since when it is asked, in the cluster's time. ``token`` is what it carries in either header."""
+    """A request, and since when it is asked, in the cluster's time. ``token`` is what it carries in either header.
+
+    ``lot`` is drawn once, from 0 to below 1: it decides whom an agent asks, as long as the question is held.
+    """
 
     method: str
     path: str
     parameters: Mapping[str, list[str]]
     token: str
     since: float
+    lot: float = 0.0
 
     def first(self, name: str) -> str:
         """The first value of a parameter; nothing where it is not there."""
         return self.parameters.get(name, [""])[0]
+
+    def one_of(self, choices: Sequence[T]) -> T:
+        """The one that was drawn."""
+        return choices[int(self.lot * len(choices))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ async def _safely(face: Face, name: str, clock: Clock, pause: Pause, scope: Mess
     except Exception as error:  # noqa: BLE001  # The edge of the demo: no traceback may reach a user.
         fields = {"agent": name, "path": scope["path"], "error": type(error).__name__}
         _log.error("an answer of a simulated agent broke", extra={"fields": fields})
-        await _send(Answer(500, b"internal error of the demo; see its log", TEXT), scope, send)
+        await _send(Answer(500, b"internal error of the demo; see its log", TEXT), scope, send, zips_nothing=True)
 
 
 async def _respond(face: Face, name: str, clock: Clock, pause: Pause, scope: Message, send: Send) -> None:
@@ -77,7 +77,7 @@ async def _respond(face: Face, name: str, clock: Clock, pause: Pause, scope: Mes
     if isinstance(reply, Stream):
         await _stream(face, clock, pause, reply, send)
     else:
-        await _send(reply, scope, send)
+        await _send(reply, scope, send, face.cluster.world.agents[name].setup.version.zips_nothing)
         face.cluster.world.say(name, "http", [_logged(question, scope, face.cluster.world.now)])
 
 
@@ -96,12 +96,12 @@ def _question(face: Face, name: str, scope: Message) -> Question:
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     takes_bearer = world.agents[name].setup.version.bearer and scheme.lower() == "bearer"
     token = headers.get("x-nomad-token") or (bearer if takes_bearer else "")
-    return Question(scope["method"], scope["path"], parameters, token.strip(), world.now)
+    return Question(scope["method"], scope["path"], parameters, token.strip(), world.now, world.chance.random())
 
 
-async def _send(answer: Answer, scope: Message, send: Send) -> None:
+async def _send(answer: Answer, scope: Message, send: Send, zips_nothing: bool) -> None:
     accepted = next((value for key, value in scope["headers"] if key == b"accept-encoding"), b"")
-    zipped = b"gzip" in accepted
+    zipped = b"gzip" in accepted and (zips_nothing or answer.body != b"")
     body = gzip.compress(answer.body, 1) if zipped else answer.body
     encoding = {"Content-Encoding": "gzip"} if zipped else {}
     head = {**answer.headers, **encoding, "Content-Length": str(len(body))}

@@ -28,14 +28,14 @@ def may_be_stale(question: Question) -> bool:
 
 def server_of(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:
     """The server that an agent takes a question to: itself, or one that a client knows, in the region asked for."""
-    asked = agent if agent.server else _server_of_client(world, agent)
+    asked = agent if agent.server else _server_of_client(world, agent, question)
     region = question.first("region")
     if not isinstance(asked, Agent) or region in ("", asked.setup.region):
         return asked
     there = world.server(asked.name).gossip.alive(region)
     if not there:
         return Fault("No path to region")
-    return _reached(world, asked, world.agents[world.chance.choice(there).setup.member], question)
+    return _reached(world, asked, world.agents[question.one_of(there).setup.member], question)
 
 
 def leader_for(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:
@@ -58,13 +58,13 @@ def _through(agent: Agent, text: str) -> str:
     return text if agent.server else f"rpc error: {text}"
 
 
-def _server_of_client(world: World, agent: Agent) -> Agent | Fault | Held:
+def _server_of_client(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:
     client = agent.client
     if client is None or (agent.setup.version.waits_for_registration and not client.registered):
         return Held()
     if not client.servers:
         return Fault("no servers")
-    address = world.chance.choice(client.servers)
+    address = question.one_of(sorted(client.servers))
     server = world.at_rpc(address)
     reach = world.reach(agent.name, server.name) if server else Reach.REFUSED
     if server is None or reach is Reach.REFUSED:

@@ -60,7 +60,7 @@ def _server(world: World, agent: Agent, question: Question) -> Verdict | Held:
 
 
 def _green() -> Verdict:
-    return {"ok": True, "message": "ok"}
+    return {"message": "ok", "ok": True}
 
 
 def _red(message: str) -> Verdict:

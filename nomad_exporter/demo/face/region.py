@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nomad_exporter.demo import go
-from nomad_exporter.demo.face.answers import Answer, Held, Question, error, json_answer
+from nomad_exporter.demo.face.answers import JSON, Answer, Held, Question, error, json_answer
 from nomad_exporter.demo.face.asking import Fault, leader_for, may_be_stale, server_of
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.model.autopilot import is_well, member_of
@@ -62,7 +62,7 @@ def autopilot_health(world: World, agent: Agent, question: Question) -> Answer |
     if agent.setup.version.autopilot_leader:
         told |= {"Leader": asked.setup.raft_id, "Voters": [server["ID"] for server in servers if server["Voter"]]}
     answer = json_answer({**told, "Servers": servers}, question)
-    return answer if well else Answer(429, answer.body)
+    return answer if well else Answer(429, answer.body, JSON if agent.setup.version.ill_typed else None)
 
 
 def _asked(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:

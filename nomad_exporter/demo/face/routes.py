@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nomad_exporter.demo.face import health, monitor, pool, pprof, region, servers
 from nomad_exporter.demo.face.acl import (
@@ -69,7 +69,7 @@ def _self(face: Face, agent: Agent, question: Question) -> Answer:
 
 def _members(face: Face, agent: Agent, question: Question) -> Reply:
     """The region asked for makes no difference."""
-    own = Question(question.method, question.path, {}, question.token, question.since)
+    own = replace(question, parameters={})
     asked = server_of(face.cluster.world, agent, own)
     if isinstance(asked, Fault):
         return error(agent.setup.version, 500, asked.text)

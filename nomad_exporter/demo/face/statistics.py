@@ -17,6 +17,9 @@ CPUS = "8"
 
 Group = dict[str, str]
 
+_NO_VAULT: Group = {"tracked_for_revoked": "0", "token_ttl": "0s", "token_expire_time": ""}
+_NO_RENEWALS: Group = {"token_last_renewal_time": "", "token_next_renewal_time": ""}
+
 
 def stats(world: World, agent: Agent) -> dict[str, Group]:
     """The groups that an agent of these roles and this version has."""
@@ -28,7 +31,7 @@ def stats(world: World, agent: Agent) -> dict[str, Group]:
             "serf": _serf(agent.setup, agent.server.gossip),
         }
     if agent.server and agent.setup.version.vault:
-        groups["vault"] = {"tracked_for_revoked": "0", "token_ttl": "0s", "token_expire_time": ""}
+        groups["vault"] = {**_NO_VAULT, **(_NO_RENEWALS if agent.setup.version.vault_renewals else {})}
     if agent.client:
         groups["client"] = _client(world, agent.setup, agent.client)
     return groups

@@ -59,7 +59,7 @@ class Agent:
 def new(setup: Setup, now: float, timing: Timing, draw: Draw) -> Agent:
     """An agent that starts for the first time."""
     server = Server(_raft(setup, now, timing, draw), gossip.born(setup, now)) if setup.server else None
-    client = Client(setup.servers, now, now + draw(timing.latency)) if setup.client else None
+    client = Client(_known(setup), now, now + draw(timing.latency)) if setup.client else None
     return Agent(setup, now, server, client)
 
 
@@ -70,8 +70,13 @@ def again(agent: Agent, setup: Setup, now: float, timing: Timing, draw: Draw) ->
         setup,
         now,
         _restarted(server, setup, now, timing, draw) if server else None,
-        clients.restarted(client, setup.servers, now) if client else None,
+        clients.restarted(client, _known(setup), now) if client else None,
     )
+
+
+def _known(setup: Setup) -> tuple[str, ...]:
+    """An agent that is both adds its own server to those that it was told, even where it was told that one."""
+    return (*setup.servers, setup.rpc_address) if setup.server else setup.servers
 
 
 def _raft(setup: Setup, now: float, timing: Timing, draw: Draw) -> Raft:

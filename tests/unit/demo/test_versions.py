@@ -30,5 +30,5 @@ def test_only_the_newest_leaves_the_member_of_a_dead_server_failed() -> None:
     assert [series for series, version in VERSIONS.items() if not version.members_left_by_autopilot] == ["2.0"]
 
 
-def test_versions_before_1_6_raise_the_term_without_asking() -> None:
-    assert [series for series, version in VERSIONS.items() if not version.pre_vote] == ["1.2", "0.12"]
+def test_versions_before_1_10_raise_the_term_without_asking() -> None:
+    assert [series for series, version in VERSIONS.items() if not version.pre_vote] == ["1.6", "1.2", "0.12"]

@@ -40,7 +40,7 @@ def led(cluster: Cluster, name: str, since: float | None = None, region: str = "
 
 def _asked(cluster: Cluster, since: float | None, region: str) -> Question:
     begun = cluster.world.now if since is None else since
-    return Question("GET", "/v1/status/leader", {"region": [region]}, "", begun)
+    return Question("GET", "/v1/status/leader", {"region": [region]}, "", begun, cluster.world.chance.random())
 
 
 def name_of(found: Agent | Fault | Held) -> str:
@@ -131,6 +131,15 @@ def test_a_client_whose_servers_are_frozen_lets_a_question_hang() -> None:
         face.cluster.freeze(name)
 
     assert hangs(face, "c1", MEMBERS, seconds=300)
+
+
+def test_a_question_that_hangs_on_one_server_does_not_go_to_another() -> None:
+    face = Face(with_clients())
+    face.cluster.freeze("s1.global")
+    for name in ("s2.global", "s3.global"):
+        face.cluster.kill(name)
+
+    assert {hangs(face, "c1", MEMBERS, seconds=60) for _ in range(20)} == {True, False}
 
 
 def test_a_question_about_its_own_region_stays_with_the_server() -> None:

@@ -168,7 +168,7 @@ def test_there_is_no_path_to_an_unknown_region_but_the_client_is_well() -> None:
 
 
 COMPLAINT = "Expect `true` or `false` for `stale` query string parameter"
-BOTH = '{"client":{"ok":true,"message":"ok"},"server":{"ok":true,"message":"ok"}}'
+BOTH = '{"client":{"message":"ok","ok":true},"server":{"message":"ok","ok":true}}'
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,15 @@ def test_a_server_is_stable_since_it_has_been_well() -> None:
     assert server(cluster, leader(cluster))["StableSince"].startswith("1970-01-01T00:00:0")
 
 
+def test_an_old_region_that_is_ill_says_what_it_sends() -> None:
+    cluster = calm_cluster(version=VERSIONS["1.2"])
+    cluster.kill(followers(cluster)[0])
+    pass_time(cluster, 2)
+    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
+
+    assert (reply.status, reply.content_type) == (429, "application/json")
+
+
 def test_too_many_requests_is_how_a_region_says_that_it_is_ill() -> None:
     cluster = calm_cluster()
     dead = followers(cluster)[0]

@@ -33,7 +33,7 @@ def stats_of(cluster: Cluster, name: str) -> dict[str, Group]:
 
 @pytest.mark.parametrize("series", VERSIONS)
 def test_a_server_has_the_groups_of_its_version(series: str) -> None:
-    vault = {"vault"} if series in ("1.2", "0.12") else set()
+    vault = {"vault"} if series in ("1.6", "1.2", "0.12") else set()
 
     assert stats_of(calm_cluster(version=VERSIONS[series]), "s1.global").keys() == {
         "runtime",
@@ -285,6 +285,18 @@ def test_an_older_server_tells_that_it_has_no_vault() -> None:
     groups = stats_of(calm_cluster(version=VERSIONS["1.2"]), "s1.global")
 
     assert groups["vault"] == {"tracked_for_revoked": "0", "token_ttl": "0s", "token_expire_time": ""}
+
+
+def test_1_6_tells_besides_when_it_renewed_no_token() -> None:
+    groups = stats_of(calm_cluster(version=VERSIONS["1.6"]), "s1.global")
+
+    assert groups["vault"] == {
+        "tracked_for_revoked": "0",
+        "token_ttl": "0s",
+        "token_expire_time": "",
+        "token_last_renewal_time": "",
+        "token_next_renewal_time": "",
+    }
 
 
 def test_who_has_more_to_do_has_more_goroutines() -> None:
