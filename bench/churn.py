@@ -48,7 +48,7 @@ class Churn:
     """A fleet of ``size`` agents out of those of the demo; ``file`` lists them once ``write`` was called."""
 
     def __init__(self, demo: Demo, size: int, chance: Random, file: Path) -> None:
-        self._demo, self._chance, self._file = demo, chance, file
+        self.demo, self._chance, self._file = demo, chance, file
         self._addresses = {name: words[-1] for name, words in demo.agents().items()}
         self._share = max(1, size // 100)
         self._spare = chance.sample(list(self._addresses), len(self._addresses))
@@ -109,4 +109,4 @@ class Churn:
             self._watched[self._spare.pop(self._chance.randrange(len(self._spare)))] = Watched()
 
     def _do(self, name: str, deed: str) -> None:
-        self._demo.do(name, deed).raise_for_status()
+        self.demo.do(name, deed).raise_for_status()

@@ -22,7 +22,7 @@ from random import Random
 from statistics import median
 
 from bench.churn import Churn, Mood
-from tests.support.demo import Demo, playing
+from tests.support.demo import playing
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import eventually
 
@@ -91,7 +91,7 @@ def vitals(pid: int) -> Vitals:
     )
 
 
-def look(exporter: Exporter, demo: Demo, churn: Churn) -> Seen:
+def look(exporter: Exporter, churn: Churn) -> Seen:
     """One scrape, compared to what the fleet is."""
     well, sick = churn.steady(Mood.WELL), churn.steady(Mood.DEAD, Mood.FROZEN)
     began = time.monotonic()
@@ -106,7 +106,7 @@ def look(exporter: Exporter, demo: Demo, churn: Churn) -> Seen:
     return Seen(
         at=began,
         exporter=vitals(exporter.process.pid),
-        demo=vitals(demo.process.pid),
+        demo=vitals(churn.demo.process.pid),
         well=len(well),
         shown=len(shown),
         absent=churn.names - shown,
@@ -132,7 +132,7 @@ def _number(pattern: str, text: str) -> float:
     return float(found[1]) if found else float("nan")
 
 
-def soak(exporter: Exporter, demo: Demo, churn: Churn, seconds: float) -> Iterator[Seen]:
+def soak(exporter: Exporter, churn: Churn, seconds: float) -> Iterator[Seen]:
     """What was seen after each reload, until the time is over."""
     eventually(lambda: exporter.get("/-/healthy").ok)  # It follows SIGHUP once it serves.
     end, reloads = time.monotonic() + seconds, 0
@@ -142,7 +142,7 @@ def soak(exporter: Exporter, demo: Demo, churn: Churn, seconds: float) -> Iterat
         reloads += 1
         exporter.process.send_signal(signal.SIGHUP)
         eventually(_is_reloaded(exporter, reloads))
-        yield look(exporter, demo, churn)
+        yield look(exporter, churn)
         time.sleep(max(0.0, began + STEP_SECONDS - time.monotonic()))
 
 
@@ -176,12 +176,12 @@ def _most(period: Sequence[Seen], what: str) -> int:
     return max(len(getattr(seen, what)) for seen in period)
 
 
-def watch(exporter: Exporter, demo: Demo, churn: Churn, seconds: float) -> list[Seen]:
+def watch(exporter: Exporter, churn: Churn, seconds: float) -> list[Seen]:
     """All that was seen, told line by line."""
     began = told = time.monotonic()
     every: list[Seen] = []
     period: list[Seen] = []
-    for seen in soak(exporter, demo, churn, seconds):
+    for seen in soak(exporter, churn, seconds):
         every.append(seen)
         period.append(seen)
         if time.monotonic() - told >= TOLD_SECONDS:
@@ -216,9 +216,9 @@ def faults(every: Sequence[Seen], log: Sequence[str]) -> Iterator[str]:
         yield f"{len(bad)} lines of the log tell of an error, the first: {bad[0]}"
 
 
-def cluster(agents: int) -> tuple[str, ...]:
-    """The arguments of a demo with at least so many agents."""
-    clients = max(0, math.ceil(agents / REGIONS) - SERVERS)
+def to_have(watched: int) -> tuple[str, ...]:
+    """The arguments of a demo with so many agents, and a tenth more to come in their place."""
+    clients = max(1, math.ceil(watched * 1.1 / REGIONS) - SERVERS)
     return "--regions", f"{REGIONS}", "--servers", f"{SERVERS}", "--clients", f"{clients}"
 
 
@@ -230,15 +230,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     size: int = arguments.agents
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        playing("--exporter=false", *cluster(size + max(2, size // 10))) as demo,
-    ):
+    with tempfile.TemporaryDirectory() as folder, playing("--exporter=false", *to_have(size)) as demo:
         file = Path(folder) / "fleet.yml"
         churn = Churn(demo, size, Random(arguments.seed), file)  # noqa: S311  # chance that can be repeated
         churn.write()
         with running("--config.file", str(file), *CADENCE) as exporter:
-            every = watch(exporter, demo, churn, arguments.minutes * 60)
+            every = watch(exporter, churn, arguments.minutes * 60)
     found = list(faults(every, exporter.log))
     print(f"{len(every)} reloads and scrapes, {len(exporter.log)} lines of the log")
     print(*flatness(every), *(found or ["no agent was lost, no series doubled, no error logged"]), sep="\n")

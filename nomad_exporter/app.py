@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from nomad_exporter.metrics.ourselves import Ourselves
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
-from nomad_exporter.serving.listen import CannotListen, Listen, listen
+from nomad_exporter.serving.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.serving.server import serve
 from nomad_exporter.watch.changes import Change
 from nomad_exporter.watch.rounds import Rounds
@@ -135,8 +134,7 @@ class Exporter:
 def _prepare_process() -> None:
     """Threads take turns every millisecond, so that no probe waits for a poll; and as many files as we may open."""
     sys.setswitchinterval(0.001)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_file_limit()
 
 
 def _listen(addresses: Sequence[Listen]) -> list[socket.socket]:

@@ -72,6 +72,6 @@ def _page(cluster: Cluster) -> str:
 def _line(cluster: Cluster, agent: Agent) -> str:
     cut = sum(agent.name in pair for pair in cluster.world.cuts) == len(cluster.world.agents) - 1 > 0
     scheme = "https" if agent.setup.tls else "http"
-    role = agent.server.raft.state.lower() if agent.server else "client"
+    role = "client" if agent.server is None else agent.server.raft.state.lower() if agent.runs else "server"
     state = f"{agent.state.value}{', cut off' if cut else ''}"
     return f"{agent.name:12} {role:10} {state:10} {scheme}://{agent.setup.host}:{agent.setup.http}\n"

@@ -28,7 +28,7 @@ from nomad_exporter.demo.setup import Setup, address
 from nomad_exporter.demo.stage import Stage
 from nomad_exporter.serving import server
 from nomad_exporter.serving.door import Door
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.serving.listen import Listen, raise_file_limit
 
 Tell = Callable[[str], None]
 
@@ -44,6 +44,7 @@ def run(options: Options, tell: Tell) -> int:
     Raises CannotListen where a port is taken. Nothing is written outside a temporary folder, which goes with the end.
     """
     logs.set_up("error", "logfmt")
+    raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="nomad-exporter-demo-") as folder:
         try:
             server.run(_play(options, Path(folder), tell))

@@ -13,6 +13,9 @@ from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.model.world import World
 from nomad_exporter.demo.setup import Setup
 
+KEPT_LINES = 128
+"""Of each agent's log; who watches it reads several times a second."""
+
 
 class Cluster:
     """Agents that live together. Nothing happens but in ``advance``; what is done to them is done at its present."""
@@ -97,7 +100,7 @@ class Cluster:
 
     def _started(self, agent: Agent) -> None:
         world = self.world
-        world.journals.setdefault(agent.name, Journal())
+        world.journals.setdefault(agent.name, Journal(KEPT_LINES))
         world.nodes = {agent.setup.region: {}, **world.nodes}
         world.put(agent)
         self._await(agent)

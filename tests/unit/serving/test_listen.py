@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nomad_exporter.serving.listen import CannotListen, Listen, listen
+from nomad_exporter.serving.listen import CannotListen, Listen, listen, raise_file_limit
 
 
 def has_ipv6() -> bool:
@@ -179,3 +180,14 @@ def test_a_path_where_no_socket_can_be_is_named(name: str, reason: str, tmp_path
 
     with pytest.raises(CannotListen, match=rf"^unix:{path}: {reason}$"):
         listen(Listen(path=str(path)))
+
+
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+    try:
+        raise_file_limit()
+
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

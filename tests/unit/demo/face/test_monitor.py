@@ -10,7 +10,7 @@ import pytest
 from nomad_exporter.demo.face.answers import JSON, TEXT, Answer, Stream
 from nomad_exporter.demo.face.frames import HEARTBEAT
 from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.cluster import Cluster
+from nomad_exporter.demo.model.cluster import KEPT_LINES, Cluster
 from nomad_exporter.demo.model.messages import Said
 from nomad_exporter.demo.versions import VERSIONS
 from tests.support.clusters import calm_cluster, leader
@@ -162,13 +162,15 @@ def test_much_at_once_is_cut_into_frames_with_offsets() -> None:
 def test_what_fell_out_of_the_log_before_it_was_read_is_counted() -> None:
     face = Face(calm_cluster())
     stream = watched(face, "s1.global", "?plain=true&log_json=true")
-    for number in range(600):
+    for number in range(KEPT_LINES + 88):
         say(face.cluster, "s1.global", "info", str(number))
 
     lines = stream.piece(10.0).splitlines()
 
     assert lines[0] == b"[WARN] Monitor dropped 88 logs during monitor request"
-    assert [json.loads(line)["@message"] for line in lines[1:]] == [str(number) for number in range(88, 600)]
+    assert [json.loads(line)["@message"] for line in lines[1:]] == [
+        str(number) for number in range(88, KEPT_LINES + 88)
+    ]
 
 
 @pytest.mark.parametrize(
