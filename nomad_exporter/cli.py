@@ -37,6 +37,7 @@ NOMAD_TLS_SERVER_NAME, NOMAD_SKIP_VERIFY."""
 
 def main() -> NoReturn:
     """Runs the command and exits: 0 after a clean stop, 2 with one line where a setting is wrong."""
+    _open_standard_streams()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_early)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # It would end us; now it waits until we serve.
@@ -175,6 +176,15 @@ def _option(field: str, row: Row) -> click.Option:
         help=row.help + default,
         **kind,
     )
+
+
+def _open_standard_streams() -> None:
+    """Gives each standard stream that the caller closed to the null device, lest a socket of ours takes its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _fail(line: str, code: int) -> NoReturn:

@@ -18,6 +18,9 @@ from nomad_exporter.demo.setup import Setup, address
 STOP_SECONDS = 5.0
 """How long a program may take to end before it is killed."""
 
+FEW = 20
+"""So many agents are asked about everything every second, more of them less often."""
+
 LOOK = 0.05
 """Seconds between two looks at whether a program answers."""
 
@@ -93,7 +96,7 @@ def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) 
         }
         for setup in setups
     ]
-    interval = f"{max(1.0, 5.0 / options.pace):.0f}s"
+    interval = "1s" if options.agents <= FEW else "5s"
     return {
         "defaults": {name: value for name, value in {**shown, **certificate}.items() if value},
         "agents": agents,

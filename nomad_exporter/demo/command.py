@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from typing import Any
 
@@ -70,9 +71,15 @@ def _demo(series: str, tls: bool, verify_https_client: bool, **chosen: Any) -> i
         return run(options, click.echo)
     except CannotListen as error:
         raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"the demo cannot go on: {error.strerror}") from None
 
 
 def _check(options: Options) -> None:
+    if not options.host:
+        raise click.UsageError("--host: must not be empty")
+    if math.isnan(options.pace):
+        raise click.UsageError("--pace: must be a number")
     if options.agents > MOST_AGENTS:
         raise click.UsageError(f"--servers, --clients, --regions: {options.agents} agents are more than {MOST_AGENTS}")
     if options.port and options.port + 10 * options.agents > 65535:

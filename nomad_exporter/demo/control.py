@@ -42,10 +42,12 @@ def control(stage: Stage) -> Application:
 async def _answer(stage: Stage, method: str, path: str) -> tuple[int, str]:
     agents = stage.cluster.world.agents
     name, _, deed = path.removeprefix("/").rpartition("/")
-    if path != "/" and (name not in agents or deed not in DEEDS):
-        return HTTPStatus.NOT_FOUND, f"there is no such agent, or this is none of {', '.join(DEEDS)}\n"
     if path == "/":
         return (HTTPStatus.OK, _page(stage.cluster)) if method in ("GET", "HEAD") else _WRONG_METHOD
+    if name not in agents:
+        return HTTPStatus.NOT_FOUND, f"there is no agent of this name, only {', '.join(agents)}\n"
+    if deed not in DEEDS:
+        return HTTPStatus.NOT_FOUND, f"that can not be done, only {', '.join(DEEDS)}\n"
     return await _done(stage, name, deed) if method == "POST" else _WRONG_METHOD
 
 
@@ -53,8 +55,10 @@ async def _done(stage: Stage, name: str, deed: str) -> tuple[int, str]:
     """An agent whose port somebody else has taken meanwhile does not start."""
     do, states = DEEDS[deed]
     agent = stage.cluster.world.agents[name]
-    if agent.state not in states or (deed in _SERVERS_ONLY and agent.server is None):
+    if agent.state not in states:
         return HTTPStatus.CONFLICT, f"{name} is {agent.state.value}\n"
+    if deed in _SERVERS_ONLY and agent.server is None:
+        return HTTPStatus.CONFLICT, f"{name} is a client, and only a server can {deed}\n"
     do(stage.cluster, name)
     try:
         await stage.turn()

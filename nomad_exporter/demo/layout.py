@@ -65,6 +65,7 @@ def check_free(host: str, port: int) -> None:
 
 def _free_block(options: Options) -> int:
     """The first of as many ports as are needed, below those that the system gives to connections."""
+    check_free(options.host, 0)
     places = (0, 1, 2, *(3 + STEP * number for number in range(options.agents)))
     for _ in range(TRIES):
         block = FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS) - places[-1])

@@ -34,11 +34,13 @@ def status_peers(world: World, agent: Agent, question: Question) -> Answer | Hel
 
 
 def list_nodes(world: World, agent: Agent, question: Question) -> Answer | Held:
-    """The clients of the region."""
+    """The clients of the region, those alone whose ID begins with ``prefix``."""
     asked = _asked(world, agent, question)
     if not isinstance(asked, Agent):
         return _fault(agent, asked)
-    known = sorted(world.nodes[asked.setup.region].items())
+    known = sorted(
+        one for one in world.nodes[asked.setup.region].items() if one[0].startswith(question.first("prefix"))
+    )
     answer = json_answer([_stub(node) for _, node in known], question)
     headers = {
         "X-Nomad-Index": str(max((node.modified for _, node in known), default=1)),
