@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.agents import free_port
 from tests.support.demo import FREE_PORTS, playing
 from tests.support.exporter import command, environment, run
 from tests.support.waiting import PATIENCE, eventually
@@ -23,6 +24,11 @@ def page(url: str) -> dict[str, float]:
     lines = requests.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {series: float(value) for series, value in pairs}
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_one_command_gives_a_cluster_with_a_leader_and_an_exporter_that_shows_it() -> None:
@@ -95,6 +101,9 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2() -> None:
         (["--servers", "50", "--regions", "20", "--clients", "20"], "1400 agents are more than 1000"),
         (["--port", "65000", "--clients", "100"], "--port: there are not 103 ports from 65000 on"),
         (["--prometheus", "--exporter=false"], "--prometheus: there is nothing to scrape"),
+        (["--pace", "nan"], "--pace: must be a number"),
+        (["--host", ""], "--host: must not be empty"),
+        (["--host", "192.0.2.1"], "192.0.2.1:0: Cannot assign requested address"),
         (["--exporter", "perhaps"], "'--exporter': 'perhaps' is not a valid boolean"),
     ],
 )
@@ -156,7 +165,7 @@ def test_what_can_be_done_to_an_agent_is_done_once_and_in_no_wrong_state() -> No
         assert demo.do("s2.global", "freeze").status_code == 409
         assert demo.agents()["s2.global"][1] == "frozen"
         assert demo.do("s2.global", "thaw").status_code == 200
-        assert demo.do("c1", "leave").status_code == 409
+        assert demo.do("c1", "leave").text == "c1 is a client, and only a server can leave\n"
         assert demo.do("c1", "cut").status_code == 200
         assert demo.agents()["c1"][1:4] == ["running,", "cut", "off"]
         assert demo.do("c1", "heal").status_code == 200
@@ -176,6 +185,19 @@ def test_an_agent_whose_port_was_taken_meanwhile_does_not_start_and_that_is_said
             assert refused.text == f"127.0.0.1:{port}: Address already in use\n"
         assert demo.agents()["s1.global"][1] == "dead"
         assert demo.do("s1.global", "start").status_code == 200
+
+
+def test_closed_standard_streams_do_no_harm() -> None:
+    port = free_port()
+    words = command("demo", "--port", "0", "--control-port", str(port), "--exporter=false")
+    closed = subprocess.Popen(["/bin/sh", "-c", f"exec {shlex.join(words)} <&- >&- 2>&-"], env=environment())
+    try:
+        eventually(lambda: is_listening(port))
+        closed.terminate()
+
+        assert closed.wait(PATIENCE) == 0
+    finally:
+        closed.kill()
 
 
 def test_help_tells_of_the_demo() -> None:

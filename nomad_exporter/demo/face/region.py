@@ -89,20 +89,20 @@ def _server(world: World, leader: Agent, peer: Peer) -> dict[str, Any]:
         "LastContact": _contact(world, leader, peer),
         "LastTerm": server.raft.term,
         "LastIndex": server.raft.peers[peer.id].match if peer.id in server.raft.peers else server.raft.log.last,
-        "Healthy": is_well(server.raft, server.gossip, peer, world.now),
+        "Healthy": is_well(server.raft, server.gossip, peer),
         "Voter": peer.suffrage == VOTER,
         "StableSince": NEVER if since is None else go.rfc3339(since),
     }
 
 
 def _contact(world: World, leader: Agent, peer: Peer) -> str:
-    """The leader has no contact to make; a server that is not heard has none."""
+    """The leader has no contact to make; a server that is not well has none; another has what it said last."""
     server = world.server(leader.name)
     if peer.id == server.raft.me:
         return "0s"
-    if not is_well(server.raft, server.gossip, peer, world.now):
+    if not is_well(server.raft, server.gossip, peer):
         return go.duration(-1e-9)
-    return go.duration(world.now - server.raft.peers[peer.id].heard)
+    return go.duration(min(world.now - server.raft.peers[peer.id].heard, world.timing.heartbeat[1]))
 
 
 def _stub(node: Node) -> dict[str, Any]:

@@ -11,11 +11,8 @@ from nomad_exporter.demo.model.log import NONVOTER, VOTER, Peer
 from nomad_exporter.demo.model.raft import Raft
 from nomad_exporter.demo.model.timing import Timing
 
-CONTACT = 0.2
-"""A server that the leader did not hear for longer is not healthy; Nomad's ``last_contact_threshold``, in seconds."""
-
-SLACK = 0.2
-"""What the simulated heartbeats may need beyond that: they come less often than Nomad's statistics are fetched."""
+TRAILING = 250
+"""A server whose log is more entries behind is not healthy; Nomad's ``max_trailing_logs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +37,21 @@ def member_of(gossip: Gossip, peer: Peer) -> Known | None:
     return next((known for known in gossip.members.values() if known.setup.raft_id == peer.id), None)
 
 
-def is_well(raft: Raft, gossip: Gossip, peer: Peer, now: float) -> bool:
-    """Whether the leader finds a server healthy: alive, and heard a moment ago."""
+def is_well(raft: Raft, gossip: Gossip, peer: Peer) -> bool:
+    """Whether the leader finds a server healthy: alive, and not far behind.
+
+    One that has just died is so until gossip notices it: autopilot goes by what the server said last of itself.
+    """
     known = member_of(gossip, peer)
     if known is None or known.status != ALIVE:
         return False
     heard = raft.peers.get(peer.id)
-    return peer.id == raft.me or (heard is not None and now - heard.heard <= CONTACT + SLACK)
+    return peer.id == raft.me or (heard is not None and raft.log.last - heard.match <= TRAILING)
 
 
 def looked(autopilot: Autopilot, raft: Raft, gossip: Gossip, now: float) -> Autopilot:
     """After a look at all servers."""
-    well = [peer.id for peer in raft.log.configuration.peers if is_well(raft, gossip, peer, now)]
+    well = [peer.id for peer in raft.log.configuration.peers if is_well(raft, gossip, peer)]
     return Autopilot({name: autopilot.well_since.get(name, now) for name in well}, min(autopilot.led, now))
 
 

@@ -189,24 +189,38 @@ def test_a_server_is_stable_since_it_has_been_well() -> None:
 
 def test_an_old_region_that_is_ill_says_what_it_sends() -> None:
     cluster = calm_cluster(version=VERSIONS["1.2"])
-    cluster.kill(followers(cluster)[0])
-    pass_time(cluster, 2)
+    dead = followers(cluster)[0]
+    cluster.kill(dead)
+    time_until(cluster, lambda: server(cluster, dead)["SerfStatus"] == "failed")
     reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
 
     assert (reply.status, reply.content_type) == (429, "application/json")
+
+
+def test_a_region_calls_itself_well_until_gossip_notices_a_death() -> None:
+    cluster = calm_cluster()
+    dead = followers(cluster)[0]
+    cluster.kill(dead)
+    pass_time(cluster, 22)
+    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
+    of_dead = server(cluster, dead)
+
+    assert (reply.status, told(reply)["FailureTolerance"]) == (200, 1)
+    assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (True, "alive", "200ms")
 
 
 def test_too_many_requests_is_how_a_region_says_that_it_is_ill() -> None:
     cluster = calm_cluster()
     dead = followers(cluster)[0]
     cluster.kill(dead)
-    pass_time(cluster, 2)
+    time_until(cluster, lambda: server(cluster, dead)["SerfStatus"] == "failed")
+    pass_time(cluster, 1)
     reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
     of_dead = server(cluster, dead)
 
     assert (reply.status, reply.content_type) == (429, None)
     assert (told(reply)["Healthy"], told(reply)["FailureTolerance"]) == (False, 0)
-    assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (False, "alive", "-1ns")
+    assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (False, "failed", "-1ns")
     assert of_dead["StableSince"] == "0001-01-01T00:00:00Z"
 
 

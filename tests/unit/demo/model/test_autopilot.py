@@ -52,17 +52,23 @@ def test_a_peer_is_the_member_of_its_id() -> None:
 
 
 @pytest.mark.parametrize("status", [LEAVING, LEFT, FAILED])
-def test_a_server_is_well_that_is_alive_and_was_heard_a_moment_ago(status: str) -> None:
+def test_a_server_is_well_that_is_alive(status: str) -> None:
     raft, gossip = servers("abc", c=status)
 
-    assert [is_well(raft, gossip, PEERS[name], NOW) for name in "abcd"] == [True, True, False, False]
-    assert [is_well(raft, gossip, PEERS[name], NOW + 0.5) for name in "abcd"] == [True, False, False, False]
+    assert [is_well(raft, gossip, PEERS[name]) for name in "abcd"] == [True, True, False, False]
+
+
+def test_a_server_is_not_well_whose_log_is_far_behind() -> None:
+    raft, gossip = servers("ab")
+
+    assert is_well(replace(raft, log=raft.log.appended(1, 250)), gossip, PEERS["b"])
+    assert not is_well(replace(raft, log=raft.log.appended(1, 251)), gossip, PEERS["b"])
 
 
 def test_a_peer_that_was_never_heard_is_not_well() -> None:
     raft, gossip = servers("abc")
 
-    assert not is_well(replace(raft, peers={}), gossip, PEERS["b"], NOW)
+    assert not is_well(replace(raft, peers={}), gossip, PEERS["b"])
 
 
 def test_autopilot_remembers_since_when_a_server_is_well() -> None:
@@ -80,8 +86,8 @@ def test_autopilot_remembers_since_when_the_leader_leads() -> None:
 
 
 def test_autopilot_begins_anew_with_a_server_that_was_not_well_for_a_moment() -> None:
-    raft, gossip = servers("ab")
-    unwell = looked(Autopilot({"id-a": 1.0, "id-b": 2.0}), raft, gossip, NOW + 0.5)
+    raft, gossip = servers("ab", b=FAILED)
+    unwell = looked(Autopilot({"id-a": 1.0, "id-b": 2.0}), raft, gossip, NOW)
 
     assert unwell.well_since == {"id-a": 1.0}
 
