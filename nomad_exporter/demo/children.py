@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nomad_exporter.demo.layout import watched_name
@@ -45,13 +45,12 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program to run beside the cluster. It is there when ``ready`` answers on ``port``."""
+    """A program to run beside the cluster. It is there when ``/-/ready`` answers on ``port``."""
 
     name: str
     command: tuple[str, ...]
     host: str
     port: int
-    ready: str = "/-/ready"
 
     @property
     def url(self) -> str:
@@ -86,8 +85,6 @@ def prometheus(options: Options, folder: Path) -> Program:
 def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) -> dict[str, object]:
     """JSON is YAML, too."""
     scheme = "https" if options.tls else "http"
-    shown = {"token_file": credentials.token_file, "ca_file": credentials.ca_file}
-    certificate = {"cert_file": credentials.cert_file, "key_file": credentials.key_file}
     agents = [
         {
             "name": watched_name(options, setup),
@@ -98,7 +95,7 @@ def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) 
     ]
     interval = "1s" if options.agents <= FEW else "5s"
     return {
-        "defaults": {name: value for name, value in {**shown, **certificate}.items() if value},
+        "defaults": {name: value for name, value in asdict(credentials).items() if value},
         "agents": agents,
         "poll": {"interval": interval, "health_interval": "1s"},
     }
@@ -140,7 +137,7 @@ class Child:
         except OSError:
             return False
         try:
-            writer.write(f"GET {self._program.ready} HTTP/1.0\r\nHost: demo\r\n\r\n".encode())
+            writer.write(b"GET /-/ready HTTP/1.0\r\nHost: demo\r\n\r\n")
             return b" 200 " in await reader.readline()
         except OSError:
             return False

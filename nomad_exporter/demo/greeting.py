@@ -19,7 +19,7 @@ def greeting(
         *(_exporter(exporter, watched_name(options, setups[0])) if exporter else ()),
         *([("Prometheus", f"{prometheus}/graph?g0.expr=nomad_agent_raft_state&g0.tab=1")] if prometheus else ()),
         ("an agent", curl(options, setups[0], tokens, files)),
-        ("kill it", f"curl -X POST {urls['demo']}/{_key(setups[0])}/kill"),
+        ("kill it", f"curl -X POST {urls['demo']}/{setups[0].full_name}/kill"),
         ("all agents", f"curl {urls['demo']}/"),
         *((f"{name} token", token) for name, token in tokens.items()),
     ]
@@ -51,7 +51,3 @@ def _counted(number: int, word: str) -> str:
 
 def _exporter(url: str, agent: str) -> tuple[tuple[str, str], ...]:
     return ("status page", f"{url}/"), ("metrics", f"{url}/metrics"), ("health", f"{url}/health?agent={agent}")
-
-
-def _key(setup: Setup) -> str:
-    return setup.member if setup.server else setup.name

@@ -47,7 +47,7 @@ def setups(options: Options, files: Files | None) -> list[Setup]:
 
 def watched_name(options: Options, setup: Setup) -> str:
     """What the exporter calls an agent: its own name, with the region where there are several servers of that name."""
-    return setup.member if setup.server and options.regions > 1 else setup.name
+    return setup.full_name if options.regions > 1 else setup.name
 
 
 def with_ports(options: Options) -> Options:

@@ -54,6 +54,11 @@ class Setup:
         return f"{self.name}.{self.region}"
 
     @property
+    def full_name(self) -> str:
+        """What the cluster knows the agent by: a server by the name of its member, a client by its own."""
+        return self.member if self.server else self.name
+
+    @property
     def rpc_address(self) -> str:
         return address(self.host, self.rpc)
 

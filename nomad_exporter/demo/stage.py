@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -23,7 +22,7 @@ TURN = 0.25
 class Stage:
     """The agents of a face, served. Everything happens on the loop that calls ``turn``."""
 
-    def __init__(self, face: Face, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, face: Face, clock: Callable[[], float]) -> None:
         self.cluster = face.cluster
         self._clock = clock
         agents = face.cluster.world.agents

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nomad_exporter.demo.face.answers import Answer, Held, Question, error
@@ -91,7 +91,7 @@ def resolved(acl: Acl, world: World, agent: Agent, question: Question) -> Answer
     """What comes of asking a server about the token, which a client alone must do; None where it could be judged."""
     if agent.server or agent.client is None or not agent.setup.acl or not question.token:
         return None
-    reaches = set(_reaches(world, agent, agent.client.servers))
+    reaches = {world.reach_found(agent.name, world.at_rpc(address)) for address in agent.client.servers}
     if Reach.ANSWERED in reaches:
         acl.resolved.add((agent.name, question.token))
         return None
@@ -99,9 +99,3 @@ def resolved(acl: Acl, world: World, agent: Agent, question: Question) -> Answer
         return Held()
     known = (agent.name, question.token) in acl.resolved
     return None if known else error(agent.setup.version, 500, refused(agent.client.servers[0]).text)
-
-
-def _reaches(world: World, agent: Agent, addresses: Iterable[str]) -> Iterable[Reach]:
-    for address in addresses:
-        server = world.at_rpc(address)
-        yield world.reach(agent.name, server.name) if server else Reach.REFUSED

@@ -79,13 +79,13 @@ class Sampled:
 Reply = Answer | Held | Stream | Sampled
 
 
-def json_answer(value: Any, question: Question, status: int = 200, content_type: str | None = JSON) -> Answer:
+def json_answer(value: Any, question: Question) -> Answer:
     """JSON as Nomad writes it, indented where ``?pretty`` asks for it."""
     pretty = "pretty" in question.parameters
     text = json.dumps(
         value, ensure_ascii=False, indent=4 if pretty else None, separators=None if pretty else (",", ":")
     )
-    return Answer(status, text.encode(), content_type)
+    return Answer(200, text.encode(), JSON)
 
 
 def error(version: Version, status: int, text: str) -> Answer:

@@ -66,7 +66,7 @@ def _server_of_client(world: World, agent: Agent, question: Question) -> Agent |
         return Fault("no servers")
     address = question.one_of(sorted(client.servers))
     server = world.at_rpc(address)
-    reach = world.reach(agent.name, server.name) if server else Reach.REFUSED
+    reach = world.reach_found(agent.name, server)
     if server is None or reach is Reach.REFUSED:
         return refused(address)
     return server if reach is Reach.ANSWERED else Held()

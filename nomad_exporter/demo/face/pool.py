@@ -33,7 +33,7 @@ def _joined(cluster: Cluster, agent: Agent, address: str) -> str | None:
         return f"{begin.replace('join', 'resolve')} {address}: {wrong}"
     world = cluster.world
     other = world.at_serf(full)
-    reach = world.reach(agent.name, other.name) if other else Reach.REFUSED
+    reach = world.reach_found(agent.name, other)
     if other is None or reach is not Reach.ANSWERED:
         why = "i/o timeout" if reach is Reach.SILENT else "connect: connection refused"
         return f"{begin} {full}: dial tcp {full}: {why}"

@@ -57,7 +57,6 @@ def _fault(world: World, agent: Agent, address: str) -> str | None:
     if wrong:
         return wrong
     full = with_port(address)
-    server = world.at_rpc(full)
-    if server and world.reach(agent.name, server.name) is Reach.ANSWERED:
+    if world.reach_found(agent.name, world.at_rpc(full)) is Reach.ANSWERED:
         return None
     return f"Server at address {full} failed ping: {refused(full).text}"

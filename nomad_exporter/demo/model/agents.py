@@ -49,7 +49,7 @@ class Agent:
 
     @property
     def name(self) -> str:
-        return self.setup.member if self.setup.server else self.setup.name
+        return self.setup.full_name
 
     @property
     def runs(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from nomad_exporter.demo.model.gossip import ALIVE, FAILED, LEFT, Gossip, Known
@@ -94,14 +94,11 @@ def _is_dead(known: Known | None) -> bool:
 
 
 def _promoted(autopilot: Autopilot, raft: Raft, gossip: Gossip, now: float, timing: Timing) -> Change | None:
-    for peer, known in _members(gossip, raft.log.configuration.peers):
+    for peer in raft.log.configuration.peers:
+        known = member_of(gossip, peer)
         stable = now - autopilot.well_since.get(peer.id, now) >= timing.stable
-        if peer.suffrage == NONVOTER and not known.setup.nonvoter and stable:
+        if peer.suffrage == NONVOTER and known is not None and not known.setup.nonvoter and stable:
             return Change(
                 raft.log.configuration.having(replace(peer, suffrage=VOTER)), f"promoting server: {known.setup.member}"
             )
     return None
-
-
-def _members(gossip: Gossip, peers: Iterable[Peer]) -> list[tuple[Peer, Known]]:
-    return [(peer, known) for peer in peers if (known := member_of(gossip, peer)) is not None]

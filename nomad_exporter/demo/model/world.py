@@ -73,6 +73,10 @@ class World:
         """What comes of a connection from ``asker`` to ``asked``."""
         return network.reach(self.agents, self.cuts, asker, asked)
 
+    def reach_found(self, asker: str, asked: Agent | None) -> Reach:
+        """The same to whoever was found at an address; where nobody is, it is refused."""
+        return self.reach(asker, asked.name) if asked else Reach.REFUSED
+
     def heard(self, name: str) -> frozenset[str]:
         """The servers that ``name`` hears of, itself included."""
         return network.heard(self.agents, self.cuts, name)
