@@ -7,7 +7,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -64,16 +63,14 @@ def test_a_leader_that_is_killed_is_down_for_the_exporter_and_the_others_elect_a
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_at_a_signal_with_its_exporter_and_leaves_no_file(number: signal.Signals, tmp_path: Path) -> None:
-    tempfile.tempdir = None
-    before = set(Path(tempfile.gettempdir()).glob("nomad-exporter-demo-*"))
-    with playing() as demo:
-        made = set(Path(tempfile.gettempdir()).glob("nomad-exporter-demo-*")) - before
+    with playing(env={"TMPDIR": str(tmp_path)}) as demo:
+        made = list(tmp_path.iterdir())
         children = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text().split()
 
         assert demo.stop(number) == 0
         assert made
         assert children
-        assert not any(folder.exists() for folder in made)
+        assert not list(tmp_path.iterdir())
         assert not any(Path(f"/proc/{child}").exists() for child in children)
         with pytest.raises(requests.ConnectionError):
             demo.get(demo.exporter)

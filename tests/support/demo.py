@@ -6,7 +6,7 @@ import contextlib
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import requests
@@ -56,10 +56,10 @@ class Demo:
 
 
 @contextlib.contextmanager
-def playing(*arguments: str) -> Iterator[Demo]:
+def playing(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Demo]:
     """A demo that is ready; ends with the block."""
     process = subprocess.Popen(
-        command("demo", *FREE_PORTS, *arguments), env=environment(), stdout=subprocess.PIPE, text=True
+        command("demo", *FREE_PORTS, *arguments), env=environment(env), stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     try:
