@@ -14,6 +14,7 @@ from nomad_exporter.config.settings import ROWS
 from nomad_exporter.metrics.drawing import draw
 from nomad_exporter.metrics.ourselves import Ourselves
 from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.sources import Source
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from nomad_exporter.serving.listen import CannotListen, Listen, listen, raise_file_limit
@@ -105,6 +106,8 @@ class Exporter:
         gone = [transport for name, transport in self._transports.items() if name not in kept]
         new = {agent.name: Transport(agent, self._contexts) for agent in plan.agents if agent.name not in kept}
         self._store.replace(plan.agents)
+        if not plan.limits.autopilot:
+            self._store.forget(Source.AUTOPILOT)
         self._plan, self._transports = plan, {**kept, **new}
         self._rounds = self._rounds_of(plan)
         self._schedule.replace(self._turns(plan))
@@ -114,7 +117,9 @@ class Exporter:
             transport.close()
 
     def _rounds_of(self, plan: Plan) -> Rounds:
-        return Rounds(self._store, self._transports, clock.now, plan.cadence.timeout, _tell)
+        return Rounds(
+            self._store, self._transports, clock.now, plan.cadence.timeout, _tell, autopilot=plan.limits.autopilot
+        )
 
     def _turns(self, plan: Plan) -> list[Turn]:
         return [turn for agent in plan.agents for turn in self._turns_of(agent, plan.cadence)]
@@ -128,7 +133,7 @@ class Exporter:
 
     def _site(self, plan: Plan) -> Site:
         reload = self.reload if plan.enable_lifecycle else None
-        return Site(self._store, self._ourselves, plan.cadence.max_age, plan.cadence.health_interval, reload)
+        return Site(self._store, self._ourselves, plan.limits, reload)
 
 
 def _prepare_process() -> None:
@@ -172,7 +177,7 @@ def _name(bound: socket.socket) -> str:
 
 
 def _tell(agent: Agent, change: Change) -> None:
-    _log.log(change.level, change.message, extra={"fields": {"agent": agent.name, **change.fields}})
+    _log.log(change.level, change.message, extra={"fields": {**change.fields, "agent": agent.name}})
 
 
 def _leave_at_once() -> None:

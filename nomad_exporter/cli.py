@@ -8,26 +8,26 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
-from click.core import ParameterSource
 
 from nomad_exporter import __version__
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.document import DocumentError
-from nomad_exporter.config.gather import Given, gather
+from nomad_exporter.config.gather import gather
 from nomad_exporter.config.plan import ConfigError, Plan
-from nomad_exporter.config.settings import PREFIX, ROWS, Row
-from nomad_exporter.config.values import masked
 from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.options import CONTEXT, given, options
 
 USAGE_ERROR = 2
 INTERNAL_ERROR = 70
+CHECK_ERROR = 3
+"""Instead of both, of a check: 2 means to those who read it that the agent is not well."""
 
 _EPILOG = """\
 Every flag has a variable: --poll.interval is NOMAD_EXPORTER_POLL_INTERVAL. Flags win over variables, and those over
@@ -37,16 +37,19 @@ NOMAD_TLS_SERVER_NAME, NOMAD_SKIP_VERIFY."""
 
 def main() -> NoReturn:
     """Runs the command and exits: 0 after a clean stop, 2 with one line where a setting is wrong."""
+    arguments = sys.argv[1:]
+    is_check = "check" in arguments
     _open_standard_streams()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop_early)
+        signal.signal(number, signal.SIG_DFL if is_check else _stop_early)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # It would end us; now it waits until we serve.
     try:
-        code = command().main(prog_name="nomad-exporter", standalone_mode=False)
+        code = _run(arguments)
     except ERRORS as error:
-        _fail(told(error), USAGE_ERROR)
+        _fail(told(error), CHECK_ERROR if is_check else USAGE_ERROR)
     except Exception as error:  # noqa: BLE001  # The edge of the product: no traceback may reach a user.
-        _fail(f"internal error, please report it: {type(error).__name__} in {_where(error)}", INTERNAL_ERROR)
+        line = f"internal error, please report it: {type(error).__name__} in {_where(error)}"
+        _fail(line, CHECK_ERROR if is_check else INTERNAL_ERROR)
     sys.exit(code)
 
 
@@ -59,48 +62,63 @@ def told(error: Exception) -> str:
     return error.format_message() if isinstance(error, click.ClickException) else str(error)
 
 
+def _run(arguments: Sequence[str]) -> int:
+    """Does what the command line says; gives the exit code.
+
+    Whatever else there is stands first on it, and reads no settings but its own.
+    """
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    made, rest = (COMMANDS[name](), arguments[1:]) if name else (command(), arguments)
+    code: int = made.main(list(rest), prog_name=f"nomad-exporter {name}".strip(), standalone_mode=False)
+    return code
+
+
 def command() -> click.Command:
     """The command, with an option for every setting that may stand on a command line."""
-    file = click.Option(
-        ["--config.file", "file"],
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        envvar=f"{PREFIX}CONFIG_FILE",
-        help="YAML file with agents and settings.",
-    )
     check = click.Option(["--config.check", "only_check"], is_flag=True, help="Check the settings and end.")
-    options = [_option(field, row) for field, row in ROWS.items() if not row.secret]
     version = f"nomad-exporter, version {__version__} (python {platform.python_version()})"
     made = _Commands(
         "nomad-exporter",
         callback=click.pass_context(_command),
         invoke_without_command=True,
-        subcommand_metavar="[demo …]",
-        params=[file, *options, check],
+        subcommand_metavar="".join(f"| {name} … " for name in COMMANDS).strip(),
+        params=[*options(), check],
         help="Prometheus exporter and health bridge for HashiCorp Nomad agents.",
         epilog=_EPILOG,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+        context_settings=CONTEXT,
     )
     return click.version_option(__version__, message=version)(made)
 
 
+def _check() -> click.Command:
+    from nomad_exporter.check.command import command
+
+    return command()
+
+
+def _demo() -> click.Command:
+    from nomad_exporter.demo.command import command
+
+    return command()
+
+
+COMMANDS: Mapping[str, Callable[[], click.Command]] = {"check": _check, "demo": _demo}
+"""What else there is beside the exporter; of that, only what is asked for is imported."""
+
+
 class _Commands(click.Group):
-    """The exporter, and what else there is; of that, only what is asked for is imported."""
+    """The exporter, and what else there is, for the help."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        return ["demo"]
+        return list(COMMANDS)
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        if name != "demo":
-            return None
-        from nomad_exporter.demo.command import command as demo
-
-        return demo()
+        return COMMANDS[name]() if name in COMMANDS else None
 
 
 def _command(context: click.Context, only_check: bool, **_: Any) -> int:
     if context.invoked_subcommand:
-        return 0
+        raise click.UsageError(f"{context.invoked_subcommand} must stand first, and its options behind it")
     replan = _planner(context)
     planned = replan()
     if only_check:
@@ -117,15 +135,7 @@ def _command(context: click.Context, only_check: bool, **_: Any) -> int:
 
 def _planner(context: click.Context) -> Callable[[], Plan]:
     """What gathers the plan, now and at each reload; a node keeps the name that it told first."""
-    sources = {field: context.get_parameter_source(field) for field, row in ROWS.items() if not row.secret}
-    given = Given(
-        values={field: context.params[field] for field in sources},
-        flags=frozenset(field for field, source in sources.items() if source is ParameterSource.COMMANDLINE),
-        defaults=frozenset(field for field, source in sources.items() if source is ParameterSource.DEFAULT),
-        environment=dict(os.environ),
-        file=context.params["file"],
-    )
-    return partial(gather, given, socket.gethostname(), cache(_node_name))
+    return partial(gather, given(context), socket.gethostname(), cache(_node_name))
 
 
 def _node_name(agent: Agent) -> str:
@@ -147,35 +157,6 @@ def _summary(planned: Plan) -> str:
     more = len(planned.agents) - len(shown)
     agents = ", ".join([*shown, *([f"{more} more"] if more else [])])
     return f"watching {agents}; serving on {', '.join(map(str, planned.listen))}"
-
-
-class _Value(click.ParamType):  # type: ignore[type-arg]  # only the newest click has it generic
-    """A value read by the reader of its row; what is wrong is said in the reader's words."""
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self.name = row.metavar.lower()
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self.row.read(value)
-        except ValueError as error:
-            self.fail(f"{masked(value)!r}: {error}", param, ctx)
-
-
-def _option(field: str, row: Row) -> click.Option:
-    default = f" [default: {row.default}]" if row.default else ""
-    kind: dict[str, Any] = {"is_flag": True} if row.switch else {"type": _Value(row), "metavar": row.metavar}
-    return click.Option(
-        [row.flag, field],
-        default=False if row.switch else [row.default] if row.repeat else row.default,
-        envvar=list(row.variables),
-        multiple=row.repeat,
-        help=row.help + default,
-        **kind,
-    )
 
 
 def _open_standard_streams() -> None:

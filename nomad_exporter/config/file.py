@@ -6,6 +6,7 @@
     agents:
       - {name: s1, address: https://10.0.0.1:4646, cluster: east, labels: {rack: a}}
     poll: {interval: 15s}
+    verdict: {heartbeat_grace: 10s}
     web: {listen_address: [":9441"]}
     log: {level: info}
 
@@ -35,7 +36,7 @@ RESERVED_LABELS = {
 }
 """Labels that the exporter, Prometheus or its operator set themselves."""
 
-_SECTIONS = ("poll", "web", "log")
+_SECTIONS = ("poll", "verdict", "web", "log")
 _FIELDS = {(row.section, row.key): field for field, row in ROWS.items()}
 _AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"cluster", "labels"}
 _DEFAULT_KEYS = _AGENT_KEYS - {"name", "address"}

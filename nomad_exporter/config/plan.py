@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nomad_exporter.config.settings import ROWS, Row, Settings
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Tls
 from nomad_exporter.serving.listen import Listen
@@ -47,6 +48,7 @@ class Plan:
 
     agents: tuple[Agent, ...]
     cadence: Cadence
+    limits: Limits
     listen: tuple[Listen, ...]
     enable_lifecycle: bool
     log_level: str
@@ -58,9 +60,11 @@ def plan(settings: Settings, agents: tuple[Agent, ...], warnings: tuple[str, ...
     """The plan that ``settings`` make for ``agents``. Raises ConfigError."""
     if not settings.listen:
         raise ConfigError("listen", "names no address")
+    cadence = _cadence(settings)
     return Plan(
         agents,
-        _cadence(settings),
+        cadence,
+        _limits(settings, cadence),
         settings.listen,
         settings.enable_lifecycle,
         settings.log_level,
@@ -124,4 +128,17 @@ def _cadence(settings: Settings) -> Cadence:
         settings.health_interval,
         min(TIMEOUT, most) if settings.timeout is None else settings.timeout,
         longest * MAX_AGE_INTERVALS if settings.max_age is None else settings.max_age,
+    )
+
+
+def _limits(settings: Settings, cadence: Cadence) -> Limits:
+    return Limits(
+        cadence.health_interval,
+        cadence.max_age,
+        settings.attempts,
+        settings.heartbeat_grace,
+        settings.max_contact,
+        settings.max_apply_lag,
+        settings.trust_gossip,
+        settings.autopilot,
     )

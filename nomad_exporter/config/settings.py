@@ -143,6 +143,38 @@ class Settings:
     max_age: float | None = _optional(
         "poll.max-age", "Older values are dropped; default: 3 intervals.", values.duration, metavar="DURATION"
     )
+    autopilot: bool = _switch("poll.autopilot", "Ask the leader what autopilot says, too; needs operator:read.")
+    attempts: int = _row(
+        "verdict.attempts",
+        "Attempts in a row that meet silence until an agent is not live.",
+        values.count,
+        metavar="NUMBER",
+        default="3",
+    )
+    heartbeat_grace: float = _row(
+        "verdict.heartbeat-grace",
+        "How much older than its TTL the heartbeat of a ready client may be.",
+        values.duration,
+        metavar="DURATION",
+        default="10s",
+    )
+    max_contact: float = _row(
+        "verdict.max-contact",
+        "How long ago a ready server may have heard from its leader.",
+        values.duration,
+        metavar="DURATION",
+        default="10s",
+    )
+    max_apply_lag: int = _row(
+        "verdict.max-apply-lag",
+        "How many committed entries a ready server may have still to apply.",
+        values.count,
+        metavar="NUMBER",
+        default="1000",
+    )
+    trust_gossip: bool = _switch(
+        "verdict.trust-gossip", "Let gossip alone vouch for a server that is not watched; it notices a death late."
+    )
     listen: tuple[Listen, ...] = _repeated(
         "web.listen-address",
         "Where to serve; repeatable; host:port or unix:path.",

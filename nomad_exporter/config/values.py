@@ -22,6 +22,13 @@ def duration(text: str) -> float:
     return seconds
 
 
+def count(text: str) -> int:
+    """A whole number, at least one."""
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise ValueError("must be a whole number from 1 to 999999999")
+    return int(text)
+
+
 def path(text: str) -> Path:
     """A path; an empty one, which would be the current folder, is a mistake."""
     if not text or not text.isprintable():

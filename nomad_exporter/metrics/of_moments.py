@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.judge.counting import Count
+from nomad_exporter.judge.judging import Judged
+from nomad_exporter.judge.reasons import Question
 from nomad_exporter.metrics.families import Family, Sample, one
 from nomad_exporter.watch.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An agent as it is known at an instant; what is older than ``max_age`` seconds counts no more."""
+    """An agent as it is known and judged at an instant; what is older than ``max_age`` seconds counts no more."""
 
-    snapshot: Snapshot
+    judged: Judged
     at: Instant
     max_age: float
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.judged.snapshot
 
 
 def _up(moment: Moment) -> Iterable[Sample]:
@@ -27,12 +34,87 @@ def _up(moment: Moment) -> Iterable[Sample]:
     return one(int(moment.snapshot.own.failure is None and moment.at.since(last.ended) <= moment.max_age))
 
 
+def _holds(question: Question) -> Callable[[Moment], Iterable[Sample]]:
+    """Whether the answer is yes, from the first attempt on."""
+
+    def samples(moment: Moment) -> Iterable[Sample]:
+        attempted = moment.snapshot.attempted_last is not None
+        return one(int(moment.judged.verdicts[question].holds) if attempted else None)
+
+    return samples
+
+
+def _of_count(number: Callable[[Count], int]) -> Callable[[Moment], Iterable[Sample]]:
+    """A number of the quorum of the agent's cluster; none where nothing is known of it."""
+
+    def samples(moment: Moment) -> Iterable[Sample]:
+        standing = moment.judged.standing
+        return one(number(standing.count) if standing else None)
+
+    return samples
+
+
+def _reasons(moment: Moment) -> Iterable[Sample]:
+    if moment.snapshot.attempted_last is None:
+        return ()
+    return [((question, verdict.reason), 1) for question, verdict in moment.judged.verdicts.items()]
+
+
 MOMENTS: tuple[Family[Moment], ...] = (
     Family(
         "nomad_agent_up",
         "Whether the newest attempt to ask the agent for self gave an answer; absent before the first one ended.",
         "polls",
         _up,
+    ),
+    Family(
+        "nomad_agent_live",
+        "Whether the agent lives, so that a restart would not help it; as /health/live.",
+        "verdict",
+        _holds(Question.LIVE),
+    ),
+    Family(
+        "nomad_agent_ready",
+        "Whether the agent can do its work; as /health/ready.",
+        "verdict",
+        _holds(Question.READY),
+    ),
+    Family(
+        "nomad_agent_safe_to_stop",
+        "Whether the agent's cluster survives without it; as /health/quorum.",
+        "verdict",
+        _holds(Question.QUORUM),
+    ),
+    Family(
+        "nomad_agent_quorum_voters",
+        "Voters in the raft configuration of the server's cluster.",
+        "verdict",
+        _of_count(lambda count: count.voters),
+    ),
+    Family(
+        "nomad_agent_quorum_voters_well",
+        "Voters of the server's cluster that are proven well.",
+        "verdict",
+        _of_count(lambda count: count.well),
+    ),
+    Family(
+        "nomad_agent_quorum_needed",
+        "Voters that the server's cluster needs: their majority.",
+        "verdict",
+        _of_count(lambda count: count.needed),
+    ),
+    Family(
+        "nomad_agent_quorum_margin",
+        "Well voters that the server's cluster can lose before too few are left; negative where they are already.",
+        "verdict",
+        _of_count(lambda count: count.margin),
+    ),
+    Family(
+        "nomad_agent_verdict_reason",
+        "1 for the reason of each verdict: live, ready and quorum.",
+        "verdict",
+        _reasons,
+        ("verdict", "reason"),
     ),
     Family(
         "nomad_exporter_tls_peer_not_after_timestamp_seconds",

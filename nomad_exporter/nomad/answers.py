@@ -1,4 +1,4 @@
-"""What an agent told us, as values: the answers to ``self``, ``members`` and ``health``.
+"""What an agent told us, as values: the answers to ``self``, ``members``, ``health`` and ``autopilot``.
 
 Everything that the agent did not say is None, an empty text or missing from its mapping; nothing is made up.
 """
@@ -35,7 +35,10 @@ class RaftServer:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One server in gossip. ``address`` is the ``host:port`` of its RPC, as raft has it."""
+    """One server in gossip. ``address`` is the ``host:port`` of its RPC, as raft has it.
+
+    ``nonvoter`` says that it is meant to have no vote, or one only where its redundancy zone needs it.
+    """
 
     name: str
     status: str = ""
@@ -48,6 +51,7 @@ class Member:
     protocol: int | None = None
     delegate: int | None = None
     expect: str = ""
+    nonvoter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,16 @@ class AgentSelf:
     configuration: tuple[RaftServer, ...] | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
     flaws: tuple[str, ...] = ()
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the leader of its region."""
+        return self.numbers.get("nomad.leader") == 1
+
+    @property
+    def leader_address(self) -> str:
+        """The RPC address of the leader that it believes in; empty where it knows none."""
+        return self.texts.get("nomad.leader_addr", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +131,24 @@ class Health:
     @property
     def roles(self) -> frozenset[Role]:
         return frozenset(self.plain.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class AutopilotServer:
+    """One server of the raft configuration, as the leader finds it."""
+
+    id: str
+    name: str = ""
+    address: str = ""
+    healthy: bool = False
+    voter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Autopilot:
+    """``GET /v1/operator/autopilot/health`` of a leader: what it thinks of each server of its region."""
+
+    healthy: bool
+    failure_tolerance: int | None = None
+    servers: tuple[AutopilotServer, ...] = ()
+    flaws: tuple[str, ...] = ()

@@ -70,6 +70,7 @@ def member(raw: msgspec.Raw, parts: Parts, where: str) -> Member | None:
         protocol=parts.read(told.protocol_cur, int, f"{where}.ProtocolCur"),
         delegate=parts.read(told.delegate_cur, int, f"{where}.DelegateCur"),
         expect=tag("expect"),
+        nonvoter=bool(tag("nonvoter") or tag("ap_zone")),
     )
 
 

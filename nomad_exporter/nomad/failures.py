@@ -28,12 +28,45 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
+SILENCES = frozenset({Reason.REFUSED, Reason.RESET, Reason.TIMEOUT})
+"""How a dead or a frozen agent fails."""
+
+SIGNS_OF_LIFE = frozenset(
+    {
+        Reason.TLS,
+        Reason.UNAUTHORIZED,
+        Reason.REDIRECT,
+        Reason.STATUS,
+        Reason.PROTOCOL,
+        Reason.TOO_LARGE,
+        Reason.DECODE,
+    }
+)
+"""How an attempt fails that somebody has answered. What is in neither set says nothing of the agent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An attempt that gave no answer. ``detail`` is one line that holds neither a token nor anything of a body."""
+    """An attempt that gave no answer. ``detail`` is one line that holds neither a token nor anything of a body.
+
+    ``answered`` says whether the agent had answered a part of what was asked before; ``status`` is that of HTTP where
+    the agent answered with one that is no answer, else 0.
+    """
 
     reason: Reason
     detail: str
+    answered: bool = False
+    status: int = 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether the agent was asked and gave no sign of life."""
+        return self.reason in SILENCES and not self.answered
+
+    @property
+    def alive(self) -> bool:
+        """Whether it gave one."""
+        return self.answered or self.reason in SIGNS_OF_LIFE
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
@@ -81,8 +114,8 @@ GUIDE: dict[Reason, Advice] = {
     ),
     Reason.UNAUTHORIZED: Advice(
         "rejected the token",
-        "`self` needs `agent:read`, `members` needs `node:read`; see [Access control](#access-control). An expired or "
-        "deleted token looks the same.",
+        "`self` needs `agent:read`, `members` needs `node:read`, `autopilot` needs `operator:read`; see [Access "
+        "control](#access-control). An expired or deleted token looks the same.",
     ),
     Reason.REDIRECT: Advice(
         "answered with a redirect, which is never followed",

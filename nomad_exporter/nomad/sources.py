@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from nomad_exporter.nomad import decode_health, decode_members, decode_self
-from nomad_exporter.nomad.answers import AgentSelf, HealthAnswer, Members
+from nomad_exporter.nomad import decode_autopilot, decode_health, decode_members, decode_self
+from nomad_exporter.nomad.answers import AgentSelf, Autopilot, HealthAnswer, Members
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.parts import ERRORS
 
@@ -20,8 +20,15 @@ SELF_PATH = "/v1/agent/self"
 MEMBERS_PATH = "/v1/agent/members"
 HEALTH_PATH = "/v1/agent/health"
 STALE_HEALTH_PATH = "/v1/agent/health?stale"
+AUTOPILOT_PATH = "/v1/operator/autopilot/health"
 
-BODY_LIMITS = {SELF_PATH: 2 * MIB, MEMBERS_PATH: 8 * MIB, HEALTH_PATH: MIB, STALE_HEALTH_PATH: MIB}
+BODY_LIMITS = {
+    SELF_PATH: 2 * MIB,
+    MEMBERS_PATH: 8 * MIB,
+    HEALTH_PATH: MIB,
+    STALE_HEALTH_PATH: MIB,
+    AUTOPILOT_PATH: MIB,
+}
 """The most bytes that are read of each answer: real ones have some ten thousand, 5000 members two millions."""
 
 
@@ -31,6 +38,7 @@ class Source(StrEnum):
     HEALTH = "health"
     SELF = "self"
     MEMBERS = "members"
+    AUTOPILOT = "autopilot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,11 @@ def health(reply: Reply) -> HealthAnswer | Failure:
     return _answer(reply, (200, 500), lambda: decode_health.decode(reply.status, reply.body))
 
 
+def autopilot(reply: Reply) -> Autopilot | Failure:
+    """The answer to ``GET /v1/operator/autopilot/health``; under 429 it is one too, where not every server is well."""
+    return _answer(reply, (200, 429), lambda: decode_autopilot.decode(reply.body))
+
+
 def _answer(reply: Reply, statuses: tuple[int, ...], decode: Callable[[], A]) -> A | Failure:
     if reply.status not in statuses:
         return _refusal(reply)
@@ -63,6 +76,8 @@ def _answer(reply: Reply, statuses: tuple[int, ...], decode: Callable[[], A]) ->
         return decode()
     except decode_members.TooManyMembers:
         return Failure(Reason.TOO_LARGE, f"more than {decode_members.MEMBERS_LIMIT} members")
+    except decode_autopilot.TooManyServers:
+        return Failure(Reason.TOO_LARGE, f"more than {decode_autopilot.SERVERS_LIMIT} servers")
     except ERRORS as error:
         return _refusal(reply) if reply.status != 200 else Failure(Reason.DECODE, _decode_detail(error))
 
@@ -81,4 +96,4 @@ def _refusal(reply: Reply) -> Failure:
         return Failure(Reason.TLS, "the agent speaks HTTPS, its address says http://")
     if 300 <= reply.status < 400:
         return Failure(Reason.REDIRECT, f"HTTP {reply.status}: the agent sends us elsewhere")
-    return Failure(Reason.STATUS, f"HTTP {reply.status}")
+    return Failure(Reason.STATUS, f"HTTP {reply.status}", status=reply.status)

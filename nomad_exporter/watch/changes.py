@@ -1,30 +1,101 @@
-"""What changed from one snapshot to the next, as the few lines that a person wants in a log: not one a poll."""
+"""What changed from one snapshot to the next, as the few lines that a person wants in a log: not one a poll.
+
+Read in their order they are a history of the cluster, and those that count are the counts of ``watch/history.py``.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from nomad_exporter.nomad.answers import Check, Role
-from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.answers import RAFT_STATES, AgentSelf, Check, Members, Role
+from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.snapshot import Snapshot
+from nomad_exporter.watch.history import Count, Counted, Gossip, History, Leader, zeros
+from nomad_exporter.watch.restarts import proofs
+from nomad_exporter.watch.snapshot import AnyReading, Snapshot
+
+LINES = 200
+"""The most lines that one answer may write into the log: a whole region can fail at once, and an agent can lie."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the log: its level (of ``logging``), its message and its fields."""
+    """One line of the log: its level (of ``logging``), its message and its fields, the first of which is ``event``.
+
+    ``count`` is what it counts as; None where it is a line and nothing else.
+    """
 
     level: int
     message: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    count: Count | None = None
+
+
+def follow(before: Snapshot, reading: AnyReading) -> tuple[Snapshot, tuple[Change, ...]]:
+    """The snapshot after ``reading`` with its history, and what changed."""
+    after = before.after(reading)
+    after = replace(after, history=_remembering(before, after, reading))
+    found = tuple(changes(before, after))
+    counts = [change.count for change in found if change.count]
+    return (replace(after, history=after.history.counting(counts, reading.ended)) if counts else after), found
+
+
+def shortened(found: Sequence[Change]) -> Sequence[Change]:
+    """The changes as they are told: of very many the first ones, and one line about the rest."""
+    rest = len(found) - LINES
+    if rest <= 0:
+        return found
+    return (*found[:LINES], Change(logging.INFO, "more has changed", {"event": "more", "changes": str(rest)}))
 
 
 def changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
-    """The changes from ``before`` to ``after``: of the reasons why polls fail, and of the agent's health."""
+    """The changes from ``before`` to ``after``, whose history remembers already what the newest answer told.
+
+    An answer is compared with the newest one before it, however old that is. The first one differs from nothing.
+    """
     yield from _of_failures(before, after)
     yield from _of_health(before, after)
+    was, now = before.own.answer, after.own.answer
+    if was and now and was is not now:
+        yield from _of_restart(_proofs(before, after))
+        yield from _of_version(was, now)
+        yield from _of_leader(before.history.leader, after.history.leader)
+        yield from _of_raft(was, now)
+    if before.members.answer:
+        yield from _of_members(before.history.gossip, after.history.gossip)
+
+
+def _remembering(before: Snapshot, after: Snapshot, reading: AnyReading) -> History:
+    """The history with what must be remembered of ``reading``, nothing of which is counted yet."""
+    history, outcome = before.history, reading.outcome
+    if isinstance(outcome, Failure):
+        return replace(history, refused=reading.ended) if outcome.reason is Reason.REFUSED else history
+    history = history.with_zeros(zeros(outcome))
+    if after.of(reading.source).answer is not outcome:  # It came after a later one.
+        return history
+    if isinstance(outcome, Members):
+        known = history.gossip if before.members.answer else Gossip()
+        return replace(history, gossip=known.after(outcome))
+    if isinstance(outcome, AgentSelf):
+        leader = history.leader.after(_told_leader(outcome), restarted=bool(_proofs(before, after)))
+        refused_since = history.refused and reading.began.since(history.refused) < 0
+        return replace(history, leader=leader, refused=history.refused if refused_since else None)
+    return history
+
+
+def _told_leader(answer: AgentSelf) -> str | None:
+    """The leader; empty where the server said that there is none, None where it said nothing."""
+    return answer.leader_address or ("" if "nomad.leader_addr" in answer.silent else None)
+
+
+def _proofs(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    was, now, reading = before.own.answer, after.own.answer, after.own.last
+    return proofs(was, now, reading.began, before.history.refused) if was and now and reading else ()
+
+
+# How the asking goes.
 
 
 def _of_failures(before: Snapshot, after: Snapshot) -> Iterator[Change]:
@@ -32,30 +103,103 @@ def _of_failures(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     was, now = _failures(before), _failures(after)
     for reason in now.keys() - was.keys():
         source, failure = now[reason]
-        yield Change(logging.WARNING, "poll failed", {"source": source, "reason": reason, "detail": failure.detail})
+        told = {"event": "poll_failed", "source": source, "reason": reason, "detail": failure.detail}
+        yield Change(logging.WARNING, "poll failed", told)
     own = after.own.answer
     if own and not (before.own.answer or now):
-        yield Change(logging.INFO, "agent answers", {"roles": ",".join(sorted(own.roles)), "version": own.version})
+        told = {"event": "answers", "roles": ",".join(sorted(own.roles)), "version": own.version}
+        yield Change(logging.INFO, "agent answers", told)
     elif was and not now:
-        yield Change(logging.INFO, "agent answers again")
+        yield Change(logging.INFO, "agent answers again", {"event": "answers_again"})
     elif now.keys() < was.keys():
         for reason in was.keys() - now.keys():
-            yield Change(logging.INFO, "poll fails no more", {"source": was[reason][0], "reason": reason})
+            told = {"event": "poll_recovered", "source": was[reason][0], "reason": reason}
+            yield Change(logging.INFO, "poll fails no more", told)
 
 
 def _failures(snapshot: Snapshot) -> dict[str, tuple[Source, Failure]]:
     return {str(seen.failure.reason): (seen.source, seen.failure) for seen in snapshot.seen if seen.failure}
 
 
+# What an answer to health tells.
+
+
 def _of_health(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    """A role that is red from the first is told, and no transition."""
     was, now = _checks(before), _checks(after)
     for role, check in sorted(now.items()):
-        well_before = was[role].ok if role in was else True
-        if check.ok and not well_before:
-            yield Change(logging.INFO, "agent is healthy again", {"role": role})
-        elif well_before and not check.ok:
-            yield Change(logging.WARNING, "agent is unhealthy", {"role": role, "detail": check.message})
+        if check.ok == (was[role].ok if role in was else True):
+            continue
+        to = "healthy" if check.ok else "unhealthy"
+        count = (Counted.HEALTH_TRANSITIONS, (str(role), to)) if role in was else None
+        if check.ok:
+            yield Change(logging.INFO, "agent is healthy again", {"event": to, "role": role}, count)
+        else:
+            told = {"event": to, "role": role, "detail": check.message}
+            yield Change(logging.WARNING, "agent is unhealthy", told, count)
 
 
 def _checks(snapshot: Snapshot) -> Mapping[Role, Check]:
     return snapshot.health.answer.plain.checks if snapshot.health.answer else {}
+
+
+# What an answer to self tells.
+
+
+def _of_restart(found: tuple[str, ...]) -> Iterator[Change]:
+    if found:
+        told = {"event": "restarted", "proof": ",".join(found)}
+        yield Change(logging.INFO, "agent was restarted", told, (Counted.RESTARTS, ()))
+
+
+def _of_version(was: AgentSelf, now: AgentSelf) -> Iterator[Change]:
+    if was.version and now.version and was.version != now.version:
+        told = {"event": "version_changed", "from": was.version, "to": now.version}
+        yield Change(logging.INFO, "version changed", told, (Counted.VERSION_CHANGES, ()))
+
+
+def _of_leader(was: Leader, now: Leader) -> Iterator[Change]:
+    """A leader that is lost counts once it is known who leads next: the same one, or another."""
+    if now.address != was.address:
+        if was.address:
+            told = {"event": "leader_changed", "from": was.address, "to": now.address}
+            yield Change(logging.INFO, "leader changed", told, (Counted.LEADER_CHANGES, ()))
+        else:
+            yield Change(logging.INFO, "a leader is there", {"event": "leader_found", "leader": now.address})
+    elif now.lost and not was.lost:
+        yield Change(logging.INFO, "leader lost", {"event": "leader_lost", "leader": now.address})
+    elif was.lost and not now.lost:
+        told = {"event": "leader_back", "leader": now.address}
+        yield Change(logging.INFO, "leader is back", told, (Counted.LEADER_LOSSES, ()))
+
+
+def _of_raft(was: AgentSelf, now: AgentSelf) -> Iterator[Change]:
+    states = tuple(answer.texts.get("raft.state", "") for answer in (was, now))
+    if states[0] != states[1] and set(states) <= set(RAFT_STATES):
+        told = {"event": "raft_state", "from": states[0], "to": states[1]}
+        yield Change(logging.INFO, "raft state changed", told, (Counted.RAFT_STATE_TRANSITIONS, states))
+    before, after = (answer.numbers.get("raft.term") for answer in (was, now))
+    if before is not None and after is not None and after > before:
+        told = {"event": "term", "from": str(before), "to": str(after)}
+        yield Change(logging.INFO, "raft term increased", told, (Counted.RAFT_TERM_INCREASES, ()))
+
+
+# What an answer to members tells.
+
+
+def _of_members(was: Gossip, now: Gossip) -> Iterator[Change]:
+    if was is now:
+        return
+    before, after = was.members, now.members
+    for name in sorted(before.keys() & after.keys()):
+        way = (before[name], after[name])
+        if all(way) and way[0] != way[1]:
+            yield _of_member(way[1], name, {"from": way[0]}, (Counted.MEMBER_TRANSITIONS, way))
+    for name in sorted(after.keys() - before.keys()):
+        yield _of_member("appeared", name, {"status": after[name]}, (Counted.MEMBERS_APPEARED, ()))
+    for name in sorted(before.keys() - after.keys()):
+        yield _of_member("vanished", name, {"from": before[name]}, (Counted.MEMBERS_VANISHED, ()))
+
+
+def _of_member(what: str, name: str, told: Mapping[str, str], count: Count) -> Change:
+    return Change(logging.INFO, f"member {what}", {"event": f"member_{what}", "member": name, **told}, count)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad import durations, sources
-from nomad_exporter.nomad.answers import AgentSelf, Check, Health, HealthAnswer, Members, Role
+from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Check, Health, HealthAnswer, Members, Role
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
+from nomad_exporter.nomad.sources import (
+    AUTOPILOT_PATH,
+    HEALTH_PATH,
+    MEMBERS_PATH,
+    SELF_PATH,
+    STALE_HEALTH_PATH,
+    Reply,
+    Source,
+)
 from nomad_exporter.watch.snapshot import AnyReading, Reading
 
 
@@ -40,6 +49,11 @@ def _members(wire: Wire, _: Clock, seconds: float) -> Members | Failure:
     return reply if isinstance(reply, Failure) else sources.members(reply)
 
 
+def _autopilot(wire: Wire, _: Clock, seconds: float) -> Autopilot | Failure:
+    reply = wire.get(AUTOPILOT_PATH, seconds)
+    return reply if isinstance(reply, Failure) else sources.autopilot(reply)
+
+
 def _health(wire: Wire, clock: Clock, seconds: float) -> Health | Failure:
     """Two questions under one deadline: first of the agent alone, then, where it knows a leader, through that leader.
 
@@ -57,7 +71,8 @@ def _health(wire: Wire, clock: Clock, seconds: float) -> Health | Failure:
     plain = _health_answer(wire, HEALTH_PATH, left)
     if isinstance(plain, Failure):
         fair = left >= seconds / 2  # An agent that was slow itself has left its leader no time to answer.
-        return _without_leader(stale, seconds) if plain.reason is Reason.TIMEOUT and fair else plain
+        silent = plain.reason is Reason.TIMEOUT and fair
+        return _without_leader(stale, seconds) if silent else replace(plain, answered=True)
     answered = plain.checks.get(Role.SERVER)
     return Health(plain=plain, stale=stale, leader_reachable=answered.ok if answered else None)
 
@@ -79,4 +94,5 @@ _ASKED: Mapping[Source, Callable[[Wire, Clock, float], Any]] = {
     Source.SELF: _self,
     Source.MEMBERS: _members,
     Source.HEALTH: _health,
+    Source.AUTOPILOT: _autopilot,
 }

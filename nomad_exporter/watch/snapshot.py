@@ -9,15 +9,17 @@ from typing import Any, Generic, TypeVar, cast
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.answers import AgentSelf, Health, Members, Role
+from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Health, Members, Role
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.nomad.stats import Kind
+from nomad_exporter.watch.history import History
 
 A = TypeVar("A")
 
 _NO_CERTIFICATES = Certificates()
+_NO_HISTORY = History()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +75,73 @@ class Seen(Generic[A]):
         return at.since(self.answered) if self.answered else float("inf")
 
 
-AnySeen = Seen[Health] | Seen[AgentSelf] | Seen[Members]
-AnyReading = Reading[Health] | Reading[AgentSelf] | Reading[Members]
+AnySeen = Seen[Health] | Seen[AgentSelf] | Seen[Members] | Seen[Autopilot]
+AnyReading = Reading[Health] | Reading[AgentSelf] | Reading[Members] | Reading[Autopilot]
 
-_FIELDS = {Source.HEALTH: "health", Source.SELF: "own", Source.MEMBERS: "members"}
+_FIELDS = {
+    Source.HEALTH: "health",
+    Source.SELF: "own",
+    Source.MEMBERS: "members",
+    Source.AUTOPILOT: "autopilot",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One agent and what we saw of its sources; ``own`` is what it said of itself.
 
-    ``kinds`` is what the values of stats unknown to us have proved so far.
+    ``kinds`` is what the values of stats unknown to us have proved so far. ``silences`` counts the attempts at health
+    in a row without any sign of life, ``steady`` the answers in a row that told the same leader and configuration.
+    ``history`` is what changed so far; ``changes.follow`` goes on with it, ``after`` leaves it as it is.
     """
 
     agent: Agent
     health: Seen[Health] = Seen(Source.HEALTH)
     own: Seen[AgentSelf] = Seen(Source.SELF)
     members: Seen[Members] = Seen(Source.MEMBERS)
+    autopilot: Seen[Autopilot] = Seen(Source.AUTOPILOT)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     certificates: Certificates = _NO_CERTIFICATES
+    silences: int = 0
+    steady: int = 0
+    history: History = _NO_HISTORY
 
     def after(self, reading: AnyReading) -> Snapshot:
         """What we know once ``reading`` is known too."""
         seen: Any = self.of(reading.source).after(cast(Any, reading))
-        following = replace(self, certificates=reading.certificates, **{_FIELDS[reading.source]: seen})
+        following = replace(
+            self,
+            certificates=reading.certificates,
+            silences=self._silences_after(reading),
+            **{_FIELDS[reading.source]: seen},
+        )
         if isinstance(reading.outcome, AgentSelf):
-            following = replace(following, kinds=stats.learn(self.kinds, reading.outcome.unknown))
+            following = following._told(self.own.answer, reading.outcome)
         if following.roles and Role.SERVER not in following.roles:
-            return replace(following, members=following.members.forgotten())
+            return following.without(Source.MEMBERS).without(Source.AUTOPILOT)
         return following
+
+    def without(self, source: Source) -> Snapshot:
+        """What is known where ``source`` is not asked for any more: of it the counts alone."""
+        forgotten: Any = self.of(source).forgotten()
+        return replace(self, **{_FIELDS[source]: forgotten})
+
+    def _told(self, before: AgentSelf | None, now: AgentSelf) -> Snapshot:
+        """With what an answer to ``self`` proves beside itself."""
+        same = before is not None and (before.leader_address, before.configuration) == (
+            now.leader_address,
+            now.configuration,
+        )
+        return replace(self, kinds=stats.learn(self.kinds, now.unknown), steady=self.steady + 1 if same else 1)
+
+    def _silences_after(self, reading: AnyReading) -> int:
+        """A dead agent fails several sources at once; only the attempts at health, which come evenly, are counted."""
+        failure = reading.outcome if isinstance(reading.outcome, Failure) else None
+        if failure is None or failure.alive:
+            return 0
+        if reading.source is not Source.HEALTH:
+            return self.silences
+        return self.silences + 1 if failure.silent else 0
 
     def of(self, source: Source) -> AnySeen:
         """What we saw of ``source``."""
@@ -109,8 +149,8 @@ class Snapshot:
 
     @property
     def seen(self) -> tuple[AnySeen, ...]:
-        """What we saw of every source, in the order in which they are asked."""
-        return tuple(self.of(source) for source in Source)
+        """What we saw of every source, in the order in which they are asked; of autopilot only where it ever was."""
+        return tuple(self.of(source) for source in Source if source is not Source.AUTOPILOT or self.autopilot.polls)
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -119,6 +159,18 @@ class Snapshot:
         if health.answer and (not own.answered or _ended(health) >= _ended(own)):
             return health.answer.roles
         return own.answer.roles if own.answer else frozenset()
+
+    @property
+    def reaches_leader(self) -> bool:
+        """Whether the agent is a server that reached its leader when it was asked for its health last."""
+        health = self.health
+        return health.failure is None and health.answer is not None and health.answer.leader_reachable is True
+
+    @property
+    def attempted_last(self) -> Instant | None:
+        """When the newest attempt at any source ended; None before the first."""
+        ended = [seen.last.ended for seen in self.seen if seen.last]
+        return max(ended, key=lambda instant: instant.monotonic, default=None)
 
     @property
     def attempted(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.changes import Change, follow
 from nomad_exporter.watch.snapshot import AnyReading, Snapshot
 
 D = TypeVar("D")
@@ -41,20 +42,20 @@ class Store(Generic[D]):
         self._waiting = frozenset(self._kept)
         self._beat: Instant | None = None
 
-    def record(self, agent: Agent, reading: AnyReading) -> tuple[Snapshot, Snapshot] | None:
-        """Takes in ``reading``; gives the snapshots before and after it.
+    def record(self, agent: Agent, reading: AnyReading) -> tuple[Change, ...]:
+        """Takes in ``reading``; gives what it changed.
 
-        None where ``agent`` is not watched any more, or not with these settings: its reading is discarded.
+        Where ``agent`` is not watched any more, or not with these settings, its reading is discarded.
         """
         with self._lock:
             kept = self._kept.get(agent.name)
             if kept is None or kept.snapshot.agent != agent:
-                return None
-            after = kept.snapshot.after(reading)
+                return ()
+            after, changes = follow(kept.snapshot, reading)
             self._kept[agent.name] = Kept(after, self._draw(after, reading.source, kept.drawing))
             if after.attempted and agent.name in self._waiting:
                 self._waiting -= {agent.name}
-            return kept.snapshot, after
+            return changes
 
     def replace(self, agents: Iterable[Agent]) -> None:
         """Watches ``agents`` from now on; what is known of one that was watched with the same settings is kept."""
@@ -67,6 +68,13 @@ class Store(Generic[D]):
                 for agent in agents
             }
             self._waiting &= frozenset(self._kept)
+
+    def forget(self, source: Source) -> None:
+        """Forgets what is known of a ``source`` that is not asked for any more, but for its counts."""
+        with self._lock:
+            for name, kept in self._kept.items():
+                without = kept.snapshot.without(source)
+                self._kept[name] = Kept(without, self._draw(without, source, kept.drawing))
 
     @property
     def waiting(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.nomad import decode_health, durations
 from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
@@ -17,16 +18,13 @@ from nomad_exporter.watch.store import Store
 from nomad_exporter.web.choice import single
 from nomad_exporter.web.http import JSON, Request, Response
 
-MAX_AGE_INTERVALS = 3
-"""An answer older than this many health intervals is not given any more."""
-
 _TRUTHS = {"": True} | dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _LIES = dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 _STALE = {**_TRUTHS, **_LIES}
 """The values of ``?stale`` that Nomad reads; it answers 400 to any other."""
 
 
-def bridge(store: Store[Drawing], request: Request, at: Instant, health_interval: float) -> Response:
+def bridge(store: Store[Drawing], request: Request, at: Instant, limits: Limits) -> Response:
     """The health of one agent: 200 or 500 as Nomad says it, 503 where the exporter does not know it now."""
     kept = single(store, request)
     if isinstance(kept, Response):
@@ -38,7 +36,7 @@ def bridge(store: Store[Drawing], request: Request, at: Instant, health_interval
     if stale is None:
         return _mistake(400, "stale must be true or false")
     seen = kept.snapshot.health
-    missing = _missing(seen, at, health_interval * MAX_AGE_INTERVALS)
+    missing = _missing(seen, at, limits.fresh)
     if seen.answer is None or missing:
         return _unknown(roles or sorted(kept.snapshot.roles), missing, seen, at)
     answer = seen.answer.stale if stale else seen.answer.plain

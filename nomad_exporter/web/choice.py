@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from nomad_exporter.clock import Instant
+from nomad_exporter.judge.judging import Judged, judge_all
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.watch.store import Kept, Store
 from nomad_exporter.web.http import Request, Response, text
@@ -27,6 +30,12 @@ def single(store: Store[Drawing], request: Request) -> Kept[Drawing] | Response:
     if len(agents) != 1:
         return text(400, f"name one agent with ?agent=; known: {_names(store.kept())}")
     return agents[0]
+
+
+def judged(store: Store[Drawing], agents: Agents, at: Instant, limits: Limits) -> list[Judged]:
+    """The verdicts about ``agents``, in their order; all servers that are watched are witnesses."""
+    fleet = [kept.snapshot for kept in store.kept()]
+    return judge_all(fleet, [kept.snapshot for kept in agents], at, limits)
 
 
 def _names(agents: Agents) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.judge.reasons import Question
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.metrics.ourselves import Ourselves
 from nomad_exporter.watch.store import Store
@@ -14,6 +16,7 @@ from nomad_exporter.web.http import Request, Response, text
 from nomad_exporter.web.ourselves import healthy, ready
 from nomad_exporter.web.scrape import scrape
 from nomad_exporter.web.status import status
+from nomad_exporter.web.verdict import verdict
 
 READ = ("GET", "HEAD")
 
@@ -25,7 +28,7 @@ Page = Callable[["Site", Request, Instant], Response]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the pages are made from. ``max_age`` and ``health_interval`` are in seconds.
+    """What the pages are made from.
 
     ``reload`` reads the configuration again and gives, in one line, what is wrong with it; None where that is not
     allowed from here.
@@ -33,13 +36,16 @@ class Site:
 
     store: Store[Drawing]
     ourselves: Ourselves
-    max_age: float
-    health_interval: float
+    limits: Limits
     reload: Callable[[], str | None] | None = None
 
 
 def _bridge(site: Site, request: Request, at: Instant) -> Response:
-    return bridge(site.store, request, at, site.health_interval)
+    return bridge(site.store, request, at, site.limits)
+
+
+def _verdict(question: Question) -> Page:
+    return lambda site, request, at: verdict(site.store, request, at, site.limits, question)
 
 
 def _reload(site: Site, _: Request, __: Instant) -> Response:
@@ -58,9 +64,10 @@ class Route:
 
 
 ROUTES: Mapping[str, Route] = {
-    "/": Route(lambda site, request, at: status(site.store, request, at)),
-    "/metrics": Route(lambda site, request, at: scrape(site.store, site.ourselves, request, at, site.max_age)),
+    "/": Route(lambda site, request, at: status(site.store, request, at, site.limits)),
+    "/metrics": Route(lambda site, request, at: scrape(site.store, site.ourselves, request, at, site.limits)),
     "/health": Route(_bridge),
+    **{f"/health/{question}": Route(_verdict(question)) for question in Question},
     "/v1/agent/health": Route(_bridge),
     "/-/healthy": Route(lambda site, _, at: healthy(site.store, at)),
     "/-/ready": Route(lambda site, _, __: ready(site.store)),

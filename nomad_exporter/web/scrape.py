@@ -6,23 +6,24 @@ import gzip
 from collections.abc import Iterator
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.metrics.lines import Format
 from nomad_exporter.metrics.ourselves import Ourselves
 from nomad_exporter.metrics.page import page
 from nomad_exporter.watch.store import Store
-from nomad_exporter.web.choice import chosen
+from nomad_exporter.web.choice import chosen, judged
 from nomad_exporter.web.http import Request, Response
 
 
-def scrape(store: Store[Drawing], ourselves: Ourselves, request: Request, at: Instant, max_age: float) -> Response:
+def scrape(store: Store[Drawing], ourselves: Ourselves, request: Request, at: Instant, limits: Limits) -> Response:
     """The metrics; with ``?agent=`` the series of those agents only, without the exporter's own."""
     agents = chosen(store, request)
     if isinstance(agents, Response):
         return agents
     form = preferred_format(request.headers.get("accept", ""))
     own = b"" if request.parameters.get("agent") else ourselves.page(form)
-    body = page(agents, at, max_age, form) + own + form.end
+    body = page(agents, judged(store, agents, at, limits), at, limits.max_age, form) + own + form.end
     response = Response(200, body, form.value, {"Vary": "Accept, Accept-Encoding"})
     return _compressed(response) if accepts_gzip(request.headers.get("accept-encoding", "")) else response
 

@@ -9,13 +9,17 @@ from urllib.parse import urlencode
 
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
+from nomad_exporter.judge.judging import Judged
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.judge.reasons import Question, Reason
+from nomad_exporter.judge.verdict import Verdict
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.failures import GUIDE
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import AnySeen, Snapshot
 from nomad_exporter.watch.store import Store
-from nomad_exporter.web.choice import chosen
+from nomad_exporter.web.choice import chosen, judged
 from nomad_exporter.web.http import HTML, Request, Response
 
 _STYLE = """
@@ -36,17 +40,22 @@ _SECURITY = {
     "X-Content-Type-Options": "nosniff",
 }
 
+_OF_SOME = (Source.MEMBERS, Source.AUTOPILOT)
+"""What only servers are asked for, or only the leader."""
+
+_PAGES = ("/metrics", "/health", "/health/live", "/health/ready", "/health/quorum")
+_ASKED = {Question.LIVE: "live", Question.READY: "ready", Question.QUORUM: "safe to stop"}
 _LINKS = (("Metrics", "/metrics"), ("Exporter healthy", "/-/healthy"), ("Exporter ready", "/-/ready"))
 
 
-def status(store: Store[Drawing], request: Request, at: Instant) -> Response:
+def status(store: Store[Drawing], request: Request, at: Instant, limits: Limits) -> Response:
     """The page: a row for each agent, or for those named, with what it is, how it is, and how the asking goes."""
     agents = chosen(store, request)
     if isinstance(agents, Response):
         return agents
-    rows = "".join(_row(kept.snapshot, at) for kept in agents)
+    rows = "".join(_row(each, at) for each in judged(store, agents, at, limits))
     links = "".join(f'<a href="{path}">{name}</a>' for name, path in _LINKS)
-    heads = "".join(f"<th>{head}</th>" for head in ("Agent", "Role", "State", "Health", "Newest answers"))
+    heads = "".join(f"<th>{head}</th>" for head in ("Agent", "Role", "State", "Health", "Verdicts", "Newest answers"))
     body = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nomad-exporter</title>'
         '<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="15">'
@@ -58,14 +67,15 @@ def status(store: Store[Drawing], request: Request, at: Instant) -> Response:
     return Response(200, body.encode(), HTML, _SECURITY)
 
 
-def _row(snapshot: Snapshot, at: Instant) -> str:
-    agent, own = snapshot.agent, snapshot.own.answer
+def _row(of: Judged, at: Instant) -> str:
+    snapshot, agent, own = of.snapshot, of.snapshot.agent, of.snapshot.own.answer
     version = f"Nomad {own.version}" if own and own.version else ""
     cells = (
         f"<strong>{escape(agent.name)}</strong><br>{escape(str(agent.address))}<br>{_links(agent.name)}",
         "<br>".join(escape(text) for text in (", ".join(sorted(snapshot.roles)), version)),
         _state(snapshot),
         "<br>".join(_health(snapshot)),
+        "<br>".join(_verdict(verdict) for verdict in of.verdicts.values()),
         "<br>".join(_answers(snapshot.seen, at)),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
@@ -73,8 +83,8 @@ def _row(snapshot: Snapshot, at: Instant) -> str:
 
 def _links(name: str) -> str:
     """What is served of this agent alone."""
-    pages = ("metrics", "health")
-    return " ".join(f'<a href="/{page}?{escape(urlencode({"agent": name}))}">{page}</a>' for page in pages)
+    of = escape(urlencode({"agent": name}))
+    return " ".join(f'<a href="{path}?{of}">{path.rpartition("/")[2]}</a>' for path in _PAGES)
 
 
 def _state(snapshot: Snapshot) -> str:
@@ -98,11 +108,19 @@ def _health(snapshot: Snapshot) -> Iterator[str]:
                 yield _mark("well" if check.ok else "sick", f"{role}: {check.message}")
 
 
+def _verdict(verdict: Verdict) -> str:
+    """What holds needs no words."""
+    if verdict.holds:
+        return _mark("well", _ASKED[verdict.question])
+    kind = "wait" if verdict.reason is Reason.STARTING else "sick"
+    return f"{_mark(kind, f'not {_ASKED[verdict.question]}')}<br>{escape(verdict.sentence)}"
+
+
 def _answers(seen_sources: Iterable[AnySeen], at: Instant) -> Iterator[str]:
     for seen in seen_sources:
         if seen.answered:
             yield f"{seen.source} {durations.text(max(0, round(seen.age(at))))} ago"
-        elif seen.last or seen.source is not Source.MEMBERS:
+        elif seen.last or seen.source not in _OF_SOME:
             yield f"{seen.source} never"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -397,3 +398,38 @@ def test_a_switch_that_was_not_set_is_off(planned: Planner, monkeypatch: pytest.
     (agent,) = planned().agents
 
     assert agent.tls.skip_verify is False
+
+
+@pytest.mark.parametrize(("name", "code"), [("check", 3), ("demo", 2)])
+def test_what_stands_before_the_name_of_a_command_is_refused_and_not_ignored(name: str, code: int) -> None:
+    ended = run("--nomad.address", "http://127.0.0.1:1", name)
+
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert the_one_line(ended.stderr) == f"nomad-exporter: {name} must stand first, and its options behind it"
+
+
+def test_a_command_is_not_hindered_by_a_setting_that_it_does_not_read() -> None:
+    ended = run("demo", "--help", env={"NOMAD_ADDR": "nowhere"})
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Usage: nomad-exporter demo [OPTIONS]")
+
+
+@pytest.mark.parametrize("name", ["check", "demo"])
+def test_the_help_names_what_else_there_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command().main(["--help"], standalone_mode=False)
+
+    assert re.search(rf"^  {name}  +[A-Z].*\.$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_fault_of_ours_is_one_line_for_the_exporter_and_for_a_check() -> None:
+    script = "from nomad_exporter import cli; cli._run = lambda _: {}[0]; cli.main()"
+    start = [sys.executable, "-c", script]
+
+    codes = {}
+    for arguments in ([], ["check"]):
+        ended = subprocess.run([*start, *arguments], env=environment(), capture_output=True, text=True, timeout=20)
+        assert the_one_line(ended.stderr).startswith("nomad-exporter: internal error, please report it: KeyError in ")
+        codes[len(arguments)] = ended.returncode
+
+    assert codes == {0: 70, 1: 3}

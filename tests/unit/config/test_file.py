@@ -13,6 +13,7 @@ from nomad_exporter.config.document import DocumentError
 from nomad_exporter.config.file import RESERVED_LABELS
 from nomad_exporter.config.plan import Cadence, ConfigError, Plan, plan
 from nomad_exporter.config.settings import Settings
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.nomad.agent import Address, Agent, Secret, Tls
 from nomad_exporter.serving.listen import Listen
 from tests.support.settings import UNTOLD
@@ -223,6 +224,18 @@ log: {level: debug, format: json}
     assert (made.log_level, made.log_format) == ("debug", "json")
 
 
+def test_the_limits_of_the_verdicts_are_taken(planned: Planner) -> None:
+    made = planned(
+        """
+agents: [{address: http://a}]
+poll: {autopilot: true}
+verdict: {attempts: 5, heartbeat_grace: 1m, max_contact: 500ms, max_apply_lag: 7, trust_gossip: true}
+"""
+    )
+
+    assert made.limits == Limits(5.0, 45.0, 5, 60.0, 0.5, 7, trust_gossip=True, autopilot=True)
+
+
 @pytest.mark.parametrize(("text", "allowed"), [("true", True), ("false", False), ('"true"', True)])
 def test_a_switch_is_true_or_false(planned: Planner, text: str, allowed: bool) -> None:
     made = planned(f"agents: [{{address: http://a}}]\nweb: {{enable_lifecycle: {text}}}")
@@ -248,15 +261,29 @@ ONE = "agents: [{name: s1, address: http://a}]\n"
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        pytest.param("agent: []", "fleet.yml:1: agent: unknown key; known: agents, defaults, log, poll, web", id="top"),
+        pytest.param(
+            "agent: []", "fleet.yml:1: agent: unknown key; known: agents, defaults, log, poll, verdict, web", id="top"
+        ),
         pytest.param(
             ONE + "web:\n  port: 1",
             "fleet.yml:3: web.port: unknown key; known: enable_lifecycle, listen_address",
             id="web",
         ),
         pytest.param(
+            ONE + "verdict: {attempts: 0}",
+            "fleet.yml:2: verdict.attempts: '0': must be a whole number from 1 to 999999999",
+            id="a count of nothing",
+        ),
+        pytest.param(
+            ONE + "verdict: {max_kontact: 1s}",
+            "fleet.yml:2: verdict.max_kontact: unknown key; "
+            "known: attempts, heartbeat_grace, max_apply_lag, max_contact, trust_gossip",
+            id="an unknown limit",
+        ),
+        pytest.param(
             ONE + "poll: {health-interval: 1s}",
-            "fleet.yml:2: poll.health-interval: unknown key; known: health_interval, interval, max_age, timeout",
+            "fleet.yml:2: poll.health-interval: unknown key; "
+            "known: autopilot, health_interval, interval, max_age, timeout",
             id="a flag's spelling",
         ),
         pytest.param(

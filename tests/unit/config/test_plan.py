@@ -10,6 +10,7 @@ import pytest
 from nomad_exporter.config import values
 from nomad_exporter.config.plan import Cadence, ConfigError, Plan, agent, default_name, plan
 from nomad_exporter.config.settings import Settings
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.serving.listen import Listen
 from tests.support.settings import HTTP, UNTOLD
@@ -92,6 +93,33 @@ def test_where_to_serve_and_how_to_log_are_taken_as_they_are() -> None:
     made = planned(listen=(Listen("", 1), Listen(path="/x")), log_level="debug", log_format="json")
 
     assert (made.listen, made.log_level, made.log_format) == ((Listen("", 1), Listen(path="/x")), "debug", "json")
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_autopilot_is_asked_for_where_that_was_said(told: bool) -> None:
+    assert planned(autopilot=told).limits.autopilot is told
+
+
+def test_who_told_nothing_is_judged_by_the_usual_limits() -> None:
+    assert planned().limits == Limits()
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        pytest.param({"health_interval": 2.0}, Limits(health_interval=2.0), id="the interval is that of the polls"),
+        pytest.param({"interval": 20.0}, Limits(max_age=60.0), id="old is what the pages drop"),
+        pytest.param({"max_age": 20.0}, Limits(max_age=20.0), id="or what was told"),
+        pytest.param({"attempts": 5}, Limits(attempts=5), id="attempts"),
+        pytest.param({"heartbeat_grace": 1.0}, Limits(heartbeat_grace=1.0), id="heartbeat-grace"),
+        pytest.param({"max_contact": 2.5}, Limits(max_contact=2.5), id="max-contact"),
+        pytest.param({"max_apply_lag": 7}, Limits(max_apply_lag=7), id="max-apply-lag"),
+        pytest.param({"trust_gossip": True}, Limits(trust_gossip=True), id="trust-gossip"),
+        pytest.param({"autopilot": True}, Limits(autopilot=True), id="autopilot"),
+    ],
+)
+def test_the_limits_of_the_verdicts_follow_from_the_settings(given: dict[str, Any], limits: Limits) -> None:
+    assert planned(**given).limits == limits
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.config.settings import ROWS, Row, Settings
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.nomad.agent import Address, Secret
 
 SECRETS = [row for row in ROWS.values() if row.secret]
@@ -89,3 +90,12 @@ def test_settings_can_be_shown_without_their_secrets() -> None:
     settings = Settings(**{**given, "address": address, "token": hidden[1], "http_auth": hidden[2]})
 
     assert "hidden-" not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize("field", ["attempts", "heartbeat_grace", "max_contact", "max_apply_lag"])
+def test_the_defaults_of_the_limits_are_told_as_they_are(field: str) -> None:
+    row = ROWS[field]
+
+    assert row.section == "verdict"
+    assert row.default
+    assert row.read(row.default) == getattr(Limits(), field)

@@ -186,3 +186,14 @@ def test_a_host_of_no_letters_is_refused(text: str) -> None:
 def test_a_path_that_no_system_has_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be a path"):
         values.path(text)
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("3", 3), ("10", 10), ("999999999", 999999999)])
+def test_a_count_is_a_whole_number(text: str, number: int) -> None:
+    assert values.count(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "+1", "1.5", "03", "1e3", " 1", "1\n", "1000000000", "x", "٣"])
+def test_what_counts_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a whole number from 1 to 999999999"):
+        values.count(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nomad_exporter.metrics.drawing import NAMES, Drawing, draw
 from nomad_exporter.nomad.answers import AgentSelf, Member, Members, Role
 from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.changes import follow
 from nomad_exporter.watch.snapshot import AnyReading, Reading, Snapshot
 from tests.support.pages import NOW, agent, failed, store_of
 
@@ -51,6 +52,24 @@ def test_an_answer_is_drawn_and_its_attempt_counted() -> None:
 
     assert b'nomad_agent_raft_term{agent="s1"} 7\n' in drawing.answers[Source.SELF]
     assert b'nomad_exporter_polls_total{agent="s1",source="self"} 1\n' in drawing.polls[Source.SELF]
+
+
+def test_what_changed_is_drawn_also_while_the_agent_is_down() -> None:
+    drawing = drawn(members("a"), members("a", "b"), failed(Source.MEMBERS))
+
+    assert b'nomad_agent_members_appeared_total{agent="s1"} 1\n' in drawing.history[1]
+
+
+def test_what_did_not_change_is_not_drawn_again() -> None:
+    before = Snapshot(agent("s1"))
+    changed, _ = follow(before, members("a"))
+    same, _ = follow(changed, members("a"))
+    drawings = [draw(before, None, None)]
+    for snapshot in (changed, same):
+        drawings.append(draw(snapshot, Source.MEMBERS, drawings[-1]))
+
+    assert drawings[0].history[1] != drawings[1].history[1]
+    assert drawings[1].history is drawings[2].history
 
 
 def test_a_failed_poll_erases_nothing() -> None:

@@ -26,7 +26,7 @@ NOMADS_OWN = {"nomad_agent_tls_ca_expiration_seconds", "nomad_agent_tls_cert_exp
 OF_TARGETS = {"job", "instance", "namespace", "pod", "container", "service", "node", "endpoint", "cluster"}
 """Labels that Prometheus or its operator sets on a target: one of ours would become ``exported_…``."""
 
-ORIGIN = re.compile(r"[A-Z0-9].*[^.]\. \((configuration|polls|(self|members|health): .+)\)")
+ORIGIN = re.compile(r"[A-Z0-9].*[^.]\. \((configuration|polls|changes|verdict|(self|members|health|autopilot): .+)\)")
 
 
 def test_names_begin_as_those_of_nomads_telemetry_do_not_and_the_two_that_do_are_not_ours() -> None:

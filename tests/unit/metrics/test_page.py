@@ -9,12 +9,12 @@ import pytest
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.drawing import Drawing, draw
 from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.page import UNKNOWN_LIMIT, page
+from nomad_exporter.metrics.page import UNKNOWN_LIMIT
 from nomad_exporter.nomad.answers import AgentSelf, Check, Health, HealthAnswer, Member, Members, Role
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import AnyReading, Reading
 from nomad_exporter.watch.store import Store
-from tests.support.pages import NOW, agent, failed, fleet
+from tests.support.pages import NOW, agent, failed, fleet, page_of
 
 MAX_AGE = 45.0
 HEALTHY = HealthAnswer(200, {Role.SERVER: Check(ok=True, message="ok")})
@@ -43,7 +43,7 @@ def known(**readings: list[AnyReading]) -> Store[Drawing]:
 
 
 def shown(store: Store[Drawing], at: Instant = NOW, form: Format = Format.TEXT) -> list[str]:
-    return page(store.kept(), at, MAX_AGE, form).decode().splitlines()
+    return page_of(store.kept(), at, MAX_AGE, form).decode().splitlines()
 
 
 def of(lines: list[str], pattern: str) -> list[str]:
@@ -127,10 +127,16 @@ def test_a_failure_erases_nothing_and_says_at_once_that_the_agent_is_down() -> N
 def test_what_tells_of_the_asking_has_no_age() -> None:
     lines = shown(known(a=[own(), failed(Source.SELF)]), NOW + 3600)
 
-    assert of(lines, "nomad_agent_") == ['nomad_agent_up{agent="a"} 0']
+    assert of(lines, "nomad_agent_(up|raft_term)") == ['nomad_agent_up{agent="a"} 0']
     assert of(lines, "nomad_exporter_poll_failing") == [
         'nomad_exporter_poll_failing{agent="a",source="self",reason="refused"} 1'
     ]
+
+
+def test_what_was_counted_has_no_age() -> None:
+    lines = shown(known(a=[own(), failed(Source.SELF)]), NOW + 3600)
+
+    assert of(lines, "nomad_agent_restarts_total") == ['nomad_agent_restarts_total{agent="a"} 0']
 
 
 def test_a_wall_clock_that_steps_makes_nothing_older() -> None:

@@ -10,34 +10,62 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomad_exporter.nomad import sources
-from nomad_exporter.nomad.answers import AgentSelf, Check, HealthAnswer, Members, Role
+from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Check, HealthAnswer, Members, Role
+from nomad_exporter.nomad.decode_autopilot import SERVERS_LIMIT
 from nomad_exporter.nomad.decode_members import MEMBERS_LIMIT
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, Reply
+from nomad_exporter.nomad.sources import AUTOPILOT_PATH, HEALTH_PATH, MEMBERS_PATH, SELF_PATH, Reply
 from tests.support.answers import recorded
 
-Read = Callable[[Reply], AgentSelf | Members | HealthAnswer | Failure]
+Read = Callable[[Reply], AgentSelf | Members | HealthAnswer | Autopilot | Failure]
 
 READERS: dict[str, Read] = {
     SELF_PATH: sources.agent_self,
     MEMBERS_PATH: sources.members,
     HEALTH_PATH: sources.health,
+    AUTOPILOT_PATH: sources.autopilot,
 }
 
 every_source = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [(SELF_PATH, AgentSelf), (MEMBERS_PATH, Members), (HEALTH_PATH, HealthAnswer)]
+    ("path", "kind"),
+    [(SELF_PATH, AgentSelf), (MEMBERS_PATH, Members), (HEALTH_PATH, HealthAnswer), (AUTOPILOT_PATH, Autopilot)],
 )
 def test_a_recorded_reply_is_an_answer(path: str, kind: type) -> None:
-    assert isinstance(READERS[path](recorded("2.0.5/healthy/s1-follower", path)), kind)
+    assert isinstance(READERS[path](recorded("2.0.5/healthy/s2-leader", path)), kind)
 
 
 def test_red_health_is_an_answer_though_its_status_is_500() -> None:
     answer = sources.health(recorded("2.0.5/no-leader/s3-follower", HEALTH_PATH))
 
     assert answer == HealthAnswer(500, {Role.SERVER: Check(ok=False, message="No cluster leader")})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2.0.5/autopilot-cleaned/s1-leader", "1.10.5/autopilot-cleaned/s1-leader", "1.2.16/autopilot-cleaned/s2-leader"],
+)
+def test_autopilot_that_does_not_find_all_well_is_an_answer_though_its_status_is_429(name: str) -> None:
+    reply = recorded(name, AUTOPILOT_PATH)
+    answer = sources.autopilot(reply)
+
+    assert reply.status == 429
+    assert isinstance(answer, Autopilot)
+    assert answer.healthy is False
+
+
+def test_an_agent_that_has_too_many_connections_says_nothing_of_autopilot_under_the_same_status() -> None:
+    failure = sources.autopilot(Reply(429, b"Your IP is issuing too many concurrent connections"))
+
+    assert failure == Failure(Reason.STATUS, "HTTP 429", status=429)
+
+
+def test_a_token_without_operator_read_is_told_as_that() -> None:
+    failure = sources.autopilot(Reply(403, b"Permission denied"))
+
+    assert failure == Failure(Reason.UNAUTHORIZED, f"HTTP 403: {REJECTED}")
 
 
 REJECTED = "the token was rejected or may not read this"
@@ -60,7 +88,7 @@ def test_a_recorded_refusal_of_a_token_is_told_as_that(name: str, path: str, det
 def test_a_client_that_cannot_ask_its_servers_is_no_matter_of_tokens() -> None:
     failure = sources.members(recorded("2.0.5/acl-servers-killed/c1-client", MEMBERS_PATH))
 
-    assert failure == Failure(Reason.STATUS, "HTTP 500")
+    assert failure == Failure(Reason.STATUS, "HTTP 500", status=500)
 
 
 @every_source
@@ -95,14 +123,14 @@ def test_a_client_that_cannot_ask_its_servers_is_no_matter_of_tokens() -> None:
     ],
 )
 def test_a_status_tells_the_reason(read: Read, reply: Reply, reason: Reason, detail: str) -> None:
-    assert read(reply) == Failure(reason, detail)
+    assert read(reply) == Failure(reason, detail, status=reply.status if reason is Reason.STATUS else 0)
 
 
-@pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH])
-def test_an_answer_under_another_status_is_none_but_for_health(path: str) -> None:
-    body = recorded("2.0.5/healthy/s1-follower", path).body
+@pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH])
+def test_an_answer_under_status_500_is_none_but_for_health(path: str) -> None:
+    body = recorded("2.0.5/healthy/s2-leader", path).body
 
-    assert READERS[path](Reply(500, body)) == Failure(Reason.STATUS, "HTTP 500")
+    assert READERS[path](Reply(500, body)) == Failure(Reason.STATUS, "HTTP 500", status=500)
 
 
 @every_source
@@ -134,6 +162,13 @@ def test_more_members_than_any_pool_has_are_too_large() -> None:
     assert sources.members(Reply(200, body)) == Failure(Reason.TOO_LARGE, f"more than {MEMBERS_LIMIT} members")
 
 
+@pytest.mark.parametrize("status", [200, 429])
+def test_more_servers_than_any_raft_configuration_has_are_too_large(status: int) -> None:
+    body = json.dumps({"Healthy": True, "Servers": [{}] * (SERVERS_LIMIT + 1)}).encode()
+
+    assert sources.autopilot(Reply(status, body)) == Failure(Reason.TOO_LARGE, f"more than {SERVERS_LIMIT} servers")
+
+
 SECRET = "5ecret00-70ce-4aaa-bbbb-0123456789ab"
 
 
@@ -159,11 +194,12 @@ def test_no_detail_quotes_the_body(read: Read, status: int, body: str) -> None:
 @every_source
 @given(
     status=st.integers(min_value=100, max_value=599),
-    body=st.binary() | st.sampled_from([b"{}", b"[]", b'{"server": {"ok": true}}', b'{"Members": []}']),
+    body=st.binary()
+    | st.sampled_from([b"{}", b"[]", b'{"server": {"ok": true}}', b'{"Members": []}', b'{"Healthy": true}']),
 )
 @settings(deadline=None)
 def test_every_reply_is_an_answer_or_a_failure(read: Read, status: int, body: bytes) -> None:
     outcome = read(Reply(status, body))
 
-    assert isinstance(outcome, AgentSelf | Members | HealthAnswer | Failure)
-    assert status in (200, 500) or isinstance(outcome, Failure)
+    assert isinstance(outcome, AgentSelf | Members | HealthAnswer | Autopilot | Failure)
+    assert status in (200, 429, 500) or isinstance(outcome, Failure)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from nomad_exporter.nomad.answers import AgentSelf, Check, Health, HealthAnswer, Members, Role
+from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Check, Health, HealthAnswer, Members, Role
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
+from nomad_exporter.nomad.sources import (
+    AUTOPILOT_PATH,
+    HEALTH_PATH,
+    MEMBERS_PATH,
+    SELF_PATH,
+    STALE_HEALTH_PATH,
+    Reply,
+    Source,
+)
 from nomad_exporter.watch.poll import ask
 from nomad_exporter.watch.snapshot import AnyReading
 from tests.support.answers import REFUSED, START, WELL, FakeClock, FakeWire, recorded
 
 FOLLOWER = "2.0.5/healthy/s1-follower"
+LEADER = "2.0.5/healthy/s2-leader"
 TIMED_OUT = Failure(Reason.TIMEOUT, "no whole answer within 3.75s")
 
 WELL_SERVER = recorded(FOLLOWER, HEALTH_PATH)
@@ -36,10 +47,14 @@ def asked_health(stale: Reply | Failure, plain: Reply | Failure) -> tuple[object
 
 @pytest.mark.parametrize(
     ("source", "path", "kind"),
-    [(Source.SELF, SELF_PATH, AgentSelf), (Source.MEMBERS, MEMBERS_PATH, Members)],
+    [
+        (Source.SELF, SELF_PATH, AgentSelf),
+        (Source.MEMBERS, MEMBERS_PATH, Members),
+        (Source.AUTOPILOT, AUTOPILOT_PATH, Autopilot),
+    ],
 )
 def test_one_question_gives_an_answer(source: Source, path: str, kind: type) -> None:
-    reading, wire = asked(source, (path, recorded(FOLLOWER, path)))
+    reading, wire = asked(source, (path, recorded(LEADER, path)))
 
     assert isinstance(reading.outcome, kind)
     assert wire.asked == [(path, 4.0)]
@@ -47,7 +62,12 @@ def test_one_question_gives_an_answer(source: Source, path: str, kind: type) -> 
 
 @pytest.mark.parametrize(
     ("source", "path"),
-    [(Source.SELF, SELF_PATH), (Source.MEMBERS, MEMBERS_PATH), (Source.HEALTH, STALE_HEALTH_PATH)],
+    [
+        (Source.SELF, SELF_PATH),
+        (Source.MEMBERS, MEMBERS_PATH),
+        (Source.HEALTH, STALE_HEALTH_PATH),
+        (Source.AUTOPILOT, AUTOPILOT_PATH),
+    ],
 )
 def test_a_failure_of_the_wire_is_the_outcome(source: Source, path: str) -> None:
     reading, wire = asked(source, (path, REFUSED))
@@ -176,7 +196,7 @@ def test_a_leader_that_does_not_answer_leaves_the_client_beside_as_it_is() -> No
 def test_where_the_agent_left_no_time_for_the_leader_it_is_not_asked_for_and_the_attempt_has_failed() -> None:
     reading, wire = asked(Source.HEALTH, (STALE_HEALTH_PATH, WELL_SERVER), (HEALTH_PATH, WELL_SERVER), takes=4.0)
 
-    assert reading.outcome == Failure(Reason.TIMEOUT, "no time was left for the leader")
+    assert reading.outcome == Failure(Reason.TIMEOUT, "no time was left for the leader", answered=True)
     assert wire.paths == [STALE_HEALTH_PATH]
 
 
@@ -184,14 +204,14 @@ def test_a_leader_who_had_less_than_half_of_the_time_is_not_blamed() -> None:
     silent = Failure(Reason.TIMEOUT, "no whole answer within 1.9s")
     reading, _ = asked(Source.HEALTH, (STALE_HEALTH_PATH, WELL_SERVER), (HEALTH_PATH, silent), takes=2.1)
 
-    assert reading.outcome == silent
+    assert reading.outcome == replace(silent, answered=True)
 
 
 @pytest.mark.parametrize(
     ("plain", "failure"),
     [
         pytest.param(REFUSED, REFUSED, id="the agent died in between"),
-        pytest.param(Reply(429, b""), Failure(Reason.STATUS, "HTTP 429"), id="too many connections"),
+        pytest.param(Reply(429, b""), Failure(Reason.STATUS, "HTTP 429", status=429), id="too many connections"),
         pytest.param(
             Reply(200, b"{}"),
             Failure(Reason.DECODE, "it judges neither a server nor a client"),
@@ -202,7 +222,7 @@ def test_a_leader_who_had_less_than_half_of_the_time_is_not_blamed() -> None:
 def test_a_plain_question_that_fails_otherwise_fails_the_attempt(plain: Reply | Failure, failure: Failure) -> None:
     outcome, _ = asked_health(stale=WELL_SERVER, plain=plain)
 
-    assert outcome == failure
+    assert outcome == replace(failure, answered=True)
 
 
 def test_an_agent_that_ceased_to_be_a_server_in_between_has_no_leader_to_reach() -> None:

@@ -8,7 +8,15 @@ import pytest
 
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
+from nomad_exporter.nomad.sources import (
+    AUTOPILOT_PATH,
+    HEALTH_PATH,
+    MEMBERS_PATH,
+    SELF_PATH,
+    STALE_HEALTH_PATH,
+    Reply,
+    Source,
+)
 from nomad_exporter.watch.changes import Change
 from nomad_exporter.watch.rounds import Rounds
 from nomad_exporter.watch.snapshot import Snapshot
@@ -21,11 +29,11 @@ SECONDS = 4.0
 class Watch:
     """One agent, its wire and what its rounds left behind."""
 
-    def __init__(self, replies: dict[str, Reply | Failure], watched: Agent = AGENT) -> None:
+    def __init__(self, replies: dict[str, Reply | Failure], watched: Agent = AGENT, *, autopilot: bool = False) -> None:
         self.wire = FakeWire(replies)
         self.store: Store[None] = Store([watched], lambda *_: None)
         self.lines: list[tuple[Agent, Change]] = []
-        self.rounds = Rounds(self.store, {AGENT.name: self.wire}, FakeClock(), SECONDS, self.tell)
+        self.rounds = Rounds(self.store, {AGENT.name: self.wire}, FakeClock(), SECONDS, self.tell, autopilot=autopilot)
 
     def tell(self, agent: Agent, change: Change) -> None:
         self.lines.append((agent, change))
@@ -37,12 +45,18 @@ class Watch:
         return kept.snapshot
 
 
-def agent(name: str) -> dict[str, Reply | Failure]:
+Replies = dict[str, Reply | Failure]
+
+
+def agent(name: str) -> Replies:
     """The replies of a recorded agent."""
     return {path: recorded(name, path) for path in (SELF_PATH, MEMBERS_PATH, HEALTH_PATH, STALE_HEALTH_PATH)}
 
 
 SERVER = agent("2.0.5/healthy/s1-follower")
+AUTOPILOT = {AUTOPILOT_PATH: recorded("2.0.5/healthy/s2-leader", AUTOPILOT_PATH)}
+LEADER = {**agent("2.0.5/healthy/s2-leader"), **AUTOPILOT}
+FOLLOWER = {**SERVER, **AUTOPILOT}
 CLIENT = agent("2.0.5/healthy/c1-client")
 TIMED_OUT = Failure(Reason.TIMEOUT, "no whole answer within 4s")
 DEAD: dict[str, Reply | Failure] = dict.fromkeys(SERVER, REFUSED)
@@ -90,6 +104,43 @@ def test_a_server_by_its_health_is_asked_for_members_though_self_fails() -> None
     assert watch.snapshot.members.answer
 
 
+@pytest.mark.parametrize("replies", [LEADER, FOLLOWER], ids=["the leader", "a follower"])
+def test_a_server_that_reaches_its_leader_is_asked_for_autopilot_after_the_rest(replies: Replies) -> None:
+    watch = Watch(replies, autopilot=True)
+    watch.rounds.health(AGENT)
+    watch.rounds.facts(AGENT)
+
+    assert watch.wire.asked[2:] == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS), (AUTOPILOT_PATH, SECONDS)]
+    assert watch.snapshot.autopilot.answer
+
+
+@pytest.mark.parametrize(
+    ("replies", "autopilot"),
+    [
+        pytest.param(LEADER, False, id="a leader, where it is not wanted"),
+        pytest.param(CLIENT, True, id="a client"),
+        pytest.param(agent("2.0.5/no-leader/s3-follower"), True, id="a server without a leader"),
+        pytest.param({**LEADER, STALE_HEALTH_PATH: REFUSED}, True, id="a leader that did not tell its health"),
+    ],
+)
+def test_nobody_else_is_asked_for_autopilot(replies: Replies, autopilot: bool) -> None:
+    watch = Watch(replies, autopilot=autopilot)
+    watch.rounds.health(AGENT)
+    watch.rounds.facts(AGENT)
+
+    assert AUTOPILOT_PATH not in watch.wire.paths
+
+
+def test_a_token_that_may_not_ask_for_autopilot_costs_nothing_else() -> None:
+    watch = Watch({**LEADER, AUTOPILOT_PATH: Reply(403, b"Permission denied")}, autopilot=True)
+    watch.rounds.health(AGENT)
+    watch.rounds.facts(AGENT)
+
+    assert [seen.source for seen in watch.snapshot.seen if seen.failure] == [Source.AUTOPILOT]
+    assert watch.snapshot.own.answer
+    assert watch.snapshot.members.answer
+
+
 @pytest.mark.parametrize("of", ["health", "facts"])
 def test_how_late_a_round_is_stands_in_its_readings(of: str) -> None:
     watch = Watch(SERVER)
@@ -124,6 +175,17 @@ def test_a_round_tells_whether_the_agent_kept_it_waiting(
     watch = Watch(replies)
 
     assert getattr(watch.rounds, of)(AGENT) is hung
+
+
+@pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH])
+def test_a_leader_that_keeps_one_of_three_waiting_has_hung(path: str) -> None:
+    replies = dict(LEADER)
+    watch = Watch(replies, autopilot=True)
+    watch.rounds.health(AGENT)
+    replies[path] = TIMED_OUT
+
+    assert watch.rounds.facts(AGENT) is True
+    assert watch.wire.paths[-3:] == [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH]
 
 
 def test_a_server_that_keeps_self_waiting_has_hung_though_it_tells_its_members() -> None:

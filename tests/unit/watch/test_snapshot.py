@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.answers import Health, Members, Role
+from nomad_exporter.nomad.answers import Autopilot, Health, Members, Role
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Source
@@ -18,10 +18,13 @@ from nomad_exporter.nomad.stats import Kind
 from nomad_exporter.watch.snapshot import AnyReading, Reading, Snapshot
 from tests.support.answers import AGENT, REFUSED, START, WELL, health, own
 
+LEADS = {"nomad.leader": 1}
+
 ANSWERS: dict[Source, Any] = {
     Source.HEALTH: health({Role.SERVER: WELL}),
-    Source.SELF: own(Role.SERVER, version="2.0.5"),
+    Source.SELF: own(Role.SERVER, version="2.0.5", numbers=LEADS),
     Source.MEMBERS: Members(()),
+    Source.AUTOPILOT: Autopilot(healthy=True),
 }
 
 
@@ -90,7 +93,25 @@ def test_a_snapshot_that_somebody_holds_never_changes() -> None:
 
 
 def test_what_was_seen_stands_in_the_order_of_the_sources() -> None:
-    assert [seen.source for seen in Snapshot(AGENT).seen] == list(Source)
+    assert [seen.source for seen in after(*map(reading, Source)).seen] == list(Source)
+
+
+def test_of_an_agent_that_was_never_asked_for_autopilot_nothing_is_said_of_it() -> None:
+    assert [seen.source for seen in Snapshot(AGENT).seen] == [Source.HEALTH, Source.SELF, Source.MEMBERS]
+
+
+def test_of_a_source_that_is_not_asked_for_any_more_only_the_counts_are_kept() -> None:
+    seen = after(reading(Source.AUTOPILOT), reading(Source.AUTOPILOT, REFUSED)).without(Source.AUTOPILOT).autopilot
+
+    assert (seen.last, seen.answer, seen.answered, seen.failure) == (None, None, None, None)
+    assert (seen.polls, seen.failures) == (2, 1)
+
+
+def test_of_an_agent_that_is_no_server_any_more_neither_members_nor_autopilot_are_kept() -> None:
+    was = after(reading(Source.SELF), reading(Source.MEMBERS), reading(Source.AUTOPILOT))
+    now = was.after(reading(Source.SELF, own(Role.CLIENT), at=5))
+
+    assert (now.members.answer, now.autopilot.answer) == (None, None)
 
 
 def test_the_age_of_an_answer_does_not_mind_a_step_of_the_wall_clock() -> None:
@@ -202,6 +223,88 @@ def test_a_failure_forgets_no_kind() -> None:
     assert snapshot.kinds == {"raft.waits": Kind.DURATION}
 
 
+# Signs of life.
+
+TIMED_OUT = Failure(Reason.TIMEOUT, "no whole answer within 4s")
+
+
+def silences(*outcomes: Any, source: Source = Source.HEALTH) -> int:
+    return after(*(reading(source, outcome, at) for at, outcome in enumerate(outcomes))).silences
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "counted"),
+    [
+        pytest.param([], 0, id="nothing asked"),
+        pytest.param([None], 0, id="an answer"),
+        pytest.param([REFUSED], 1, id="refused"),
+        pytest.param([REFUSED, TIMED_OUT, Failure(Reason.RESET, "reset")], 3, id="three kinds of silence"),
+        pytest.param([REFUSED, REFUSED, None], 0, id="until it answers"),
+        pytest.param([REFUSED, None, REFUSED], 1, id="and then anew"),
+        pytest.param([REFUSED, Failure(Reason.TLS, "certificate expired")], 0, id="until it refuses our certificate"),
+        pytest.param([REFUSED, Failure(Reason.STATUS, "HTTP 429", status=429)], 0, id="until it answers anything"),
+        pytest.param([REFUSED, replace(TIMED_OUT, answered=True)], 0, id="until it answers a part"),
+        pytest.param([REFUSED, Failure(Reason.DNS, "no such host")], 0, id="until it could not be asked"),
+    ],
+)
+def test_silent_attempts_at_health_are_counted_in_a_row(outcomes: list[Any], counted: int) -> None:
+    assert silences(*outcomes) == counted
+
+
+@pytest.mark.parametrize("source", [Source.SELF, Source.MEMBERS, Source.AUTOPILOT])
+@pytest.mark.parametrize("failure", [REFUSED, TIMED_OUT, Failure(Reason.DNS, "no such host")], ids=str)
+def test_silence_to_another_question_is_not_counted_and_ends_no_row(source: Source, failure: Failure) -> None:
+    assert after(reading(Source.HEALTH, REFUSED), reading(source, failure, at=1)).silences == 1
+
+
+@pytest.mark.parametrize("source", [Source.SELF, Source.MEMBERS, Source.AUTOPILOT])
+@pytest.mark.parametrize(
+    "outcome",
+    [None, Failure(Reason.UNAUTHORIZED, "HTTP 403"), replace(TIMED_OUT, answered=True)],
+    ids=["an answer", "a refusal", "a part of an answer"],
+)
+def test_any_sign_of_life_of_any_source_ends_the_row(source: Source, outcome: Any) -> None:
+    assert after(reading(Source.HEALTH, REFUSED), reading(source, outcome, at=1)).silences == 0
+
+
+ONE_LEADER = own(texts={"nomad.leader_addr": "10.0.0.1:4647"})
+ANOTHER = own(texts={"nomad.leader_addr": "10.0.0.2:4647"})
+OTHER_SERVERS = replace(ONE_LEADER, configuration=())
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "steady"),
+    [
+        pytest.param([], 0, id="nothing told"),
+        pytest.param([ONE_LEADER], 1, id="once"),
+        pytest.param([ONE_LEADER, ONE_LEADER, replace(ONE_LEADER, version="2.0.6")], 3, id="the same leader"),
+        pytest.param([ONE_LEADER, ONE_LEADER, ANOTHER], 1, id="another leader"),
+        pytest.param([ONE_LEADER, OTHER_SERVERS], 1, id="another configuration"),
+        pytest.param([ONE_LEADER, REFUSED, ONE_LEADER], 2, id="a failure tells nothing"),
+    ],
+)
+def test_answers_in_a_row_that_told_the_same_leader_and_configuration_are_counted(
+    outcomes: list[Any], steady: int
+) -> None:
+    assert after(*(reading(Source.SELF, outcome, at) for at, outcome in enumerate(outcomes))).steady == steady
+
+
+@pytest.mark.parametrize(
+    ("readings", "ended"),
+    [
+        pytest.param([], None, id="none"),
+        pytest.param([reading(Source.HEALTH, REFUSED, at=2, seconds=0.5)], 2.5, id="one in vain"),
+        pytest.param([reading(Source.SELF, at=2), reading(Source.HEALTH, at=1)], 2, id="the newest"),
+        pytest.param(
+            [reading(Source.SELF, at=2), reading(Source.HEALTH, at=1, seconds=4)], 5, id="the newest is what ended last"
+        ),
+        pytest.param([reading(Source.SELF), reading(Source.AUTOPILOT, REFUSED, at=3)], 3, id="at any source"),
+    ],
+)
+def test_the_last_attempt_is_the_one_that_ended_last(readings: list[AnyReading], ended: float | None) -> None:
+    assert after(*readings).attempted_last == (None if ended is None else START + ended)
+
+
 # Whatever comes.
 
 OUTCOMES = st.one_of(
@@ -214,9 +317,11 @@ EVENTS = st.lists(st.tuples(st.sampled_from(Source), OUTCOMES), max_size=30)
 def numbered(source: Source, number: str) -> object:
     """An answer to ``source`` that is told from the others by a number."""
     if source is Source.SELF:
-        return own(version=number)
+        return own(version=number, numbers=LEADS)
     if source is Source.MEMBERS:
         return Members((), flaws=(number,))
+    if source is Source.AUTOPILOT:
+        return Autopilot(healthy=True, flaws=(number,))
     return Health(ANSWERS[Source.HEALTH].plain, ANSWERS[Source.HEALTH].stale, flaws=(number,))
 
 

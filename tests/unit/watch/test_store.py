@@ -12,6 +12,7 @@ import pytest
 
 from nomad_exporter.nomad.agent import Address, Credentials, Secret
 from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.history import Counted
 from nomad_exporter.watch.snapshot import AnyReading, Reading, Snapshot
 from nomad_exporter.watch.store import Store
 from tests.support.answers import AGENT, REFUSED, START, own
@@ -47,10 +48,21 @@ def test_before_any_reading_every_agent_is_drawn_whole(store: Store[Drawn]) -> N
     ]
 
 
-def test_a_reading_gives_the_snapshots_before_and_after_it(store: Store[Drawn]) -> None:
-    recorded = store.record(AGENT, reading())
+def test_a_reading_gives_what_it_changed(store: Store[Drawn]) -> None:
+    first, second = (store.record(AGENT, reading()) for _ in range(2))
 
-    assert recorded == (Snapshot(AGENT), Snapshot(AGENT).after(reading()))
+    assert [change.message for change in first] == ["poll failed"]
+    assert second == ()
+
+
+def test_what_a_reading_changed_is_counted_before_it_is_drawn(store: Store[Drawn]) -> None:
+    for version in ("2.0.4", "2.0.5"):
+        store.record(AGENT, reading(own(version=version)))
+    kept = store.get("s1")
+
+    assert kept
+    assert kept.drawing[0] is kept.snapshot
+    assert kept.snapshot.history.counts[Counted.VERSION_CHANGES] == {(): 1}
 
 
 def test_a_reading_is_kept_and_changes_no_other_agent(store: Store[Drawn]) -> None:
@@ -95,7 +107,7 @@ def test_a_name_that_no_agent_has_finds_nothing(store: Store[Drawn]) -> None:
 def test_a_reading_of_an_agent_that_is_not_watched_so_is_discarded(store: Store[Drawn], agent: Any) -> None:
     before = store.kept()
 
-    assert store.record(agent, reading()) is None
+    assert store.record(agent, reading()) == ()
     assert store.kept() == before
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.history import Counted
 from nomad_exporter.watch.snapshot import AnyReading, Reading, Snapshot
 from nomad_exporter.watch.store import Store
 from tests.support.answers import AGENT, REFUSED, START, own
@@ -109,7 +110,7 @@ def test_a_fleet_of_none_leaves_nothing(store: Store[Snapshot]) -> None:
 def test_a_reading_of_an_agent_that_was_left_out_is_discarded(store: Store[Snapshot]) -> None:
     store.replace([AGENT])
 
-    assert store.record(OTHER, reading(Source.SELF, own())) is None
+    assert store.record(OTHER, reading(Source.SELF, own())) == ()
     assert names(store) == ["s1"]
 
 
@@ -118,7 +119,7 @@ def test_a_reading_of_an_agent_as_it_was_before_is_discarded(store: Store[Snapsh
     store.replace([replace(AGENT, **change), OTHER])
     before = store.kept()
 
-    assert store.record(AGENT, reading(Source.SELF, own())) is None
+    assert store.record(AGENT, reading(Source.SELF, own())) == ()
     assert store.kept() == before
 
 
@@ -129,6 +130,33 @@ def test_a_reading_of_an_equal_agent_is_counted_on(store: Store[Snapshot]) -> No
 
     assert kept
     assert (kept.snapshot.own.polls, kept.snapshot.own.failures) == (2, 1)
+
+
+def test_what_changed_of_an_equal_agent_is_counted_on(store: Store[Snapshot]) -> None:
+    for version in ("1", "2", "3"):
+        store.replace([same(AGENT)])
+        store.record(AGENT, reading(Source.SELF, own(version=version)))
+
+    assert version_changes(store) == 2
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_of_an_agent_of_other_settings_is_counted_anew(
+    store: Store[Snapshot], change: dict[str, Any]
+) -> None:
+    for version in ("1", "2"):
+        store.record(AGENT, reading(Source.SELF, own(version=version)))
+    changed = replace(AGENT, **change)
+    store.replace([changed])
+    store.record(changed, reading(Source.SELF, own(version="3")))
+
+    assert version_changes(store) == 0
+
+
+def version_changes(store: Store[Snapshot]) -> int:
+    kept = store.get("s1")
+    assert kept
+    return kept.snapshot.history.counts[Counted.VERSION_CHANGES][()]
 
 
 def test_the_last_beat_outlives_the_fleet(store: Store[Snapshot]) -> None:

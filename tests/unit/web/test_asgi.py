@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.metrics.ourselves import Ourselves
 from nomad_exporter.nomad.sources import Source
@@ -21,8 +22,8 @@ from tests.support.pages import NOW, store_of, told
 
 
 def site(store: Store[Drawing] | None = None) -> Site:
-    well = store_of(*(told(source, "2.0.5/healthy/s1-follower") for source in Source))
-    return Site(store or well, Ourselves(), max_age=45.0, health_interval=5.0)
+    well = store_of(*(told(source, "2.0.5/healthy/s2-leader") for source in Source))
+    return Site(store or well, Ourselves(), Limits())
 
 
 def exchange(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.ourselves import Ourselves
 from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.failures import Reason
@@ -17,7 +18,7 @@ from nomad_exporter.web.http import Request, Response
 from nomad_exporter.web.routes import Site, answer
 from tests.support.pages import NOW, failed, fleet, get, health, store_of, told
 
-HEALTH_INTERVAL = 5.0
+LIMITS = Limits(health_interval=5.0)
 
 OK = {"ok": True, "message": "ok"}
 
@@ -40,7 +41,7 @@ HALF_RED = health(Health(plain=HealthAnswer(500, RED_CLIENT), stale=HealthAnswer
 
 def answered(*readings: AnyReading, target: str = "/health", after: float = 0.0) -> Response:
     """The answer to ``target``, ``after`` seconds after the ``readings`` of the only agent."""
-    return bridge(store_of(*readings), get(target), NOW + after, HEALTH_INTERVAL)
+    return bridge(store_of(*readings), get(target), NOW + after, LIMITS)
 
 
 def told_by_us(message: str) -> bytes:
@@ -238,7 +239,7 @@ def test_one_role_of_the_stale_answer_can_be_asked_for() -> None:
 
 
 def test_of_several_agents_one_must_be_named() -> None:
-    response = bridge(fleet("a1", "a2"), get("/health"), NOW, HEALTH_INTERVAL)
+    response = bridge(fleet("a1", "a2"), get("/health"), NOW, LIMITS)
 
     assert (response.status, response.body) == (400, told_by_us("name one agent with ?agent=; known: a1, a2"))
 
@@ -247,8 +248,8 @@ def test_of_several_agents_the_one_that_is_named_answers() -> None:
     store = fleet("a1", "a2")
     store.record(store.kept()[1].snapshot.agent, CLIENT)
 
-    assert bridge(store, get("/health?agent=a1"), NOW, HEALTH_INTERVAL).status == 503
-    assert bridge(store, get("/health?agent=a2"), NOW, HEALTH_INTERVAL).status == 200
+    assert bridge(store, get("/health?agent=a1"), NOW, LIMITS).status == 503
+    assert bridge(store, get("/health?agent=a2"), NOW, LIMITS).status == 200
 
 
 def test_an_agent_that_is_not_watched_is_404() -> None:
@@ -286,7 +287,7 @@ def test_a_verdict_tells_its_age(readings: list[AnyReading], after: float, age: 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/agent/health"])
 def test_head_is_answered_like_get_on_both_paths(path: str) -> None:
-    site = Site(store_of(SILENT_LEADER), Ourselves(), 45.0, HEALTH_INTERVAL)
+    site = Site(store_of(SILENT_LEADER), Ourselves(), LIMITS)
 
     by_get, by_head = (answer(site, Request(method, path), NOW) for method in ("GET", "HEAD"))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.metrics.ourselves import Ourselves
 from nomad_exporter.nomad.sources import Source
@@ -22,17 +23,19 @@ PATHS = sorted(path for path, route in ROUTES.items() if "GET" in route.methods)
 
 def well() -> Store[Drawing]:
     """A store whose only agent has answered everything, while the schedule beats."""
-    store = store_of(*(told(source, "2.0.5/healthy/s1-follower") for source in Source))
+    store = store_of(*(told(source, "2.0.5/healthy/s2-leader") for source in Source))
     store.beat(NOW)
     return store
 
 
-SITE = Site(well(), Ourselves(), max_age=45.0, health_interval=5.0)
+SITE = Site(well(), Ourselves(), Limits())
 
 
 def test_the_paths_are_those_of_the_contract() -> None:
+    verdicts = ["/health/live", "/health/ready", "/health/quorum"]
+
     assert sorted(ROUTES) == sorted(
-        ["/", "/-/healthy", "/-/ready", "/-/reload", "/health", "/metrics", "/v1/agent/health"]
+        ["/", "/-/healthy", "/-/ready", "/-/reload", "/health", "/metrics", "/v1/agent/health", *verdicts]
     )
 
 
@@ -43,6 +46,8 @@ def test_the_paths_are_those_of_the_contract() -> None:
         ("/metrics", "text/plain; version=0.0.4", b"nomad_agent_up{"),
         ("/health", "application/json", b'{"server":{"ok":true,"message":"ok"}}'),
         ("/v1/agent/health", "application/json", b'{"server":{"ok":true,"message":"ok"}}'),
+        ("/health/live", "application/json", b'"holds": true'),
+        ("/health/ready", "application/json", b'"holds": true'),
         ("/-/healthy", "text/plain", b"healthy\n"),
         ("/-/ready", "text/plain", b"ready\n"),
     ],
@@ -59,7 +64,8 @@ def test_every_path_gives_its_page(path: str, content_type: str, excerpt: bytes)
 def test_head_is_answered_as_get_is(path: str) -> None:
     response = answer(SITE, Request("HEAD", path), NOW)
 
-    assert (response.status, response.content_type) == (200, answer(SITE, get(path), NOW).content_type)
+    expected = answer(SITE, get(path), NOW)
+    assert (response.status, response.content_type) == (expected.status, expected.content_type)
     assert response.body
 
 
@@ -85,7 +91,7 @@ def test_a_query_of_very_many_parameters_is_400(path: str) -> None:
 
 
 def test_the_ages_that_the_site_was_told_are_kept_to() -> None:
-    impatient = Site(well(), Ourselves(), max_age=10.0, health_interval=1.0)
+    impatient = Site(well(), Ourselves(), Limits(max_age=10.0, health_interval=1.0))
 
     assert answer(impatient, get("/health"), NOW + 3.0).status == 200
     assert answer(impatient, get("/health"), NOW + 3.1).status == 503
@@ -94,11 +100,12 @@ def test_the_ages_that_the_site_was_told_are_kept_to() -> None:
 
 
 def test_every_link_of_the_status_page_leads_somewhere() -> None:
-    page = status(SITE.store, get("/"), NOW).body.decode()
+    page = status(SITE.store, get("/"), NOW, SITE.limits).body.decode()
     linked = [html.unescape(path) for path in re.findall(r'href="(/[^"]*)"', page)]
 
-    assert linked == ["/metrics", "/-/healthy", "/-/ready", "/metrics?agent=a1", "/health?agent=a1"]
-    assert {answer(SITE, get(path), NOW).status for path in linked} == {200}
+    of_an_agent = ("/metrics", "/health", "/health/live", "/health/ready", "/health/quorum")
+    assert linked == ["/metrics", "/-/healthy", "/-/ready", *(f"{path}?agent=a1" for path in of_an_agent)]
+    assert {answer(SITE, get(path), NOW).status for path in linked} == {200, 503}, "it is alone, and not safe to stop"
 
 
 def reloading(fault: str | None) -> tuple[Site, list[str]]:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing, draw
 from nomad_exporter.metrics.lines import Format
 from nomad_exporter.metrics.ourselves import Ourselves
@@ -18,8 +19,6 @@ from nomad_exporter.watch.store import Store
 from nomad_exporter.web.http import Response
 from nomad_exporter.web.scrape import accepts_gzip, preferred_format, scrape
 from tests.support.pages import NOW, agent, get, store_of, told
-
-MAX_AGE = 45.0
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -44,12 +43,12 @@ def two_servers() -> Store[Drawing]:
     store = Store(agents, draw)
     for watched in agents:
         for source in Source:
-            store.record(watched, told(source, "2.0.5/healthy/s1-follower"))
+            store.record(watched, told(source, "2.0.5/healthy/s2-leader"))
     return store
 
 
 def scraped(target: str = "/metrics", **headers: str) -> Response:
-    return scrape(two_servers(), Ourselves(), get(target, **headers), NOW, MAX_AGE)
+    return scrape(two_servers(), Ourselves(), get(target, **headers), NOW, Limits())
 
 
 def agents_on(response: Response) -> set[str]:
@@ -210,7 +209,7 @@ def test_a_page_tells_what_it_depends_on(accept_encoding: str) -> None:
 def test_a_number_is_shown_until_it_is_too_old(after: float, shown: bool) -> None:
     store = store_of(told(Source.SELF, "2.0.5/healthy/s1-follower"))
 
-    page = scrape(store, Ourselves(), get("/metrics"), NOW + after, MAX_AGE).body
+    page = scrape(store, Ourselves(), get("/metrics"), NOW + after, Limits()).body
 
     assert (b"nomad_agent_raft_commit_index{" in page) is shown
     assert b"nomad_agent_up{" in page

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from nomad_exporter import __version__
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing, draw
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
 from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
@@ -18,11 +19,15 @@ from nomad_exporter.watch.store import Store
 from nomad_exporter.web.status import status
 from tests.support.pages import NOW, failed, fleet, get, health, store_of, told
 
-SERVER = [told(source, "2.0.5/healthy/s1-follower") for source in Source]
+LEADER = [told(source, "2.0.5/healthy/s2-leader") for source in Source]
+SERVER = [told(source, "2.0.5/healthy/s1-follower") for source in (Source.HEALTH, Source.SELF, Source.MEMBERS)]
 CLIENT = [told(source, "2.0.5/healthy/c1-client") for source in (Source.HEALTH, Source.SELF)]
 
-AGENT, ROLE, STATE, HEALTH, AGES = range(5)
+AGENT, ROLE, STATE, HEALTH, VERDICTS, AGES = range(6)
 """The columns."""
+
+PAGES = ["metrics", "health", "live", "ready", "quorum"]
+"""What is linked of an agent."""
 
 
 class Table(HTMLParser):
@@ -49,7 +54,7 @@ class Table(HTMLParser):
 
 def page_of(store: Store[Drawing], after: float = 0.0) -> Table:
     table = Table()
-    table.feed(status(store, get("/"), NOW + after).body.decode())
+    table.feed(status(store, get("/"), NOW + after, Limits()).body.decode())
     return table
 
 
@@ -63,9 +68,22 @@ def test_every_agent_has_a_row() -> None:
     _, *rows = page_of(fleet("a1", "a2")).rows
 
     assert [cells[AGENT].split() for cells in rows] == [
-        ["a1", "http://a1.example.org:4646", "metrics", "health"],
-        ["a2", "http://a2.example.org:4646", "metrics", "health"],
+        ["a1", "http://a1.example.org:4646", *PAGES],
+        ["a2", "http://a2.example.org:4646", *PAGES],
     ]
+
+
+def test_a_verdict_that_holds_needs_no_words_and_one_that_does_not_says_why() -> None:
+    words = "1 of 3 voters are well, of 2 too little is known (only gossip speaks for it), 2 are needed."
+
+    assert row(*SERVER)[VERDICTS].split() == f"live ready not safe to stop {words}".split()
+
+
+def test_verdicts_about_an_agent_that_was_never_asked_are_awaited() -> None:
+    body = status(fleet("a1"), get("/"), NOW, Limits()).body.decode()
+
+    assert re.findall('<span class="wait">not (live|ready|safe to stop)<', body) == ["live", "ready", "safe to stop"]
+    assert "The agent has not been asked yet." in body
 
 
 def test_a_server_shows_its_role_its_version_and_its_health() -> None:
@@ -77,7 +95,7 @@ def test_a_server_shows_its_role_its_version_and_its_health() -> None:
 
 
 def test_an_agent_of_both_roles_shows_both() -> None:
-    cells = row(*(told(source, "2.0.5/single/bacon-mac") for source in Source))
+    cells = row(*(told(source, "2.0.5/single/bacon-mac") for source in (Source.HEALTH, Source.SELF)))
 
     assert cells[ROLE].split() == ["client,", "server", "Nomad", "2.0.5"]
     assert cells[HEALTH].split() == ["client:", "ok", "server:", "ok"]
@@ -110,6 +128,24 @@ def test_members_that_were_asked_for_in_vain_are_said_to_be_lacking() -> None:
     assert "members never" in row(*SERVER[:2], failed(Source.MEMBERS))[AGES]
 
 
+def test_a_server_that_is_asked_for_autopilot_shows_how_old_that_answer_is_too() -> None:
+    cells = row(*LEADER, after=3.0)
+
+    assert "autopilot 3s ago" in cells[AGES]
+    assert cells[STATE].strip() == "answers"
+
+
+def test_a_server_that_is_not_asked_for_autopilot_is_not_said_to_lack_it() -> None:
+    assert "autopilot" not in row(*SERVER)[AGES]
+
+
+def test_autopilot_that_was_asked_for_in_vain_is_said_to_be_lacking_with_what_to_do() -> None:
+    cells = row(*LEADER[:3], failed(Source.AUTOPILOT, Reason.UNAUTHORIZED, "HTTP 403"))
+
+    assert "autopilot never" in cells[AGES]
+    assert "unauthorized: HTTP 403" in cells[STATE]
+
+
 @pytest.mark.parametrize("readings", [[], [SERVER[0]]], ids=["not-at-all", "by-half"])
 def test_an_agent_that_was_not_asked_yet_says_so(readings: list[AnyReading]) -> None:
     assert row(*readings)[STATE].strip() == "not asked yet"
@@ -140,7 +176,7 @@ def test_a_red_role_is_told_with_its_reason() -> None:
 
     store = store_of(health(Health(plain=red, stale=red)))
 
-    assert '<span class="sick">server: No cluster leader</span>' in status(store, get("/"), NOW).body.decode()
+    assert '<span class="sick">server: No cluster leader</span>' in status(store, get("/"), NOW, Limits()).body.decode()
 
 
 def test_what_an_agent_says_is_never_markup() -> None:
@@ -160,11 +196,11 @@ def test_what_an_agent_says_is_never_markup() -> None:
 def test_a_page_shows_no_secret() -> None:
     named = Agent("a1", Address("http", "nomad", 4646), Credentials(Secret("hidden-1"), None, Secret("user:hidden-2")))
 
-    assert b"hidden-" not in status(Store((named,), draw), get("/"), NOW).body
+    assert b"hidden-" not in status(Store((named,), draw), get("/"), NOW, Limits()).body
 
 
 def test_a_page_may_load_and_run_nothing() -> None:
-    response = status(fleet("a1"), get("/"), NOW)
+    response = status(fleet("a1"), get("/"), NOW, Limits())
 
     assert response.content_type == "text/html; charset=utf-8"
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
@@ -172,7 +208,7 @@ def test_a_page_may_load_and_run_nothing() -> None:
 
 
 def test_a_page_tells_the_version_and_comes_again_by_itself() -> None:
-    body = status(fleet("a1"), get("/"), NOW).body.decode()
+    body = status(fleet("a1"), get("/"), NOW, Limits()).body.decode()
 
     assert __version__ in body
     assert '<meta http-equiv="refresh" content="15">' in body
@@ -198,8 +234,8 @@ def test_the_health_of_an_agent_that_answers_no_more_is_not_shown_as_well() -> N
 
 
 def test_the_page_can_be_asked_for_one_agent() -> None:
-    body = status(fleet("a1", "a2"), get("/?agent=a2"), NOW).body
+    body = status(fleet("a1", "a2"), get("/?agent=a2"), NOW, Limits()).body
 
     assert b"<strong>a2</strong>" in body
     assert b"<strong>a1</strong>" not in body
-    assert status(fleet("a1"), get("/?agent=a2"), NOW).status == 404
+    assert status(fleet("a1"), get("/?agent=a2"), NOW, Limits()).status == 404

@@ -1,0 +1,87 @@
+"""What is found about agents that were asked once: the answer to a question, and what it rests on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nomad_exporter.check import weighing
+from nomad_exporter.check.weighing import State
+from nomad_exporter.clock import Instant
+from nomad_exporter.judge.facts import Facts, ages, facts
+from nomad_exporter.judge.judging import Judged, judge_all
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.judge.reasons import Question, Reason
+from nomad_exporter.judge.views import STEADY
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.snapshot import Snapshot
+
+HEALTH = "health"
+"""The question beside those of the judge: what Nomad says of itself."""
+
+_SOURCES: Mapping[str, frozenset[Source]] = {
+    HEALTH: frozenset({Source.HEALTH}),
+    Question.LIVE: frozenset({Source.HEALTH}),
+    Question.READY: frozenset({Source.HEALTH, Source.SELF}),
+    Question.QUORUM: frozenset(Source),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to a question about one agent; ``numbers`` and ``ages`` (in seconds) are what it rests on."""
+
+    agent: str
+    state: State
+    reason: Reason
+    sentence: str
+    numbers: Facts
+    ages: Mapping[str, float]
+
+
+def sources(question: str, limits: Limits) -> frozenset[Source]:
+    """What agents are to be asked for, so that the question can be answered."""
+    return _SOURCES[question] - (frozenset() if limits.autopilot else {Source.AUTOPILOT})
+
+
+def once(limits: Limits, seconds: float) -> Limits:
+    """The limits where all is asked once, within ``seconds``: one silence is enough, and no answer is old.
+
+    The first answers wait for those of the slowest agent.
+    """
+    return replace(
+        limits,
+        attempts=1,
+        health_interval=max(limits.health_interval, 2 * seconds),
+        max_age=max(limits.max_age, 2 * seconds),
+    )
+
+
+def findings(
+    question: str, fleet: Sequence[Snapshot], names: Iterable[str], at: Instant, limits: Limits
+) -> list[Finding]:
+    """What is found about the agents ``names`` of a ``fleet``, in its order.
+
+    No second answer will prove that two servers contradict each other for long: that they do is enough.
+    """
+    steady = [replace(snapshot, steady=STEADY) for snapshot in fleet]
+    chosen = [snapshot for snapshot in steady if snapshot.agent.name in names]
+    if question == HEALTH:
+        return [_health(snapshot, at) for snapshot in chosen]
+    asked = Question(question)
+    return [
+        Finding(
+            each.snapshot.agent.name,
+            *weighing.WEIGHERS[asked](each, steady),
+            facts(each, asked),
+            ages(each, asked, at),
+        )
+        for each in judge_all(steady, chosen, at, limits)
+    ]
+
+
+def _health(snapshot: Snapshot, at: Instant) -> Finding:
+    answer = snapshot.health.answer
+    words = {f"{role}_health": check.message for role, check in answer.plain.checks.items()} if answer else {}
+    known = ages(Judged(snapshot, {}), Question.LIVE, at)
+    return Finding(snapshot.agent.name, *weighing.health(snapshot), words, known)

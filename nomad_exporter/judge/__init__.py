@@ -1,0 +1,1 @@
+"""The judgement: pure functions of snapshots and an instant. Live, ready, quorum, and why."""

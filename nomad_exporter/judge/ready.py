@@ -1,0 +1,120 @@
+"""Ready: can this agent do its work? It may be no during an election."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nomad_exporter.clock import Instant
+from nomad_exporter.judge.identity import own_server
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.judge.reasons import Question, Reason
+from nomad_exporter.judge.verdict import Trouble, Verdict, age
+from nomad_exporter.nomad.answers import AgentSelf, Health, Role
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import Reason as Failed
+from nomad_exporter.watch.snapshot import Snapshot
+
+WORDS = {
+    Role.SERVER: (("leader", Reason.NO_LEADER),),
+    Role.CLIENT: (("no known servers", Reason.SERVERS_UNREACHABLE),),
+}
+"""What Nomad's words about an unhealthy role mean; any others are given as they are."""
+
+
+def ready(snapshot: Snapshot, at: Instant, limits: Limits) -> Verdict:
+    """Whether the agent can do its work, in each role that it has; of several troubles the first one is told.
+
+    A heartbeat is compared with its TTL within one answer, and no age is ever added to it: a client sends it at the end
+    of its TTL.
+    """
+    trouble = next(_troubles(snapshot, at, limits), None)
+    if trouble:
+        return Verdict(Question.READY, trouble.reason, trouble.sentence)
+    return Verdict(Question.READY, Reason.OK, f"The {' and '.join(sorted(snapshot.roles))} can do its work.")
+
+
+def _troubles(snapshot: Snapshot, at: Instant, limits: Limits) -> Iterator[Trouble]:
+    yield from _of_asking(snapshot, at, limits)
+    health = snapshot.health.answer
+    if health:
+        yield from _of_health(health)
+    yield from _of_telling(snapshot, at, limits)
+    own = snapshot.own.answer
+    if own and Role.SERVER in own.roles:
+        yield from _of_server(own, limits)
+    if own and Role.CLIENT in own.roles:
+        yield from _of_client(own, limits)
+
+
+def _of_asking(snapshot: Snapshot, at: Instant, limits: Limits) -> Iterator[Trouble]:
+    """The newest answer about health must be there."""
+    seen = snapshot.health
+    if seen.last is None:
+        yield Trouble(Reason.STARTING, "The agent has not been asked for its health yet.")
+    elif seen.failure:
+        reason = Reason.NOT_ANSWERING if seen.failure.silent else Reason.NOT_READABLE
+        yield Trouble(reason, f"The agent did not tell its health ({seen.failure}).")
+    elif seen.age(at) > limits.fresh:
+        yield Trouble(Reason.EXPORTER_STALLED, f"The agent was asked for its health last {age(seen.age(at))} ago.")
+
+
+def _of_health(health: Health) -> Iterator[Trouble]:
+    for role, check in sorted(health.plain.checks.items()):
+        if not check.ok:
+            yield Trouble(_meant(health, role, check.message), f"The {role} is unhealthy: {check.message}.")
+
+
+def _meant(health: Health, role: Role, message: str) -> Reason:
+    """A server that is well by itself, but not through its leader, does not reach that leader."""
+    if role is Role.SERVER and health.stale.checks[role].ok:
+        return Reason.LEADER_UNREACHABLE
+    return next((reason for words, reason in WORDS[role] if words in message.lower()), Reason.UNHEALTHY)
+
+
+def _of_telling(snapshot: Snapshot, at: Instant, limits: Limits) -> Iterator[Trouble]:
+    """The agent must have told of itself, not too long ago.
+
+    With access control on, a client asks its servers about our token: where it cannot, it reaches none of them.
+    """
+    seen = snapshot.own
+    if snapshot.roles == {Role.CLIENT} and seen.failure and _is_cut_off(seen.failure):
+        yield Trouble(Reason.SERVERS_UNREACHABLE, f"The client could not have the token judged ({seen.failure}).")
+    elif seen.last is None:
+        yield Trouble(Reason.STARTING, "The agent has not been asked about itself yet.")
+    elif seen.age(at) > limits.max_age:
+        why = f" ({seen.failure})" if seen.failure else ""
+        since = f"for {age(seen.age(at))}" if seen.answered else "yet"
+        yield Trouble(Reason.NOT_READABLE, f"The agent has told nothing of itself {since}{why}.")
+
+
+def _is_cut_off(failure: Failure) -> bool:
+    return failure.reason is Failed.TIMEOUT or failure.status == 500
+
+
+def _of_server(own: AgentSelf, limits: Limits) -> Iterator[Trouble]:
+    server = own_server(own)
+    meant = not (own.member and own.member.nonvoter)
+    if own.configuration is not None and meant and (server is None or server.suffrage != "Voter"):
+        told = f"is a {server.suffrage} in" if server else "is not in"
+        yield Trouble(Reason.NOT_YET_VOTER, f"The server {told} its own raft configuration.")
+    contact = own.numbers.get("raft.last_contact", 0.0)
+    if contact > limits.max_contact:
+        yield Trouble(Reason.CONTACT_LOST, f"The server heard from its leader last {age(contact)} ago.")
+    lag = apply_lag(own) or 0
+    if lag > limits.max_apply_lag:
+        yield Trouble(Reason.APPLY_LAGGING, f"The server has {lag} committed entries still to apply.")
+
+
+def apply_lag(own: AgentSelf) -> int | None:
+    """Committed entries that the server has not applied yet; None where it does not tell."""
+    committed, applied = own.numbers.get("raft.commit_index"), own.numbers.get("raft.applied_index")
+    return None if committed is None or applied is None else max(0, int(committed - applied))
+
+
+def _of_client(own: AgentSelf, limits: Limits) -> Iterator[Trouble]:
+    ttl, heartbeat = own.numbers.get("client.heartbeat_ttl"), own.numbers.get("client.last_heartbeat")
+    if ttl is None:
+        yield Trouble(Reason.NOT_REGISTERED, "The client has not registered with its servers since it started.")
+    elif heartbeat is not None and heartbeat > ttl + limits.heartbeat_grace:
+        late = f"The client's heartbeat was answered last {age(heartbeat)} ago, its TTL is {age(ttl)}."
+        yield Trouble(Reason.SERVERS_UNREACHABLE, late)

@@ -1,0 +1,148 @@
+"""What each watched server sees of its cluster, and which servers form one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nomad_exporter.clock import Instant
+from nomad_exporter.judge.identity import is_same
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Members, RaftServer, Role
+from nomad_exporter.watch.snapshot import A, Seen, Snapshot
+
+STEADY = 2
+"""So many answers in a row must tell the same before they can contradict those of another server."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One watched server at an instant: who it is, how it is, and what it sees.
+
+    ``configuration`` and ``leader`` (an RPC address) are the newest that it told, old ones where it is not ``fresh``;
+    ``gossip`` and ``autopilot`` are None where they are old. ``health_age`` is in seconds.
+    """
+
+    agent: str
+    own: AgentSelf
+    well: bool
+    fresh: bool
+    steady: bool
+    health_age: float
+    gossip: Members | None
+    autopilot: Autopilot | None
+
+    @property
+    def configuration(self) -> tuple[RaftServer, ...]:
+        return self.own.configuration or ()
+
+    @property
+    def voters(self) -> tuple[RaftServer, ...]:
+        return tuple(server for server in self.configuration if server.suffrage == "Voter")
+
+    @property
+    def leader(self) -> str:
+        return self.own.leader_address
+
+    def is_of(self, server: RaftServer) -> bool:
+        """Whether it is the view of this server of a raft configuration, its own or another's."""
+        return self.own.member is not None and is_same(server, self.own.member)
+
+    def is_at(self, server: RaftServer) -> bool:
+        """Whether it is the view of this server, or of another one that has taken its address."""
+        return self.own.member is not None and (self.own.member.address == server.address or self.is_of(server))
+
+
+Cluster = tuple[View, ...]
+"""The watched servers of one cluster."""
+
+
+def view(snapshot: Snapshot, at: Instant, limits: Limits) -> View | None:
+    """What the agent sees; None where it is no server, or never told of itself."""
+    own = snapshot.own.answer
+    if own is None or Role.SERVER not in own.roles:
+        return None
+    return View(
+        snapshot.agent.name,
+        own,
+        is_well(snapshot, at, limits),
+        _fresh(snapshot.own, at, limits) is not None,
+        snapshot.steady >= STEADY,
+        snapshot.health.age(at),
+        _fresh(snapshot.members, at, limits),
+        _fresh(snapshot.autopilot, at, limits),
+    )
+
+
+def is_well(snapshot: Snapshot, at: Instant, limits: Limits) -> bool:
+    """Whether a server has just proven that it is well, through its leader, and was not silent since."""
+    seen = snapshot.health
+    if seen.answer is None or seen.failure or seen.age(at) > limits.proof or _silent_since(snapshot):
+        return False
+    check = seen.answer.plain.checks.get(Role.SERVER)
+    return check is not None and check.ok
+
+
+def _silent_since(snapshot: Snapshot) -> bool:
+    """Whether the agent was silent when it was asked for something else after its health."""
+    answered = snapshot.health.answered
+    return any(
+        seen.failure.silent and seen.last.began.since(answered) >= 0
+        for seen in snapshot.seen
+        if seen.failure and seen.last and answered
+    )
+
+
+def _fresh(seen: Seen[A], at: Instant, limits: Limits) -> A | None:
+    return seen.answer if seen.failure is None and seen.age(at) <= limits.max_age else None
+
+
+def clusters(views: Iterable[View]) -> list[Cluster]:
+    """The views by cluster: of one are those whose configurations share a voter.
+
+    A region's name tells nothing, for most are called ``global``.
+    """
+    left = {each.agent: each for each in views}
+    by_voter: dict[str, list[View]] = defaultdict(list)
+    for each in left.values():
+        for server in each.voters:
+            by_voter[server.id].append(each)
+    found = []
+    while left:
+        found.append(tuple(_joined(next(iter(left.values())), by_voter, left)))
+    return found
+
+
+def _joined(first: View, by_voter: Mapping[str, Sequence[View]], left: dict[str, View]) -> Iterator[View]:
+    """The cluster of the ``first`` view; each of its views is taken from those that are ``left``."""
+    edge = [first]
+    while edge:
+        each = edge.pop()
+        if left.pop(each.agent, None):
+            yield each
+            edge.extend(other for server in each.voters for other in by_voter[server.id])
+
+
+def best(cluster: Cluster) -> View | None:
+    """The view to be believed: that of a well leader, else of the well server that knows most; None without any."""
+    fresh = [each for each in cluster if each.fresh]
+    return max(fresh, key=_rank, default=None)
+
+
+_KNOWS_MORE = ("raft.term", "raft.latest_configuration_index", "raft.commit_index")
+
+
+def _rank(each: View) -> tuple[bool, bool, list[float], str]:
+    known = [each.own.numbers.get(path, 0) for path in _KNOWS_MORE]
+    return each.well, each.own.leads, known, each.agent
+
+
+def disagree(cluster: Sequence[View]) -> bool:
+    """Whether well servers name different leaders or voters, each in two answers in a row."""
+    told = {
+        (each.leader, frozenset(server.id for server in each.voters))
+        for each in cluster
+        if each.well and each.fresh and each.steady
+    }
+    return len(told) > 1

@@ -1,0 +1,48 @@
+"""Agents that were asked once, for a check, and what is found about them."""
+
+from __future__ import annotations
+
+from nomad_exporter.check.findings import Finding, findings, once
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.nomad.answers import Role
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import Reason as Failed
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.snapshot import Snapshot
+from tests.support.answers import WELL, health
+from tests.support.fleets import AT, Fleet, agent, asked, gossip, raft, told
+
+ONCE = once(Limits(), 4.0)
+
+SILENT = Failure(Failed.TIMEOUT, "no whole answer within 4s")
+DENIED = Failure(Failed.UNAUTHORIZED, "HTTP 403: the token was rejected or may not read this")
+LOCKED = Failure(Failed.CREDENTIALS, "token: No such file or directory")
+NAMELESS = Failure(Failed.DNS, "the host name could not be resolved")
+DISTRUSTED = Failure(Failed.TLS, "the agent's certificate was refused")
+
+ALL = raft(1, 2, 3)
+WELL_SERVER = health({Role.SERVER: WELL})
+
+
+def server(number: int, says: object = WELL_SERVER, own: object = None, members: object = None) -> Snapshot:
+    """A server of three that was asked once; of what is not named, it says that all is well."""
+    snapshot = asked(Snapshot(agent(f"s{number}")), Source.HEALTH, says)
+    snapshot = asked(snapshot, Source.SELF, told(number, ALL) if own is None else own)
+    return asked(snapshot, Source.MEMBERS, gossip(1, 2, 3) if members is None else members)
+
+
+def nothing_from(number: int, failure: Failure) -> Snapshot:
+    snapshot = Snapshot(agent(f"s{number}"))
+    for source in (Source.HEALTH, Source.SELF):
+        snapshot = asked(snapshot, source, failure)
+    return snapshot
+
+
+def found(question: str, *fleet: Snapshot, limits: Limits = ONCE) -> Finding:
+    """What is found about the first agent."""
+    (finding,) = findings(question, fleet, [fleet[0].agent.name], AT, limits)
+    return finding
+
+
+def fleet_of(fleet: Fleet) -> list[Snapshot]:
+    return list(fleet.values())

@@ -1,0 +1,694 @@
+"""Quorum: the cases that an operator meets, each by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nomad_exporter.judge.counting import Witness
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.judge.quorum import Standing
+from nomad_exporter.judge.reasons import Reason
+from nomad_exporter.nomad.answers import Autopilot, AutopilotServer, Member, Members, RaftServer
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import Reason as Failed
+from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.snapshot import Snapshot
+from tests.support.answers import REFUSED
+from tests.support.fleets import (
+    AT,
+    AUTOPILOT,
+    GOSSIP,
+    LIMITS,
+    Fleet,
+    agent,
+    asked,
+    autopilot,
+    cluster,
+    dead,
+    deserted,
+    gossip,
+    judged,
+    member,
+    quorum,
+    raft,
+    reasons,
+    red,
+    rpc,
+    safe,
+    told,
+    watched,
+    with_autopilot,
+    without,
+)
+
+DENIED = Failure(Failed.UNAUTHORIZED, "HTTP 403")
+SILENT = Failure(Failed.TIMEOUT, "no whole answer within 4s")
+
+
+def standing(fleet: Fleet, name: str = "s1", limits: Limits = LIMITS) -> Standing:
+    found = judged(fleet, limits)[name].standing
+    assert found
+    return found
+
+
+def numbers(fleet: Fleet, name: str = "s1", limits: Limits = LIMITS) -> tuple[int, int, int]:
+    """Voters, how many are well and of how many too little is known."""
+    count = standing(fleet, name, limits).count
+    return count.voters, count.well, count.unproven
+
+
+# How many voters there are.
+
+
+@pytest.mark.parametrize(
+    ("voters", "reason"),
+    [
+        pytest.param(1, Reason.NO_MARGIN, id="one voter never has a margin"),
+        pytest.param(2, Reason.NO_MARGIN, id="two voters never have one"),
+        pytest.param(3, Reason.OK, id="three"),
+        pytest.param(4, Reason.OK, id="four"),
+        pytest.param(5, Reason.OK, id="five"),
+    ],
+)
+def test_any_voter_of_a_cluster_that_is_well_may_be_stopped_from_three_voters_on(voters: int, reason: Reason) -> None:
+    assert set(reasons(cluster(voters)).values()) == {reason}
+
+
+@pytest.mark.parametrize(
+    ("voters", "lost", "safe_are"),
+    [
+        pytest.param(2, [2], set(), id="one of two"),
+        pytest.param(3, [3], {"s3"}, id="one of three"),
+        pytest.param(4, [4], {"s4"}, id="one of four"),
+        pytest.param(5, [5], {"s1", "s2", "s3", "s4", "s5"}, id="one of five"),
+        pytest.param(5, [4, 5], {"s4", "s5"}, id="two of five"),
+        pytest.param(5, [3, 4, 5], set(), id="three of five"),
+    ],
+)
+def test_after_a_loss_only_the_dead_may_be_stopped_unless_there_is_a_margin(
+    voters: int, lost: list[int], safe_are: set[str]
+) -> None:
+    fleet = cluster(voters)
+    for number in lost:
+        fleet[f"s{number}"] = dead(fleet[f"s{number}"])
+
+    assert safe(fleet) == safe_are
+    assert numbers(fleet) == (voters, voters - len(lost), 0)
+
+
+def test_a_sentence_tells_the_numbers_who_is_not_well_and_what_was_meant() -> None:
+    fleet = {
+        name: asked(each, Source.SELF, told(number, raft(1, 2, 3), bootstrap_expect=5))
+        for number, (name, each) in enumerate(cluster(3).items(), 1)
+    }
+    fleet["s3"] = dead(fleet["s3"])
+
+    assert quorum(fleet, "s1").sentence == (
+        "2 of 3 voters are well (s3 not), 2 are needed, 5 were meant: without this one, too few are left."
+    )
+    assert quorum(fleet, "s3").sentence == (
+        "2 of 3 voters are well (s3 not), 2 are needed, 5 were meant, this one is none of them: it may be stopped."
+    )
+
+
+def test_a_sentence_names_five_of_those_that_are_not_well() -> None:
+    fleet = cluster(13)
+    for number in range(8, 14):
+        fleet[f"s{number}"] = dead(fleet[f"s{number}"])
+
+    assert "(s8, s9, s10, s11, s12 not)" in quorum(fleet, "s1").sentence
+
+
+# Who is a voter.
+
+
+def test_a_nonvoter_counts_for_nothing_and_costs_nothing() -> None:
+    configuration = raft(1, 2, 3, nonvoters=[4])
+    fleet = {f"s{one}": watched(one, told(one, configuration), gossip(1, 2, 3, 4)) for one in range(1, 5)}
+
+    assert numbers(fleet) == (3, 3, 0)
+    assert safe(fleet) == set(fleet)
+
+    without_one_voter = {**fleet, "s3": dead(fleet["s3"])}
+    assert safe(without_one_voter) == {"s3", "s4"}
+
+
+def test_a_server_that_left_but_is_still_in_the_configuration_is_a_voter_that_is_not_well() -> None:
+    fleet = cluster(3, watch=[1, 2], left=[3])
+
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
+    assert numbers(fleet) == (3, 2, 0)
+
+
+@pytest.mark.parametrize("status", ["leaving", "left", "failed"])
+def test_a_voter_that_gossip_does_not_call_alive_is_not_well_whatever_it_says_itself(status: str) -> None:
+    fleet = cluster(3, **{status: [3]})
+
+    assert numbers(fleet) == (3, 2, 0)
+    assert safe(fleet) == {"s3"}
+
+
+def test_a_server_in_gossip_but_not_in_the_configuration_is_no_voter() -> None:
+    fleet = {f"s{one}": watched(one, told(one, raft(1, 2, 3)), gossip(1, 2, 3, 4, 5)) for one in range(1, 4)}
+
+    assert numbers(fleet) == (3, 3, 0)
+
+
+def test_a_voter_that_gossip_does_not_know_is_not_well() -> None:
+    fleet = {f"s{one}": watched(one, told(one, raft(1, 2, 3)), gossip(1, 2)) for one in (1, 2)}
+
+    assert numbers(fleet) == (3, 2, 0)
+    assert safe(fleet) == set()
+
+
+def test_autopilot_that_just_removed_the_dead_voter_leaves_two_voters_where_three_were_meant() -> None:
+    fleet = {
+        f"s{one}": watched(one, told(one, raft(1, 2), bootstrap_expect=3), gossip(1, 2, failed=[3])) for one in (1, 2)
+    }
+
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
+    assert quorum(fleet, "s1").sentence.startswith("2 of 2 voters are well, 2 are needed, 3 were meant")
+
+
+def test_the_dead_server_that_autopilot_just_removed_may_stay_dead() -> None:
+    fleet = cluster(3)
+    for one in (1, 2):
+        fleet[f"s{one}"] = asked(fleet[f"s{one}"], Source.SELF, told(one, raft(1, 2)))
+    fleet["s3"] = dead(fleet["s3"])
+
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN, "s3": Reason.OK}
+
+
+def test_a_server_that_was_restarted_is_alive_in_gossip_and_no_voter_yet_costs_nothing_and_helps_nobody() -> None:
+    configuration = raft(1, 2, nonvoters=[3])
+    fleet = {f"s{one}": watched(one, told(one, configuration), gossip(1, 2, 3)) for one in range(1, 4)}
+
+    assert numbers(fleet) == (2, 2, 0)
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN, "s3": Reason.OK}
+
+
+def test_a_wiped_server_that_is_back_at_its_address_with_another_id_is_not_the_voter_that_is_missing() -> None:
+    wiped = member(3, id="id-new")
+    members = Members((member(1), member(2), wiped))
+    fleet = {
+        "s1": watched(1, told(1, raft(1, 2, 3)), members),
+        "s2": watched(2, told(2, raft(1, 2, 3)), members),
+        "s3": watched(3, told(3, raft(1, 2, 3), member=wiped), members),
+    }
+
+    assert numbers(fleet) == (3, 2, 0)
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN, "s3": Reason.OK}
+
+
+def test_a_server_at_the_address_of_a_voter_but_with_another_id_speaks_against_it_before_gossip_does() -> None:
+    newcomer = watched(3, told(3, raft(1, 2, 3), member=member(3, id="id-new")), gossip(1, 2, 3))
+    fleet = {**cluster(3, watch=[1, 2]), "s3": newcomer}
+
+    assert numbers(fleet, limits=GOSSIP) == (3, 2, 0)
+    assert safe(fleet, GOSSIP) == {"s3"}
+
+
+def stranger(name: str) -> Snapshot:
+    """An agent that was asked who it is and never told."""
+    return asked(Snapshot(agent(name)), Source.SELF, SILENT)
+
+
+def test_an_agent_that_never_told_who_it_is_may_be_any_voter_for_whom_only_others_speak() -> None:
+    fleet = {**cluster(3, watch=[1, 2]), "dead": stranger("dead")}
+
+    assert reasons(fleet, GOSSIP)["s1"] is Reason.NOT_ENOUGH_WITNESSES
+    assert "(an agent that is watched never told who it is)" in quorum(fleet, "s1", GOSSIP).sentence
+
+
+def test_an_agent_that_never_told_who_it_is_is_no_matter_where_every_voter_speaks_for_itself() -> None:
+    assert safe({**cluster(3), "dead": stranger("dead")}) == {"s1", "s2", "s3"}
+
+
+# Addresses for identities.
+
+
+def old_raft(*voters: int, host: str = "10.0.0.{}") -> tuple[RaftServer, ...]:
+    """The configuration of raft protocol 2."""
+    addresses = [f"{host.format(one)}:4647" for one in voters]
+    return tuple(RaftServer("Voter", address, address) for address in addresses)
+
+
+def test_below_raft_protocol_3_a_voter_is_known_by_its_address() -> None:
+    members = Members(tuple(member(one, id="") for one in (1, 2, 3)))
+    fleet = {
+        f"s{one}": watched(one, told(one, old_raft(1, 2, 3), member=member(one, id="")), members) for one in (1, 2, 3)
+    }
+
+    assert numbers(fleet) == (3, 3, 0)
+    assert safe(fleet) == {"s1", "s2", "s3"}
+    assert safe({**fleet, "s3": dead(fleet["s3"])}) == {"s3"}
+
+
+def test_while_a_cluster_is_on_its_way_from_raft_protocol_2_to_3_each_voter_is_known_by_what_it_has() -> None:
+    configuration = (*old_raft(1), *raft(2, 3))
+    fleet = {f"s{one}": watched(one, told(one, configuration), gossip(1, 2, 3)) for one in (1, 2, 3)}
+
+    assert numbers(fleet) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_a_cluster_of_ipv6_addresses_is_judged_as_any_other(protocol: int) -> None:
+    addresses = [f"[fd00::{one}]:4647" for one in (1, 2, 3)]
+    servers = list(zip(addresses if protocol == 2 else ["a", "b", "c"], addresses, strict=True))
+    configuration = tuple(RaftServer("Voter", *server) for server in servers)
+    members = Members(tuple(Member(f"s{n}.global", "alive", *server) for n, server in enumerate(servers, 1)))
+    texts = {"nomad.leader_addr": addresses[0]}
+    fleet = {
+        f"s{n}": watched(n, told(n, configuration, member=one, texts=texts), members)
+        for n, one in enumerate(members.members, 1)
+    }
+
+    assert numbers(fleet) == (3, 3, 0)
+    assert standing(fleet).leader == "s1"
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+# Clusters that must not be taken for one.
+
+
+def renamed(fleet: Fleet, prefix: str) -> dict[str, Snapshot]:
+    return {f"{prefix}-{name}": replace(each, agent=agent(f"{prefix}-{name}")) for name, each in fleet.items()}
+
+
+def in_region(region: str, *numbers_: int, others: tuple[Member, ...] = ()) -> dict[str, Snapshot]:
+    """A region of one gossip pool, to which ``others`` belong too."""
+    own = tuple(member(one, name=f"s{one}.{region}", id=f"{region}-{one}", region=region) for one in numbers_)
+    configuration = tuple(RaftServer("Voter", one.id, one.address) for one in own)
+    return {
+        f"{region}-s{one}": watched(
+            one,
+            told(one, configuration, leader=numbers_[0], member=own[at]),
+            Members((*own, *others)),
+            f"{region}-s{one}",
+        )
+        for at, one in enumerate(numbers_)
+    }
+
+
+def test_two_regions_in_one_gossip_pool_are_two_clusters() -> None:
+    lost = tuple(member(one, "failed", name=f"s{one}.west", id=f"west-{one}", region="west") for one in (7, 8, 9))
+    east, west = in_region("east", 1, 2, 3, others=lost), in_region("west", 7, 8, 9)
+    west = {name: dead(each) for name, each in west.items()}
+
+    assert safe({**east, **west}) == set(east)
+    assert numbers({**east, **west}, "east-s1") == (3, 3, 0)
+
+
+def test_two_unrelated_clusters_that_are_both_called_global_are_two() -> None:
+    """They may even have the same addresses, each in its own private network."""
+    one = renamed(cluster(3), "one")
+    ids = [f"other-{number}" for number in (1, 2, 3)]
+    configuration = tuple(RaftServer("Voter", name, rpc(number)) for number, name in enumerate(ids, 1))
+    members = Members(tuple(member(number, id=name) for number, name in enumerate(ids, 1)))
+    other = {
+        f"other-s{number}": dead(
+            watched(number, told(number, configuration, member=member(number, id=name)), members, f"other-s{number}")
+        )
+        for number, name in enumerate(ids, 1)
+    }
+
+    assert safe({**one, **other}) == set(one)
+    assert numbers({**one, **other}, "one-s1") == (3, 3, 0)
+    assert numbers({**one, **other}, "other-s1") == (3, 0, 0)
+
+
+# The leader.
+
+
+def test_without_a_leader_nothing_may_be_stopped() -> None:
+    fleet = {name: red(each) for name, each in cluster(3).items()}
+
+    assert set(reasons(fleet).values()) == {Reason.NO_LEADER}
+
+
+def test_a_candidate_is_not_well_and_does_not_disturb_those_that_have_a_leader() -> None:
+    fleet = cluster(3)
+    candidate = told(3, raft(1, 2, 3), leader=None, texts={"raft.state": "Candidate", "nomad.leader_addr": ""})
+    fleet["s3"] = red(asked(fleet["s3"], Source.SELF, candidate))
+
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN, "s3": Reason.OK}
+    assert standing(fleet).leader == "s1"
+
+
+def test_a_server_alone_on_the_wrong_side_of_a_partition_that_still_believes_its_old_leader_is_not_well() -> None:
+    fleet = cluster(3)
+    for one in (1, 2):
+        fleet[f"s{one}"] = asked(fleet[f"s{one}"], Source.SELF, told(one, raft(1, 2, 3), leader=2))
+    fleet["s3"] = deserted(fleet["s3"])
+
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN, "s3": Reason.OK}
+    assert standing(fleet).leader == "s2"
+
+
+def test_where_only_the_wrong_side_of_a_partition_is_watched_no_leader_is_known() -> None:
+    fleet = {"s3": deserted(cluster(3)["s3"])}
+
+    assert reasons(fleet, GOSSIP) == {"s3": Reason.NO_LEADER}
+    assert standing(fleet, "s3", GOSSIP).leader == ""
+
+
+def test_a_leader_that_is_dead_is_none_though_the_others_believe_in_it_still() -> None:
+    fleet = cluster(5)
+    fleet["s1"] = dead(fleet["s1"])
+
+    assert set(reasons(fleet).values()) == {Reason.NO_LEADER}
+
+
+def test_a_leader_that_is_not_watched_is_named_by_gossip_else_by_its_address() -> None:
+    known = cluster(3, watch=[2, 3])
+    unknown = {f"s{one}": watched(one, told(one, raft(1, 2, 3)), None) for one in (2, 3)}
+
+    assert standing(known, "s2").leader == "s1.global"
+    assert standing(unknown, "s2").leader == "10.0.0.1:4647"
+
+
+def test_a_leader_that_is_no_voter_of_the_configuration_is_none() -> None:
+    fleet = {"s1": watched(1, told(1, raft(1, 2, 3), leader=4), gossip(1, 2, 3, 4))}
+
+    assert reasons(fleet, GOSSIP) == {"s1": Reason.NO_LEADER}
+
+
+def test_fewer_well_voters_than_are_needed_are_a_lost_quorum_while_a_leader_does_not_know_it_yet() -> None:
+    fleet = cluster(3)
+    for name in ("s2", "s3"):
+        fleet[name] = dead(fleet[name])
+
+    assert set(reasons(fleet).values()) == {Reason.QUORUM_LOST}
+
+
+# Witnesses.
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"), [(LIMITS, Reason.NOT_ENOUGH_WITNESSES), (GOSSIP, Reason.OK)], ids=["strict", "trusted"]
+)
+def test_gossip_alone_is_not_enough_unless_it_is_trusted(limits: Limits, reason: Reason) -> None:
+    assert reasons(cluster(3, watch=[1]), limits) == {"s1": reason}
+
+
+def test_who_is_only_known_by_gossip_is_told() -> None:
+    sentence = quorum(cluster(3, watch=[1]), "s1").sentence
+
+    assert sentence == "1 of 3 voters are well, of 2 too little is known (only gossip speaks for it), 2 are needed."
+
+
+@pytest.mark.parametrize(
+    ("watch", "limits", "says", "basis"),
+    [
+        pytest.param(None, LIMITS, None, Witness.DIRECT, id="each is watched"),
+        pytest.param([1], AUTOPILOT, autopilot(1, 2, 3), Witness.AUTOPILOT, id="autopilot"),
+        pytest.param([1], GOSSIP, None, Witness.GOSSIP, id="gossip, which is trusted"),
+        pytest.param([1, 2], GOSSIP, None, Witness.GOSSIP, id="the weakest counts"),
+    ],
+)
+def test_the_basis_is_told(watch: list[int] | None, limits: Limits, says: Autopilot | None, basis: Witness) -> None:
+    fleet = cluster(3, watch)
+    if says:
+        fleet = with_autopilot(fleet, says)
+
+    assert standing(fleet, "s1", limits).basis is basis
+
+
+def test_autopilot_is_witness_enough_beside_gossip() -> None:
+    fleet = with_autopilot(cluster(3, watch=[1]), autopilot(1, 2, 3))
+
+    assert reasons(fleet, AUTOPILOT) == {"s1": Reason.OK}
+
+
+def test_what_autopilot_says_counts_for_nothing_where_it_is_not_asked_any_more() -> None:
+    fleet = with_autopilot(cluster(3, watch=[1]), autopilot(1, 2, 3))
+
+    assert reasons(fleet, LIMITS) == {"s1": Reason.NOT_ENOUGH_WITNESSES}
+
+
+@pytest.mark.parametrize(
+    "says", [pytest.param(DENIED, id="the token may not"), pytest.param(SILENT, id="it did not answer")]
+)
+def test_autopilot_that_is_asked_but_silent_leaves_the_others_unproven(says: Failure) -> None:
+    alone, all_watched = (
+        {**fleet, "s1": asked(with_autopilot(fleet, says)["s1"], Source.HEALTH, fleet["s1"].health.answer)}
+        for fleet in (cluster(3, watch=[1]), cluster(3))
+    )
+
+    assert reasons(alone, AUTOPILOT) == {"s1": Reason.NOT_ENOUGH_WITNESSES}
+    assert set(reasons(all_watched, AUTOPILOT).values()) == {Reason.NOT_ENOUGH_WITNESSES}
+    assert "(autopilot was asked in vain)" in quorum(all_watched, "s1", AUTOPILOT).sentence
+
+
+def test_autopilot_that_was_never_asked_is_silent_too() -> None:
+    assert set(reasons(cluster(3, watch=[2, 3]), AUTOPILOT).values()) == {Reason.NOT_ENOUGH_WITNESSES}
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        pytest.param(autopilot(1, 2, unhealthy=[3]), id="not healthy"),
+        pytest.param(autopilot(1, 2), id="not there"),
+        pytest.param(
+            Autopilot(True, servers=(*autopilot(1, 2).servers, AutopilotServer("id-3", healthy=True))), id="no voter"
+        ),
+    ],
+)
+def test_a_voter_of_which_autopilot_does_not_speak_well_is_not_well(says: Autopilot) -> None:
+    fleet = with_autopilot(cluster(3), says)
+
+    assert numbers(fleet, limits=AUTOPILOT) == (3, 2, 0)
+    assert safe(fleet, AUTOPILOT) == {"s3"}
+
+
+def test_autopilot_may_be_heard_of_from_any_server_and_each_must_have_heard_well_of_a_voter() -> None:
+    followers = cluster(3, watch=[2, 3])
+    by_one = with_autopilot(followers, autopilot(1, 2, 3), "s2")
+
+    assert set(reasons(by_one, AUTOPILOT).values()) == {Reason.OK}
+    for says in (autopilot(2, 3, unhealthy=[1]), autopilot(2, 3)):
+        assert numbers(with_autopilot(by_one, says, "s3"), "s2", AUTOPILOT) == (3, 2, 0)
+
+
+def test_what_a_leader_that_died_heard_from_autopilot_counts_no_more() -> None:
+    fleet = with_autopilot(cluster(3), autopilot(1, 2, 3))
+    for one in (2, 3):
+        fleet[f"s{one}"] = asked(fleet[f"s{one}"], Source.SELF, told(one, raft(1, 2, 3), leader=2))
+    fleet["s1"] = dead(fleet["s1"])
+
+    assert reasons(fleet, AUTOPILOT) == {
+        "s1": Reason.NOT_ENOUGH_WITNESSES,
+        "s2": Reason.NO_MARGIN,
+        "s3": Reason.NO_MARGIN,
+    }
+    assert numbers(fleet, "s2", AUTOPILOT) == (3, 0, 2)
+
+
+def test_trusted_gossip_does_not_outweigh_a_witness_that_speaks_against_a_voter() -> None:
+    fleet = cluster(3)
+    fleet["s3"] = dead(fleet["s3"])
+
+    assert safe(fleet, GOSSIP) == {"s3"}
+
+
+def test_gossip_counts_as_late_as_all_well_servers_have_noticed() -> None:
+    fleet = cluster(3, watch=[1, 2])
+    fleet["s2"] = asked(fleet["s2"], Source.MEMBERS, gossip(1, 2, failed=[3]))
+
+    assert numbers(fleet, limits=GOSSIP) == (3, 2, 0)
+
+
+def test_what_a_server_that_is_not_well_hears_in_gossip_does_not_count() -> None:
+    fleet = cluster(3)
+    fleet["s3"] = red(asked(fleet["s3"], Source.MEMBERS, gossip(3, failed=[1, 2])))
+
+    assert numbers(fleet) == (3, 2, 0)
+    assert reasons(fleet)["s1"] is Reason.NO_MARGIN
+
+
+def test_a_token_without_node_read_leaves_all_unproven_for_nobody_tells_members() -> None:
+    fleet = {f"s{one}": watched(one, told(one, raft(1, 2, 3)), DENIED) for one in (1, 2, 3)}
+
+    assert set(reasons(fleet).values()) == {Reason.NOT_ENOUGH_WITNESSES}
+    assert set(reasons(fleet, GOSSIP).values()) == {Reason.NOT_ENOUGH_WITNESSES}
+    assert "(no members were told)" in quorum(fleet, "s1").sentence
+
+
+@pytest.mark.parametrize("voters", [1, 2])
+def test_where_no_witness_could_help_none_is_asked_for(voters: int) -> None:
+    configuration = raft(*range(1, voters + 1))
+    fleet = {f"s{one}": watched(one, told(one, configuration), DENIED) for one in range(1, voters + 1)}
+
+    assert set(reasons(fleet).values()) == {Reason.NO_MARGIN}
+
+
+def test_one_token_with_node_read_is_enough_to_know_the_members() -> None:
+    fleet = {f"s{one}": watched(one, told(one, raft(1, 2, 3)), DENIED) for one in (2, 3)}
+    fleet["s1"] = cluster(3)["s1"]
+
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+# At once.
+
+
+@pytest.mark.parametrize("failed", [Failed.REFUSED, Failed.RESET, Failed.TIMEOUT, Failed.TLS, Failed.STATUS])
+def test_one_failed_attempt_at_its_health_makes_a_voter_unwell_while_gossip_says_still_alive(failed: Failed) -> None:
+    fleet = cluster(3)
+    fleet["s3"] = asked(fleet["s3"], Source.HEALTH, Failure(failed, "so it went"))
+
+    assert safe(fleet) == {"s3"}
+
+
+@pytest.mark.parametrize("source", [Source.SELF, Source.MEMBERS])
+def test_silence_to_any_other_question_makes_a_voter_unwell_until_its_health_is_told_again(source: Source) -> None:
+    fleet = cluster(3)
+    fleet["s3"] = asked(fleet["s3"], source, REFUSED, 0.5)
+    assert safe(fleet) == {"s3"}
+
+    fleet["s3"] = asked(fleet["s3"], Source.HEALTH, fleet["s1"].health.answer)
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+def test_a_question_that_hung_before_the_health_was_told_is_not_held_against_a_voter() -> None:
+    fleet = cluster(3)
+    fleet["s3"] = asked(fleet["s3"], Source.MEMBERS, SILENT, ago=0.5, seconds=4.0)
+
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+def test_a_refused_token_is_not_held_against_a_voter_that_told_of_itself_before() -> None:
+    fleet = cluster(3)
+    fleet["s3"] = asked(asked(fleet["s3"], Source.SELF, DENIED), Source.MEMBERS, DENIED)
+
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+def test_a_dead_server_that_answered_once_is_dead_again_with_the_next_failure() -> None:
+    fleet = cluster(3)
+    died = dead(fleet["s3"])
+    answered = asked(died, Source.HEALTH, fleet["s3"].health.answer)
+
+    assert safe({**fleet, "s3": answered}) == {"s1", "s2", "s3"}
+    assert safe({**fleet, "s3": dead(answered)}) == {"s3"}
+
+
+@pytest.mark.parametrize(("ago", "safe_are"), [(10.0, {"s1", "s2", "s3"}), (10.1, {"s3"})])
+def test_an_answer_about_health_proves_nothing_after_two_intervals(ago: float, safe_are: set[str]) -> None:
+    fleet = cluster(3)
+    fleet["s3"] = without(fleet["s3"], Source.HEALTH)
+    fleet["s3"] = asked(fleet["s3"], Source.HEALTH, fleet["s1"].health.answer, ago)
+
+    assert safe(fleet) == safe_are
+
+
+def test_an_answer_that_came_slowly_is_as_old_as_its_end() -> None:
+    fleet = cluster(3)
+    fleet["s3"] = asked(
+        without(fleet["s3"], Source.HEALTH), Source.HEALTH, fleet["s1"].health.answer, ago=9.0, seconds=4.0
+    )
+
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+def test_the_age_of_a_standing_is_that_of_the_oldest_answer_that_proves_a_server_well() -> None:
+    fleet = cluster(3)
+    fleet["s2"] = asked(without(fleet["s2"], Source.HEALTH), Source.HEALTH, fleet["s1"].health.answer, 7.5)
+    fleet["s3"] = dead(fleet["s3"])
+
+    assert standing(fleet).oldest == 7.5
+    assert standing({"s3": fleet["s3"]}, "s3").oldest is None
+
+
+# Views that disagree.
+
+
+def views(polls: int) -> dict[str, Snapshot]:
+    """Server 3 has told another leader than the others so many times in a row."""
+    fleet = cluster(3)
+    for _ in range(polls):
+        fleet["s3"] = asked(fleet["s3"], Source.SELF, told(3, raft(1, 2, 3), leader=2))
+    return fleet
+
+
+def test_views_that_disagree_for_one_poll_are_an_election_and_for_two_a_trouble() -> None:
+    assert set(reasons(views(1)).values()) == {Reason.OK}
+    assert set(reasons(views(2)).values()) == {Reason.VIEWS_DISAGREE}
+
+
+def test_views_that_name_other_voters_disagree_too() -> None:
+    fleet = cluster(4)
+    for _ in range(2):
+        fleet["s4"] = asked(fleet["s4"], Source.SELF, told(4, raft(1, 2, 3, 4, 5)))
+
+    assert set(reasons(fleet).values()) == {Reason.VIEWS_DISAGREE}
+
+
+def test_the_order_of_the_configuration_and_who_has_no_vote_are_no_disagreement() -> None:
+    fleet = cluster(3)
+    for _ in range(2):
+        fleet["s3"] = asked(fleet["s3"], Source.SELF, told(3, raft(3, 1, 2, nonvoters=[4])))
+
+    assert set(reasons(fleet).values()) == {Reason.OK}
+
+
+def test_who_is_not_well_disagrees_with_nobody() -> None:
+    fleet = views(3)
+    fleet["s3"] = deserted(fleet["s3"])
+
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN, "s3": Reason.OK}
+
+
+# Who the agent is.
+
+
+def test_a_server_that_cannot_tell_who_it_is_is_taken_for_one_that_would_be_missed() -> None:
+    fleet = {
+        "s1": watched(1, told(1, raft(1, 2, 3), member=None), gossip(1, 2, failed=[3])),
+        "s2": watched(2, told(2, raft(1, 2, 3)), gossip(1, 2, failed=[3])),
+    }
+
+    assert reasons(fleet, GOSSIP) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
+
+
+def test_a_server_that_does_not_know_yet_that_it_votes_again_is_missed_by_those_who_count_on_it() -> None:
+    """Its own answer is older than that of the leader, and says that it is no voter."""
+    members = gossip(1, 2, failed=[3])
+    fleet = {
+        "s1": watched(1, told(1, raft(1, 2, 3)), members),
+        "s2": watched(2, told(2, raft(1, 3, nonvoters=[2])), members, polls=1),
+    }
+
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
+    assert reasons(fleet, GOSSIP) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
+
+
+def test_a_server_without_any_voter_in_its_configuration_is_of_no_known_cluster() -> None:
+    for configuration in (None, ()):
+        lonely = watched(9, replace(told(9, (), leader=None), configuration=configuration), gossip(9))
+        fleet = {**cluster(3), "s9": lonely}
+
+        assert reasons(fleet)["s9"] is Reason.UNKNOWN
+        assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+@pytest.mark.parametrize(("ago", "reason"), [(45.0, Reason.OK), (45.1, Reason.UNKNOWN)])
+def test_knowledge_of_the_voters_that_is_too_old_is_none(ago: float, reason: Reason) -> None:
+    fleet = {}
+    for name, each in cluster(3).items():
+        blank = without(each, Source.SELF)
+        fleet[name] = asked(blank, Source.SELF, each.own.answer, ago)
+
+    assert set(reasons(fleet).values()) == {reason}
+
+
+def test_an_agent_of_which_itself_cannot_be_read_is_judged_by_what_it_told_before_and_the_others_tell_now() -> None:
+    fleet = cluster(3)
+    fleet["s2"] = without(fleet["s2"], Source.SELF)
+    fleet["s2"] = asked(fleet["s2"], Source.SELF, told(2, raft(1, 2, 3)), ago=3600)
+    fleet["s2"] = asked(fleet["s2"], Source.SELF, DENIED)
+
+    assert safe(fleet) == {"s1", "s2", "s3"}
+    assert AT.since(fleet["s2"].own.answered or AT) == 3600
