@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nomad_exporter.config.settings import AGENT, ROWS, Row
+from nomad_exporter.demo.incidents.catalogue import INCIDENTS
+from nomad_exporter.demo.incidents.story import Incident
+from nomad_exporter.judge import reasons as verdicts
 from nomad_exporter.metrics.drawing import TABLES
 from nomad_exporter.metrics.families import Family
 from nomad_exporter.metrics.lines import Format
@@ -64,13 +67,56 @@ def failures() -> str:
     return _table(("Reason", "What it means", "What to do"), rows)
 
 
+def reasons() -> str:
+    """A row for each reason of a verdict: which questions it answers and how, and what to do."""
+    rows = [
+        (f"`{reason}`", _answered(advice), advice.meaning, advice.remedy) for reason, advice in verdicts.GUIDE.items()
+    ]
+    return _table(("Reason", "Answers", "What it means", "What to do"), rows)
+
+
+def _answered(advice: verdicts.Advice) -> str:
+    return ", ".join(f"{question} {'200' if question in advice.yes else '503'}" for question in advice.questions)
+
+
+def incidents() -> str:
+    """A row for each incident: its line, the reasons by which it is seen, and what it switches on."""
+    rows = [(f"`{name}`", incident.title, _seen(incident), _needed(incident)) for name, incident in INCIDENTS.items()]
+    return _table(("Incident", "What happens", "Reasons to be seen", "With"), rows)
+
+
+def _seen(incident: Incident) -> str:
+    expected = [each.reasons for scene in incident.scenes for each in scene.expected]
+    told = {
+        question: [f"`{reasons[question]}`" for reasons in expected if reasons.get(question, "ok") not in _WELL]
+        for question in verdicts.Question
+    }
+    shown = [f"{question}: {', '.join(dict.fromkeys(found))}" for question, found in told.items() if found]
+    return "; ".join(shown) or "none, but metrics"
+
+
+_WELL = (verdicts.Reason.OK, verdicts.Reason.NOT_A_VOTER)
+
+
+def _needed(incident: Incident) -> str:
+    needs = incident.needs
+    flags = {"--acl": needs.acl, "--tls": needs.tls, f"--regions {needs.regions}": needs.regions > 1}
+    return ", ".join(f"`{flag}`" for flag, wanted in flags.items() if wanted)
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heads = list(head)
     lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-TABLES_OF_README: Mapping[str, Callable[[], str]] = {"metrics": metrics, "settings": settings, "failures": failures}
+TABLES_OF_README: Mapping[str, Callable[[], str]] = {
+    "metrics": metrics,
+    "settings": settings,
+    "failures": failures,
+    "reasons": reasons,
+    "incidents": incidents,
+}
 
 
 def generated(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -104,6 +104,29 @@ def issue(files: Files, role: Role, region: str, hosts: Sequence[str], now: date
         .sign(ca_key, SHA256())
     )
     _write(files.cert_file(role, region), certificate, files.key_file(role, region), key)
+
+
+def expired(tls: Tls, name: str, now: datetime) -> Tls:
+    """What the agent ``name`` is set up with whose certificate expired a day before ``now``.
+
+    All else about the certificate is as it was; it is a file of its own beside the one before, with the same key. The
+    CA is that of the folder in which ``make`` made both. Raises OSError.
+    """
+    _, ca_key = _read_ca(Files(Path(tls.ca_file).parent))
+    before = x509.load_pem_x509_certificate(Path(tls.cert_file).read_bytes())
+    end = now - timedelta(days=1)
+    certificate = x509.CertificateBuilder(
+        before.issuer,
+        before.subject,
+        before.public_key(),
+        x509.random_serial_number(),
+        end - (before.not_valid_after_utc - before.not_valid_before_utc),
+        end,
+        list(before.extensions),
+    ).sign(ca_key, SHA256())
+    file = Path(tls.cert_file).with_name(f"{name}-expired.pem")
+    file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    return replace(tls, cert_file=str(file))
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,11 +16,19 @@ from nomad_exporter.demo.layout import watched_name
 from nomad_exporter.demo.options import Options
 from nomad_exporter.demo.setup import Setup, address
 
+EXPORTER = "nomad-exporter"
+
 STOP_SECONDS = 5.0
 """How long a program may take to end before it is killed."""
 
 FEW = 20
-"""So many agents are asked about everything every second, more of them less often."""
+"""So many agents are asked about everything as often as was chosen, more of them less often."""
+
+SELDOM = 5.0
+"""Seconds between two polls of many agents, at least."""
+
+PATIENCE = 10.0
+"""How long, in Nomad's own time, the exporter bears a late heartbeat or a leader that was not heard."""
 
 LOOK = 0.05
 """Seconds between two looks at whether a program answers."""
@@ -59,11 +68,22 @@ class Program:
 
 def exporter(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Program:
     """The exporter that watches all agents; its configuration is written into ``folder``."""
-    file = folder / "nomad-exporter.yml"
-    file.write_text(json.dumps(_fleet(options, setups, credentials), indent=2))
+    file = configure(options, setups, credentials, folder)
     listen = address(options.host, options.exporter_port)
     command = (sys.executable, "-m", "nomad_exporter", "--config.file", str(file), "--log.level", "error")
-    return Program("nomad-exporter", (*command, "--web.listen-address", listen), options.host, options.exporter_port)
+    return Program(EXPORTER, (*command, "--web.listen-address", listen), options.host, options.exporter_port)
+
+
+def configure(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Path:
+    """Writes the configuration of the exporter, anew where there is one; gives its file."""
+    file = configuration(folder)
+    file.write_text(json.dumps(_fleet(options, setups, credentials), indent=2))
+    return file
+
+
+def configuration(folder: Path) -> Path:
+    """The file that the exporter reads."""
+    return folder / "nomad-exporter.yml"
 
 
 def prometheus(options: Options, folder: Path) -> Program:
@@ -93,11 +113,13 @@ def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) 
         }
         for setup in setups
     ]
-    interval = "1s" if options.agents <= FEW else "5s"
+    interval = options.interval if options.agents <= FEW else max(options.interval, SELDOM)
+    patience = f"{PATIENCE / options.pace:g}s"
     return {
         "defaults": {name: value for name, value in asdict(credentials).items() if value},
         "agents": agents,
-        "poll": {"interval": interval, "health_interval": "1s"},
+        "poll": {"interval": f"{interval:g}s", "health_interval": f"{options.interval:g}s"},
+        "verdict": {"heartbeat_grace": patience, "max_contact": patience},
     }
 
 
@@ -118,6 +140,11 @@ class Child:
     async def ended(self) -> None:
         """Raises Ended when it has ended."""
         raise Ended(self._program.name, await self._process.wait())
+
+    def reload(self) -> None:
+        """Has it read its configuration again."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """Ends it, in good order if it will."""

@@ -7,21 +7,30 @@ import shutil
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from nomad_exporter.demo.incidents.catalogue import INCIDENTS
 from nomad_exporter.demo.options import MOST_AGENTS, Options
 from nomad_exporter.demo.versions import NEWEST, VERSIONS
 
 _DEFAULT = Options()
+_INTERVALS = click.FloatRange(0.1, 60)
 
 _HELP = """A living cluster of simulated Nomad agents, and the exporter that watches it.
 
 Every agent serves Nomad's whole agent API on a port of its own: ask it as you would ask a real one. Its own page tells
-who is there, and lets you kill, freeze and cut off agents."""
+who is there, lets you kill, freeze and cut off agents, and plays incidents."""
 
 
 def command() -> click.Command:
     """The command, with an option for all that one can choose."""
-    return click.Command("demo", callback=_demo, params=_options(), help=_HELP, short_help="Play a simulated cluster.")
+    return click.Command(
+        "demo",
+        callback=click.pass_context(_demo),
+        params=_options(),
+        help=_HELP,
+        short_help="Play a simulated cluster.",
+    )
 
 
 def _options() -> list[click.Parameter]:
@@ -41,6 +50,9 @@ def _options() -> list[click.Parameter]:
         click.Option(["--tls"], is_flag=True, help="HTTPS, with certificates that are made at the start."),
         click.Option(["--verify-https-client"], is_flag=True, help="As --tls, and clients must show a certificate."),
         _number("--pace", _DEFAULT.pace, "How much faster than Nomad all goes.", click.FloatRange(0.1, 100)),
+        _number(
+            "--interval", _DEFAULT.interval, "Seconds between two polls of the exporter.", click.FloatRange(0.1, 60)
+        ),
         _number("--seed", _DEFAULT.seed, "What chance comes from.", click.INT),
         click.Option(["--host"], default=_DEFAULT.host, show_default=True, help="The address to serve on."),
         _number("--port", _DEFAULT.port, "The first agent's port, the next ones 10 later; 0 takes free ones.", port),
@@ -51,6 +63,12 @@ def _options() -> list[click.Parameter]:
         _number("--exporter-port", _DEFAULT.exporter_port, "The port of the exporter.", port),
         click.Option(["--prometheus"], is_flag=True, help="Start the prometheus that is on the PATH, too."),
         _number("--prometheus-port", _DEFAULT.prometheus_port, "The port of Prometheus.", port),
+        click.Option(
+            ["--incident"],
+            type=click.Choice(list(INCIDENTS)),
+            metavar="NAME",
+            help=f"Play an incident, with the options that it needs: {', '.join(INCIDENTS)}.",
+        ),
     ]
 
 
@@ -58,10 +76,14 @@ def _number(flag: str, default: float, help: str, type: Any) -> click.Option:
     return click.Option([flag], type=type, default=default, show_default=True, help=help)
 
 
-def _demo(series: str, tls: bool, verify_https_client: bool, **chosen: Any) -> int:
+def _demo(
+    context: click.Context, series: str, tls: bool, verify_https_client: bool, incident: str | None, **chosen: Any
+) -> int:
     options = Options(
         version=VERSIONS[series], tls=tls or verify_https_client, verify_https_client=verify_https_client, **chosen
     )
+    if incident:
+        options = _with_incident(options, incident, context)
     _check(options)
 
     from nomad_exporter.demo.run import run
@@ -73,6 +95,16 @@ def _demo(series: str, tls: bool, verify_https_client: bool, **chosen: Any) -> i
         raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"the demo cannot go on: {error.strerror}") from None
+
+
+def _with_incident(options: Options, name: str, context: click.Context) -> Options:
+    from nomad_exporter.demo.incidents.needs import Contradiction, fitted
+
+    chosen = {one for one in context.params if context.get_parameter_source(one) is not ParameterSource.DEFAULT}
+    try:
+        return fitted(options, INCIDENTS[name], chosen | ({"version"} if "series" in chosen else set()))
+    except Contradiction as error:
+        raise click.UsageError(f"--incident: {error}") from None
 
 
 def _check(options: Options) -> None:

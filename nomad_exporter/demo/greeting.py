@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from nomad_exporter.demo.certificates import Files
@@ -11,9 +12,17 @@ from nomad_exporter.demo.setup import Setup, address
 
 
 def greeting(
-    options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], files: Files | None, urls: Mapping[str, str]
+    options: Options,
+    setups: Sequence[Setup],
+    tokens: Mapping[str, str],
+    files: Files | None,
+    urls: Mapping[str, str],
+    file: str = "",
 ) -> str:
-    """Some lines: what there is, what to open, what to try. ``urls`` are those of the programs beside the cluster."""
+    """Some lines: what there is, what to open, what to try.
+
+    ``urls`` are those of the programs beside the cluster, ``file`` is the configuration of the exporter.
+    """
     exporter, prometheus = urls.get("nomad-exporter"), urls.get("prometheus")
     rows = [
         *(_exporter(exporter, watched_name(options, setups[0])) if exporter else ()),
@@ -21,6 +30,8 @@ def greeting(
         ("an agent", curl(options, setups[0], tokens, files)),
         ("kill it", f"curl -X POST {urls['demo']}/{setups[0].full_name}/kill"),
         ("all agents", f"curl {urls['demo']}/"),
+        ("incidents", f"curl {urls['demo']}/incidents"),
+        *([("a check", f"nomad-exporter check --config.file {shlex.quote(file)} quorum")] if file else ()),
         *((f"{name} token", token) for name, token in tokens.items()),
     ]
     width = max(len(name) for name, _ in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,6 +16,9 @@ from nomad_exporter.serving.listen import CannotListen, Listen, listen
 
 STEP = 10
 """Between the ports of two agents; those for RPC and gossip follow that for HTTP, as Nomad's own do."""
+
+SPARE = 3
+"""For so many agents that come later there are free ports, too, where free ones are taken."""
 
 FREE_PORTS = range(20000, 32700)
 TRIES = 50
@@ -45,6 +48,30 @@ def setups(options: Options, files: Files | None) -> list[Setup]:
     return [_knowing(setup, placed) for setup in placed]
 
 
+def one_more(setups: Iterable[Setup], region: str) -> Setup:
+    """The setup of a server that was never there, like the others of its region and with all servers to join.
+
+    Its ports follow the highest of the ``setups``. Raises LookupError where the region has no server.
+    """
+    known = list(setups)
+    servers = [setup for setup in known if setup.server]
+    peers = [setup for setup in servers if setup.region == region]
+    if not peers:
+        raise LookupError(f"there is no server in {region}")
+    last = peers[-1]
+    port = max(setup.http for setup in known) + STEP
+    chance = random.Random(f"{last.id} {len(peers)}")  # noqa: S311  # chance in a model, not a secret
+    return replace(
+        last,
+        name=f"s{len(peers) + 1}",
+        id=some_id(chance),
+        http=port,
+        rpc=port + 1,
+        serf=port + 2,
+        retry_join=tuple(server.serf_address for server in servers),
+    )
+
+
 def watched_name(options: Options, setup: Setup) -> str:
     """What the exporter calls an agent: its own name, with the region where there are several servers of that name."""
     return setup.full_name if options.regions > 1 else setup.name
@@ -66,7 +93,7 @@ def check_free(host: str, port: int) -> None:
 def _free_block(options: Options) -> int:
     """The first of as many ports as are needed, below those that the system gives to connections."""
     check_free(options.host, 0)
-    places = (0, 1, 2, *(3 + STEP * number for number in range(options.agents)))
+    places = (0, 1, 2, *(3 + STEP * number for number in range(options.agents + SPARE)))
     for _ in range(TRIES):
         block = FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS) - places[-1])
         with suppress(CannotListen):
@@ -92,6 +119,7 @@ def _setup(options: Options, files: Files | None, name: str, region: str, server
         acl=options.acl,
         tls=files.tls("server" if server else "client", region, options.verify_https_client) if files else None,
         enable_debug=options.enable_debug,
+        encrypted=options.encrypted,
     )
 
 

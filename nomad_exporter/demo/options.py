@@ -14,7 +14,8 @@ MOST_AGENTS = 1000
 class Options:
     """The size and the kind of the cluster, where it is served, and what is started beside it.
 
-    ``port`` is that of the first agent; 0 takes free ones for everything.
+    ``port`` is that of the first agent; 0 takes free ones for everything. ``interval`` is in seconds: between two polls
+    of the exporter. ``incident`` is the one to be played, by name.
     """
 
     servers: int = 3
@@ -25,7 +26,10 @@ class Options:
     tls: bool = False
     verify_https_client: bool = False
     enable_debug: bool = True
+    encrypted: bool = True
+    """Whether the gossip is encrypted."""
     pace: float = 1.0
+    interval: float = 1.0
     seed: int = 1
     host: str = "127.0.0.1"
     port: int = 14646
@@ -34,6 +38,7 @@ class Options:
     exporter_port: int = 9441
     prometheus: bool = False
     prometheus_port: int = 9090
+    incident: str = ""
 
     @property
     def agents(self) -> int:

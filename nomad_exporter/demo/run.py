@@ -20,12 +20,14 @@ from nomad_exporter.demo.control import control
 from nomad_exporter.demo.face.acl import MANAGEMENT, MONITORING, Acl
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.greeting import greeting
+from nomad_exporter.demo.incidents.catalogue import INCIDENTS
+from nomad_exporter.demo.incidents.player import Player
 from nomad_exporter.demo.model.chance import some_id
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.options import Options
 from nomad_exporter.demo.setup import Setup, address
-from nomad_exporter.demo.stage import Stage
+from nomad_exporter.demo.stage import Stage, Told
 from nomad_exporter.serving import server
 from nomad_exporter.serving.door import Door
 from nomad_exporter.serving.listen import Listen, raise_file_limit
@@ -34,6 +36,9 @@ Tell = Callable[[str], None]
 
 AGE_SECONDS = 60.0
 """How old the cluster is at the start, so that nobody has to wait for its first election."""
+
+SETTLING = 5.0
+"""Seconds until an incident begins, so that one sees what is well before it."""
 
 _POLICIES = {"management": MANAGEMENT, "monitoring": MONITORING}
 
@@ -59,14 +64,29 @@ async def _play(chosen: Options, folder: Path, tell: Tell) -> None:
     files = _certificates(options, folder)
     setups = layout.setups(options, files)
     tokens = _tokens(options)
+    credentials = _credentials(options, tokens, files, folder)
     async with AsyncExitStack() as ending:
-        stage = await _staged(options, setups, tokens, ending)
-        programs = _programs(options, setups, _credentials(options, tokens, files, folder), folder)
-        running = [await _begun(program, ending) for program in programs]
+        player = await _staged(options, setups, tokens, tell, ending)
+        programs = _programs(options, setups, credentials, folder)
+        running = {program.name: await _begun(program, ending) for program in programs}
+        if options.exporter:
+            player.stage.told = _told(running[children.EXPORTER], options, credentials, folder)
         urls = {program.name: program.url for program in programs}
-        demo = f"http://{address(options.host, options.control_port)}"
-        tell(greeting(options, setups, tokens, files, {**urls, "demo": demo}))
-        await _until_one_ends(stage, running)
+        file = str(children.configuration(folder)) if options.exporter else ""
+        tell(greeting(options, setups, tokens, files, {**urls, "demo": _url(options, options.control_port)}, file))
+        if options.incident:
+            player.play(INCIDENTS[options.incident], SETTLING)
+        await _until_one_ends(player.stage, list(running.values()))
+
+
+def _told(exporter: Child, options: Options, credentials: Credentials, folder: Path) -> Told:
+    """The exporter learns which agents it is to watch."""
+
+    def told(setups: Sequence[Setup]) -> None:
+        children.configure(options, setups, credentials, folder)
+        exporter.reload()
+
+    return told
 
 
 async def _until_one_ends(stage: Stage, running: Sequence[Child]) -> None:
@@ -80,19 +100,26 @@ async def _until_one_ends(stage: Stage, running: Sequence[Child]) -> None:
 
 
 async def _staged(
-    options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], ending: AsyncExitStack
-) -> Stage:
+    options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], tell: Tell, ending: AsyncExitStack
+) -> Player:
     """The cluster and the demo's own page, served."""
     began = time.time() - time.monotonic()
     cluster = Cluster(setups, Timing().paced(options.pace), options.seed, time.time() - AGE_SECONDS)
-    acl = Acl({token: _POLICIES[name] for name, token in tokens.items()})
-    stage = Stage(Face(cluster, acl), lambda: began + time.monotonic())
+    face = Face(cluster, Acl({token: _POLICIES[name] for name, token in tokens.items()}))
+    stage = Stage(face, lambda: began + time.monotonic(), tokens)
     ending.push_async_callback(stage.end)
     await stage.turn()
-    door = Door(control(stage), Listen(options.host, options.control_port))
+    player = Player(stage, face, options.pace, tell)
+    ending.push_async_callback(player.end)
+    exporter = _url(options, options.exporter_port) if options.exporter else ""
+    door = Door(control(player, exporter), Listen(options.host, options.control_port))
     ending.push_async_callback(door.shut)
     await door.open()
-    return stage
+    return player
+
+
+def _url(options: Options, port: int) -> str:
+    return f"http://{address(options.host, port)}"
 
 
 async def _begun(program: Program, ending: AsyncExitStack) -> Child:

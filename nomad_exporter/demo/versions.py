@@ -34,6 +34,8 @@ class Version:
     """Whether a server tells its log store."""
     waits_for_registration: bool = True
     """Whether a client's questions to a server wait until it has registered once."""
+    masks_unknown_tokens: bool = True
+    """Whether a client goes on with a token that it knew, where the servers know it no more."""
     bearer: bool = True
     """Whether ``Authorization: Bearer`` carries a token."""
     errors_typed: bool = True
@@ -90,6 +92,7 @@ _V1_2 = replace(
     tags=frozenset({"mvn"}),
     vault_renewals=False,
     waits_for_registration=False,
+    masks_unknown_tokens=False,
     bearer=False,
     errors_typed=True,
     strict_stale=False,

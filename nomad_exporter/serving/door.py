@@ -73,6 +73,7 @@ class Door:
             if not self._address.path:
                 self._address = replace(self._address, port=listener.getsockname()[1])
             self._life = asyncio.create_task(self._attend_all(listener))
+            self._life.add_done_callback(partial(_close, listener))  # It may be shut before it begins.
 
     async def shut(self) -> None:
         """As when a process is killed: nobody can connect from now on, and every connection is cut.

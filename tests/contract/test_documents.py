@@ -13,12 +13,12 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.config.plan import Plan
 from nomad_exporter.metrics.drawing import draw
 from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.page import page
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.sources import Reply, Source
 from nomad_exporter.watch.poll import ask
 from nomad_exporter.watch.store import Store
+from tests.support.pages import page_of
 
 ROOT = README.parent
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
@@ -53,7 +53,7 @@ def test_the_value_arrives_on_the_page_as_the_document_says() -> None:
     agent = Agent("s1", Address("http", "10.0.0.1", 4646))
     store = Store([agent], draw)
     store.record(agent, ask(Source.SELF, Wire(), lambda: at, 1.0))
-    lines = page(store.kept(), at, 45.0, Format.TEXT).decode().splitlines()
+    lines = page_of(store.kept(), at, 45.0, Format.TEXT).decode().splitlines()
 
     assert re.findall(r"```\n(nomad_agent.*?)\n```", ARCHITECTURE)[0] in lines
 

@@ -248,5 +248,5 @@ def test_every_failing_agent_is_told_in_the_log(exporter: Exporter) -> None:
     assert not [
         name
         for name in failing
-        if not any(f'agent="{name}"' in line or f"agent={name} " in line for line in exporter.log)
+        if not any(line.endswith((f'agent="{name}"', f"agent={name}")) for line in exporter.log)
     ]

@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from nomad_exporter.metrics.lines import Format
 from nomad_exporter.metrics.ourselves import Ourselves
-from nomad_exporter.metrics.page import page
 from tests.regenerate import GOLDEN, golden, path
+from tests.support.pages import page_of
 from tests.support.playback import AT, MAX_AGE, TIMEOUT, played
 from tests.support.real import real
 from tests.support.recordings import Situation, situations
@@ -86,6 +86,8 @@ def expected(situation: Situation) -> Samples:
         yield from expected_of_self(own)
     if "server" in health or (own and "nomad" in own["stats"]):
         yield from expected_of_members(said(situation, "/v1/agent/members", 200))
+    if own and own["stats"].get("nomad", {}).get("leader") == "true":
+        yield from expected_of_autopilot(said(situation, "/v1/operator/autopilot/health", 200, 429))
     for role, check in health.items():
         yield sample("healthy", check["ok"], role=role)
     if "server" in health:
@@ -179,14 +181,24 @@ def expected_of_members(answer: Mapping[str, Any] | None) -> Samples:
             yield sample("members", tally[region, status], region=region, status=status)
 
 
+def expected_of_autopilot(answer: Mapping[str, Any] | None) -> Samples:
+    if answer:
+        yield sample("autopilot_healthy", answer["Healthy"])
+        yield sample("autopilot_failure_tolerance", answer["FailureTolerance"])
+    for server in answer["Servers"] if answer else []:
+        yield sample("autopilot_server_healthy", server["Healthy"], member=server["Name"], address=server["Address"])
+
+
 def shown(situation: Situation) -> dict[Series, float]:
-    """All that the page says of a recorded agent, without the label ``agent``."""
-    text = page(played({"watched": situation}), AT, MAX_AGE, Format.TEXT).decode()
+    """All that the page passes on of a recorded agent, without the label ``agent``: neither verdicts nor counts."""
+    text = page_of(played({"watched": situation}), AT, MAX_AGE, Format.TEXT).decode()
     return {
         (found.name, frozenset(label for label in found.labels.items() if label != ("agent", "watched"))): found.value
         for family in read_text(text)
         for found in family.samples
         if found.name.startswith("nomad_agent_")
+        and family.type != "counter"
+        and not family.documentation.endswith(" (verdict)")
     }
 
 
@@ -233,8 +245,8 @@ def read(reader: Callable[[str], Iterable[Metric]], text: str) -> Counter[tuple[
 @every_recorded_agent
 def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: Situation) -> None:
     agents = played({"watched": situation})
-    text = page(agents, AT, MAX_AGE, Format.TEXT) + Format.TEXT.end
-    openmetrics = page(agents, AT, MAX_AGE, Format.OPENMETRICS) + Format.OPENMETRICS.end
+    text = page_of(agents, AT, MAX_AGE, Format.TEXT) + Format.TEXT.end
+    openmetrics = page_of(agents, AT, MAX_AGE, Format.OPENMETRICS) + Format.OPENMETRICS.end
     found = read(read_text, text.decode())
 
     assert found == read(read_openmetrics, openmetrics.decode())
@@ -249,7 +261,7 @@ def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: 
     ],
 )
 def test_promtool_has_no_complaint_about_a_page(agents: Iterable[Situation]) -> None:
-    text = page(played({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
+    text = page_of(played({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
     whole = text + Ourselves().page(Format.TEXT)
     checked = subprocess.run(
         [real("promtool"), "check", "metrics"], input=whole, capture_output=True, check=False, timeout=20

@@ -17,13 +17,16 @@ MAY_KNOW = {
     "logs": set(),
     "nomad": set(),
     "serving": set(),
-    "config": {"logs", "nomad", "serving"},
+    "config": {"judge", "logs", "nomad", "serving"},
     "watch": {"clock", "nomad"},
-    "metrics": {"clock", "nomad", "watch"},
-    "web": {"clock", "metrics", "nomad", "watch"},
+    "judge": {"clock", "nomad", "watch"},
+    "metrics": {"clock", "judge", "nomad", "watch"},
+    "web": {"clock", "judge", "metrics", "nomad", "watch"},
     "demo": {"clock", "logs", "serving"},
     "app": {"clock", "config", "logs", "metrics", "nomad", "serving", "watch", "web"},
-    "cli": {"app", "config", "demo", "nomad"},
+    "options": {"config"},
+    "check": {"clock", "config", "judge", "nomad", "options", "watch"},
+    "cli": {"app", "check", "config", "demo", "nomad", "options"},
     "__main__": {"cli"},
 }
 """The arrows of the plan; every room may know itself and the version."""
@@ -31,12 +34,18 @@ MAY_KNOW = {
 ALONE_KNOW = {
     "requests": {"nomad/transport.py", "nomad/causes.py"},
     "urllib3": {"nomad/transport.py", "nomad/causes.py", "nomad/sockets.py"},
-    "msgspec": {"nomad/parts.py", "nomad/decode_self.py", "nomad/decode_members.py", "nomad/decode_health.py"},
+    "msgspec": {
+        "nomad/parts.py",
+        "nomad/decode_self.py",
+        "nomad/decode_members.py",
+        "nomad/decode_health.py",
+        "nomad/decode_autopilot.py",
+    },
     "apscheduler": {"watch/schedule.py"},
     "prometheus_client": {"metrics/ourselves.py"},
     "uvicorn": {"serving/door.py", "serving/server.py"},
     "uvloop": {"serving/server.py"},
-    "click": {"cli.py", "demo/command.py"},
+    "click": {"cli.py", "options.py", "check/command.py", "demo/command.py"},
     "yaml": {"config/document.py"},
 }
 

@@ -38,6 +38,11 @@ class Demo:
     def control(self) -> str:
         return self.told("all agents").removeprefix("curl ").rstrip("/")
 
+    @property
+    def config_file(self) -> str:
+        """The configuration of the exporter."""
+        return self.told("a check").split()[3]
+
     def get(self, url: str) -> requests.Response:
         return requests.get(url, timeout=PATIENCE)
 
@@ -48,6 +53,18 @@ class Demo:
 
     def do(self, name: str, deed: str) -> requests.Response:
         return requests.post(f"{self.control}/{name}/{deed}", timeout=PATIENCE)
+
+    def play(self, path: str) -> requests.Response:
+        """Plays an incident, ``leader-killed``, or its scene, ``leader-killed/2``."""
+        return self.do("incidents", path)
+
+    def cast(self) -> dict[str, str]:
+        """Who plays which role in the incident that was begun last."""
+        told = self.get(f"{self.control}/incidents").text
+        roles = re.search(r"^  as (.+)$", told, re.MULTILINE)
+        assert roles, f"nobody plays in: {told}"
+        pairs = [part.partition(" ") for part in roles[1].split(", ")]
+        return {role: name for role, _, name in pairs}
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Sends the signal; gives the exit code."""

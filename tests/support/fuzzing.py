@@ -11,18 +11,26 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing, draw
 from nomad_exporter.metrics.lines import Format
 from nomad_exporter.metrics.ourselves import Ourselves
-from nomad_exporter.metrics.page import page
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import Reason
-from nomad_exporter.nomad.sources import HEALTH_PATH, MEMBERS_PATH, SELF_PATH, STALE_HEALTH_PATH, Reply, Source
+from nomad_exporter.nomad.sources import (
+    AUTOPILOT_PATH,
+    HEALTH_PATH,
+    MEMBERS_PATH,
+    SELF_PATH,
+    STALE_HEALTH_PATH,
+    Reply,
+    Source,
+)
 from nomad_exporter.watch.rounds import Rounds
 from nomad_exporter.watch.store import Kept, Store
 from nomad_exporter.web.routes import Site, answer
 from tests.support.answers import AGENT, FakeWire, self_body
-from tests.support.pages import get
+from tests.support.pages import get, page_of
 from tests.support.playback import ADDRESS, AT, MAX_AGE, TIMEOUT
 from tests.support.recordings import situations
 
@@ -30,16 +38,18 @@ PATHS = {
     Source.SELF: (SELF_PATH,),
     Source.MEMBERS: (MEMBERS_PATH,),
     Source.HEALTH: (HEALTH_PATH, STALE_HEALTH_PATH),
+    Source.AUTOPILOT: (AUTOPILOT_PATH,),
 }
 
 STATUSES = (200, 500, 204, 301, 400, 401, 403, 404, 429, 501)
 
 _WELL = {
-    SELF_PATH: Reply(200, self_body({"raft": {"term": "7", "new": "1"}})),
+    SELF_PATH: Reply(200, self_body({"nomad": {"leader": "true"}, "raft": {"term": "7", "new": "1"}})),
     MEMBERS_PATH: Reply(200, b'{"Members":[{"Name":"m","Status":"alive"}]}'),
     **dict.fromkeys(PATHS[Source.HEALTH], Reply(200, b'{"server":{"ok":true,"message":"ok"}}')),
+    AUTOPILOT_PATH: Reply(200, b'{"Healthy":true,"Servers":[{"ID":"i","Name":"m","Healthy":true}]}'),
 }
-"""The least that a well server says, with a stat that is unknown to us: small pages make many inputs."""
+"""The least that a well leader says, with a stat that is unknown to us: small pages make many inputs."""
 
 _OURSELVES = Ourselves()
 
@@ -50,7 +60,20 @@ Series = Counter[tuple[str, frozenset[tuple[str, str]], str]]
 def bodies(source: Source) -> tuple[bytes, ...]:
     """Every body that was recorded of ``source``, and the least ones."""
     told = {of.answers[path].body for of in situations() for path in PATHS[source] if path in of.answers}
-    return tuple(sorted({b"", b"{}", b"null", b"[]", b'{"stats":{"nomad":{},"client":{}}}', b'{"Members":[]}', *told}))
+    return tuple(
+        sorted(
+            {
+                b"",
+                b"{}",
+                b"null",
+                b"[]",
+                b'{"stats":{"nomad":{},"client":{}}}',
+                b'{"Members":[]}',
+                b'{"Healthy":true}',
+                *told,
+            }
+        )
+    )
 
 
 def outcome(source: Source, reply: Reply) -> Reason | None:
@@ -61,8 +84,8 @@ def outcome(source: Source, reply: Reply) -> Reason | None:
     """
     store = _asked(AGENT, {**_WELL, **dict.fromkeys(PATHS[source], reply)})
     kept = store.kept()
-    _check_page(lambda form: page((*_beside(), *kept), AT, MAX_AGE, form) + form.end)
-    site = Site(store, _OURSELVES, MAX_AGE, TIMEOUT)
+    _check_page(lambda form: page_of((*_beside(), *kept), AT, MAX_AGE, form) + form.end)
+    site = Site(store, _OURSELVES, Limits(TIMEOUT, MAX_AGE))
     assert answer(site, get("/"), AT).status == 200
     assert answer(site, get("/health"), AT).status in (200, 500, 503)
     seen = kept[0].snapshot.of(source)
@@ -72,7 +95,7 @@ def outcome(source: Source, reply: Reply) -> Reason | None:
 
 def _asked(agent: Agent, replies: Mapping[str, Reply]) -> Store[Drawing]:
     store = Store((agent,), draw)
-    rounds = Rounds(store, {agent.name: FakeWire(replies)}, lambda: AT, TIMEOUT, lambda *_: None)
+    rounds = Rounds(store, {agent.name: FakeWire(replies)}, lambda: AT, TIMEOUT, lambda *_: None, autopilot=True)
     rounds.health(agent)
     rounds.facts(agent)
     return store
@@ -85,7 +108,7 @@ def _beside() -> tuple[Kept[Drawing], ...]:
 
 @cache
 def _series_beside() -> Series:
-    return _read(read_text, page(_beside(), AT, MAX_AGE, Format.TEXT))
+    return _read(read_text, page_of(_beside(), AT, MAX_AGE, Format.TEXT))
 
 
 def _check_page(drawn: Callable[[Format], bytes]) -> None:

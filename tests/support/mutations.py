@@ -30,6 +30,7 @@ KEYS = (
     *("term", "exporter_polls_total", "raft_state", "last_contact_seconds", "member_status", "é", 'a"b', "a b", "a\nb"),
     *("nomad", "raft", "serf", "client", "server", "runtime", "vault", "stats", "config", "member", "Members", "Name"),
     *("Status", "Tags", "Addr", "id", "port", "ok", "message", "Version", "expect", "k" * 64, "k" * 65),
+    *("ID", "Address", "Healthy", "Voter", "Servers", "FailureTolerance"),
 )
 """Keys that Nomad has in one place or another, and such as lead to names of ours."""
 

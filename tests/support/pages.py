@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.judge.judging import judge_all
+from nomad_exporter.judge.limits import Limits
 from nomad_exporter.metrics.drawing import Drawing, draw
+from nomad_exporter.metrics.lines import Format
+from nomad_exporter.metrics.page import page
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.answers import Health
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.poll import ask
 from nomad_exporter.watch.snapshot import AnyReading, Reading
-from nomad_exporter.watch.store import Store
+from nomad_exporter.watch.store import Kept, Store
 from nomad_exporter.web.http import Request
 from tests.support.playback import RecordedWire
 from tests.support.recordings import situation
@@ -59,3 +64,9 @@ def get(target: str, **headers: str) -> Request:
     """A GET of a path and query; ``_`` in the name of a header stands for ``-``."""
     path, _, query = target.partition("?")
     return Request("GET", path, query, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def page_of(agents: Sequence[Kept[Drawing]], at: Instant, max_age: float, form: Format) -> bytes:
+    """The page of agents that are the whole fleet, judged by the usual limits."""
+    fleet = [kept.snapshot for kept in agents]
+    return page(agents, judge_all(fleet, fleet, at, Limits(max_age=max_age)), at, max_age, form)

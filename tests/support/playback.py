@@ -9,7 +9,7 @@ from nomad_exporter.metrics.drawing import Drawing, draw
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sources import Reply
+from nomad_exporter.nomad.sources import AUTOPILOT_PATH, Reply
 from nomad_exporter.watch.rounds import Rounds
 from nomad_exporter.watch.store import Kept, Store
 from tests.support.recordings import Situation
@@ -38,12 +38,16 @@ class RecordedWire:
 
 
 def played(agents: Mapping[str, Situation]) -> tuple[Kept[Drawing], ...]:
-    """What is known of recorded agents, given by the names that they shall have, once each was asked in one round."""
+    """What is known of recorded agents, given by the names that they shall have, once each was asked in one round.
+
+    A leader is asked for autopilot where it was when it was recorded.
+    """
     fleet = [Agent(name, ADDRESS) for name in agents]
     store = Store(fleet, draw)
     wires = {name: RecordedWire(situation) for name, situation in agents.items()}
-    rounds = Rounds(store, wires, lambda: AT, TIMEOUT, lambda *_: None)
     for agent in fleet:
+        told = AUTOPILOT_PATH in agents[agent.name].answers
+        rounds = Rounds(store, wires, lambda: AT, TIMEOUT, lambda *_: None, autopilot=told)
         rounds.health(agent)
         rounds.facts(agent)
     return store.kept()

@@ -16,6 +16,7 @@ FILES = {
     "/v1/agent/members": "members.json",
     "/v1/agent/health": "health.json",
     "/v1/agent/health?stale": "health-stale.json",
+    "/v1/operator/autopilot/health": "operator-autopilot-health.json",
 }
 
 

@@ -21,22 +21,37 @@ MONITORING = frozenset({AGENT_READ, NODE_READ})
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+Rights = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a client knows of a token: since when, and what it may; None where no server knew it."""
+
+    at: float
+    rights: Rights | None
+
+
 @dataclass(frozen=True, slots=True)
 class Acl:
     """The tokens by their secret, and what each may. Without any, everybody may everything.
 
-    ``resolved`` grows: pairs of a client and a token that a server has judged for it, so that the client knows it still
-    when its servers have died.
+    ``remembered`` grows: what a server told a client of a token, by the client's name, its start, and the token.
     """
 
-    tokens: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    resolved: set[tuple[str, str]] = field(default_factory=set)
+    tokens: Mapping[str, Rights] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()
+    remembered: dict[tuple[str, float, str], Judged] = field(default_factory=dict)
+
+    def rights(self, token: str) -> Rights | None:
+        """What the servers let a token do; None where they do not know it."""
+        return None if token in self.revoked else self.tokens.get(token)
 
     def may(self, token: str, need: str) -> bool:
-        return need in self.tokens.get(token, frozenset())
+        return need in (self.rights(token) or ())
 
     def knows(self, token: str) -> bool:
-        return token in self.tokens
+        return self.rights(token) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +92,58 @@ CLIENT: Mapping[str, Refusal] = {
 
 
 def judged(acl: Acl, agent: Agent, question: Question, need: str, table: Mapping[str, Refusal]) -> Answer | None:
-    """How the question is refused; None where it is not."""
+    """How the question is refused by a server; None where it is not."""
+    return _refused(acl.rights(question.token), agent, question, need, table)
+
+
+def judged_by_client(
+    acl: Acl, world: World, agent: Agent, question: Question, need: str, elsewhere: bool
+) -> Answer | Held | None:
+    """How the question is refused by a client, which must ask a server about the token; None where it is not.
+
+    What it once heard of a token it believes for a while without asking, and for longer where no server answers.
+    With ``elsewhere`` it does not judge itself, but the server to which the question goes.
+    """
+    if not agent.setup.acl or not question.token:
+        return judged(acl, agent, question, need, CLIENT)
+    known = None if elsewhere else acl.remembered.get((agent.name, agent.started, question.token))
+    if known is None or world.now - known.at > world.timing.token:
+        found = _asked(acl, world, agent, question, known)
+        if not isinstance(found, Judged):
+            return found
+        known = found
+    return _refused(known.rights, agent, question, need, CLIENT)
+
+
+def _asked(acl: Acl, world: World, agent: Agent, question: Question, known: Judged | None) -> Judged | Answer | Held:
+    """What a client learns of the token from its servers."""
+    servers = agent.client.servers if agent.client else ()
+    reaches = {world.reach_found(agent.name, world.at_rpc(address)) for address in servers}
+    if Reach.ANSWERED in reaches:
+        return _told(acl, world, agent, question.token, known)
+    if Reach.SILENT in reaches or not servers:
+        return Held()
+    return known or error(agent.setup.version, 500, refused(servers[0]).text)
+
+
+def _told(acl: Acl, world: World, agent: Agent, token: str, known: Judged | None) -> Judged:
+    """To a client that masks errors, an unknown token is one of them: what it knew before goes on."""
+    rights = acl.rights(token)
+    masks = agent.setup.version.masks_unknown_tokens
+    if rights is None and masks:
+        return known or Judged(world.now, None)
+    judged = Judged(world.now, rights)
+    acl.remembered[(agent.name, agent.started, token)] = judged
+    return judged
+
+
+def _refused(
+    rights: Rights | None, agent: Agent, question: Question, need: str, table: Mapping[str, Refusal]
+) -> Answer | None:
     version = agent.setup.version
-    if not agent.setup.acl or acl.may(question.token, need):
+    if not agent.setup.acl or (rights is not None and need in rights):
         return None
     refusal = table[version.series]
-    if not question.token or acl.knows(question.token):
+    if not question.token or rights is not None:
         return error(version, *_DENIED)
     return error(version, *(refusal.unknown if _UUID.fullmatch(question.token) else refusal.malformed))
-
-
-def resolved(acl: Acl, world: World, agent: Agent, question: Question) -> Answer | Held | None:
-    """What comes of asking a server about the token, which a client alone must do; None where it could be judged."""
-    if agent.server or agent.client is None or not agent.setup.acl or not question.token:
-        return None
-    reaches = {world.reach_found(agent.name, world.at_rpc(address)) for address in agent.client.servers}
-    if Reach.ANSWERED in reaches:
-        acl.resolved.add((agent.name, question.token))
-        return None
-    if Reach.SILENT in reaches or not agent.client.servers:
-        return Held()
-    known = (agent.name, question.token) in acl.resolved
-    return None if known else error(agent.setup.version, 500, refused(agent.client.servers[0]).text)

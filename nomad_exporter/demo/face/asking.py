@@ -43,7 +43,7 @@ def leader_for(world: World, agent: Agent, question: Question) -> Agent | Fault 
     asked = server_of(world, agent, question)
     if not isinstance(asked, Agent):
         return asked
-    leader = world.leader_of(asked.name)
+    leader = world.known_leader(asked.name)
     held = world.now - question.since < world.timing.hold[0]
     if leader is None:
         return Held() if held else Fault(_through(agent, "No cluster leader"))

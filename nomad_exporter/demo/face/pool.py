@@ -10,6 +10,8 @@ from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.model.network import Reach
 
 _DEPRECATED = "anonymous server join is deprecated and will be removed in a future version of Nomad"
+_ENCRYPTED = "encryption is configured but remote state is not encrypted"
+_PLAIN = "remote state is encrypted and encryption is not configured"
 
 
 def join(acl: Acl, cluster: Cluster, agent: Agent, question: Question) -> Answer:
@@ -37,6 +39,9 @@ def _joined(cluster: Cluster, agent: Agent, address: str) -> str | None:
     if other is None or reach is not Reach.ANSWERED:
         why = "i/o timeout" if reach is Reach.SILENT else "connect: connection refused"
         return f"{begin} {full}: dial tcp {full}: {why}"
+    if not world.gossips(agent.name, other.name):
+        why = _ENCRYPTED if agent.setup.encrypted else _PLAIN
+        return f"{begin} {full}: {why if begin.islower() else why.capitalize()}"
     cluster.join(agent.name, other.name)
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from nomad_exporter.demo import go
@@ -96,13 +97,13 @@ def _server(world: World, leader: Agent, peer: Peer) -> dict[str, Any]:
 
 
 def _contact(world: World, leader: Agent, peer: Peer) -> str:
-    """The leader has no contact to make; a server that is not well has none; another has what it said last."""
+    """The leader has no contact to make; a server that does not answer has none; another has what it said last."""
     server = world.server(leader.name)
     if peer.id == server.raft.me:
         return "0s"
-    if not is_well(server.raft, server.gossip, peer):
-        return go.duration(-1e-9)
-    return go.duration(min(world.now - server.raft.peers[peer.id].heard, world.timing.heartbeat[1]))
+    heard = server.raft.peers[peer.id].heard if peer.id in server.raft.peers else -math.inf
+    answers = is_well(server.raft, server.gossip, peer) or world.now - heard <= world.timing.lease
+    return go.duration(min(world.now - heard, world.timing.heartbeat[1]) if answers else -1e-9)
 
 
 def _stub(node: Node) -> dict[str, Any]:

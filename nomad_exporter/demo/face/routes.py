@@ -17,7 +17,7 @@ from nomad_exporter.demo.face.acl import (
     Acl,
     Refusal,
     judged,
-    resolved,
+    judged_by_client,
 )
 from nomad_exporter.demo.face.answers import Answer, Held, Question, Reply, error, json_answer
 from nomad_exporter.demo.face.asking import Fault, server_of
@@ -36,9 +36,9 @@ SILENCE = Held(1.0)
 """An agent that is frozen may go on later, and then answers what it was asked meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Face:
-    """The cluster as its agents show it, and who may ask them."""
+    """The cluster as its agents show it, and who may ask them: ``acl`` is another one once a token was revoked."""
 
     cluster: Cluster
     acl: Acl = field(default_factory=Acl)
@@ -136,9 +136,10 @@ def _guarded(face: Face, agent: Agent, question: Question, route: Route) -> Repl
     if route.role and not getattr(agent, route.role):
         return error(agent.setup.version, 501, "Invalid method")
     if route.need:
-        refusals = route.refusals if agent.server else CLIENT
-        stopped = resolved(face.acl, face.cluster.world, agent, question) or judged(
-            face.acl, agent, question, route.need, refusals
+        stopped = (
+            judged(face.acl, agent, question, route.need, route.refusals)
+            if agent.server
+            else judged_by_client(face.acl, face.cluster.world, agent, question, route.need, route.refusals is OTHERS)
         )
         if stopped:
             return stopped

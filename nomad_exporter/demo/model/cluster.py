@@ -8,7 +8,6 @@ from dataclasses import replace
 from nomad_exporter.demo.model import agents, gossip, rafts, rounds, work
 from nomad_exporter.demo.model.agents import Agent, State
 from nomad_exporter.demo.model.journal import Journal
-from nomad_exporter.demo.model.network import Reach
 from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.model.world import World
 from nomad_exporter.demo.setup import Setup
@@ -40,7 +39,12 @@ class Cluster:
         """Starts an agent that has ended, with what is on its disk; with another ``setup`` where one is given."""
         before = self.world.agents[name]
         world = self.world
-        self._started(agents.again(before, setup or before.setup, world.now, world.timing, world.draw))
+        again = agents.again(before, setup or before.setup, world.now, world.timing, world.draw)
+        self._started(again, before.server.gossip.addresses if before.server else ())
+
+    def reload(self, name: str, setup: Setup) -> None:
+        """An agent reads its configuration again, as on SIGHUP, and goes on."""
+        self.world.put(replace(self.world.agents[name], setup=setup))
 
     def kill(self, name: str) -> None:
         """Ends the process of an agent, as SIGKILL does."""
@@ -79,8 +83,9 @@ class Cluster:
                 world.gossip(server, lambda known: gossip.pruned(known, member))
 
     def join(self, name: str, other: str) -> None:
-        """Two servers tell each other whom they know."""
-        rounds.exchanged(self.world, name, other)
+        """Two servers tell each other whom they know, if they can."""
+        if self.world.gossips(name, other):
+            rounds.exchanged(self.world, name, other)
 
     def tell_servers(self, name: str, servers: tuple[str, ...]) -> None:
         """A client is told to know these servers and no others, by RPC address."""
@@ -98,14 +103,15 @@ class Cluster:
     def _put(self, name: str, state: State) -> None:
         self.world.put(replace(self.world.agents[name], state=state))
 
-    def _started(self, agent: Agent) -> None:
+    def _started(self, agent: Agent, known: tuple[str, ...] = ()) -> None:
+        """``known`` are the serf addresses of those whom it knew before."""
         world = self.world
         world.journals.setdefault(agent.name, Journal(KEPT_LINES))
         world.nodes = {agent.setup.region: {}, **world.nodes}
         world.put(agent)
         self._await(agent)
         if agent.server:
-            world.at(world.now, lambda: self._join_at_start(agent))
+            world.at(world.now, lambda: self._join_at_start(agent, known))
 
     def _await(self, agent: Agent) -> None:
         if agent.server:
@@ -113,13 +119,13 @@ class Cluster:
         if agent.client:
             work.awaited(self.world, agent.name, agent.client)
 
-    def _join_at_start(self, agent: Agent) -> None:
+    def _join_at_start(self, agent: Agent, known: tuple[str, ...] = ()) -> None:
         """Goes on until it has joined one, itself included, as Nomad counts; or until it was killed."""
         world = self.world
         if not world.agents[agent.name].runs or world.agents[agent.name].started != agent.started:
             return
-        found = filter(None, map(world.at_serf, agent.setup.retry_join))
-        reached = [one.name for one in found if world.reach(agent.name, one.name) is Reach.ANSWERED]
+        found = filter(None, map(world.at_serf, dict.fromkeys((*agent.setup.retry_join, *known))))
+        reached = [one.name for one in found if world.gossips(agent.name, one.name)]
         for other in reached:
             self.join(agent.name, other)
         if agent.setup.retry_join and not reached:

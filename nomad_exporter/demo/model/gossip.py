@@ -43,6 +43,11 @@ class Gossip:
     def own(self) -> Known:
         return self.members[self.me]
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where those are who are alive: a server that starts again tries to find them there."""
+        return tuple(known.setup.serf_address for known in self.members.values() if known.status == ALIVE)
+
     def count(self, status: str) -> int:
         return sum(known.status == status for known in self.members.values())
 
@@ -65,10 +70,8 @@ def with_status(gossip: Gossip, name: str, status: str, now: float) -> Gossip:
 
 
 def reborn(gossip: Gossip, setup: Setup, now: float) -> Gossip:
-    """What a server knows that starts again: whom it knew before, and that it lives itself."""
-    known = {name: replace(member, unheard=None) for name, member in gossip.members.items()}
-    own = Known(setup, ALIVE, gossip.time + 1, now)
-    return replace(gossip, members={**known, gossip.me: own})
+    """What a server knows that starts again: itself alone, at a time newer than all that it knew."""
+    return replace(gossip, members={gossip.me: Known(setup, ALIVE, gossip.time + 1, now)})
 
 
 def force_left(gossip: Gossip, name: str, now: float) -> Gossip:

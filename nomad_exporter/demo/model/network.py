@@ -28,6 +28,12 @@ def reach(agents: Mapping[str, Agent], cuts: Cuts, asker: str, asked: str) -> Re
     return Reach.ANSWERED if agents[asked].runs else Reach.REFUSED
 
 
+def gossips(agents: Mapping[str, Agent], cuts: Cuts, one: str, other: str) -> bool:
+    """Whether ``one`` can gossip with ``other``: who has a key takes no plain word, and who has none reads no other."""
+    alike = agents[one].setup.encrypted == agents[other].setup.encrypted
+    return alike and reach(agents, cuts, one, other) is Reach.ANSWERED
+
+
 def heard(agents: Mapping[str, Agent], cuts: Cuts, asker: str) -> frozenset[str]:
     """The running servers that a server hears of, directly or through others that it knows."""
     found = {asker}
@@ -35,7 +41,7 @@ def heard(agents: Mapping[str, Agent], cuts: Cuts, asker: str) -> frozenset[str]
     while edge:
         current = edge.pop()
         for name in _neighbours(agents, current) - found:
-            if reach(agents, cuts, current, name) is Reach.ANSWERED:
+            if gossips(agents, cuts, current, name):
                 found.add(name)
                 edge.append(name)
     return frozenset(found)

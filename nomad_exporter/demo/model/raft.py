@@ -111,9 +111,12 @@ def received(raft: Raft, message: Message, now: float, draw: Draw) -> Outcome:
 
 
 def proposed(raft: Raft, now: float, draw: Draw, count: int = 1, peers: tuple[Peer, ...] | None = None) -> Outcome:
-    """A leader takes ``count`` new entries into its log; with ``peers``, they change the configuration."""
+    """A leader takes ``count`` new entries into its log; with ``peers``, they change the configuration.
+
+    A peer that is no more among them is sent that as the last.
+    """
     longer = replace(raft, log=raft.log.appended(raft.term, count, peers))
-    return _beaten(_with_commit(longer), now, draw)
+    return _beaten(_with_commit(longer), now, draw, raft.others)
 
 
 def with_snapshot(raft: Raft) -> Raft:
@@ -206,12 +209,12 @@ def _acknowledged(raft: Raft, answer: Appended, now: float, draw: Draw) -> Outco
     return _stepped_down(after, now, draw, _REMOVED) if gone else Outcome(after)
 
 
-def _beaten(raft: Raft, now: float, draw: Draw) -> Outcome:
-    """A heartbeat to every peer; one that is new is known from now on."""
+def _beaten(raft: Raft, now: float, draw: Draw, before: tuple[str, ...] = ()) -> Outcome:
+    """A heartbeat to every peer and to those ``before``; a peer that is new is known from now on."""
     beat = Append(raft.term, raft.me, raft.log, raft.commit)
     peers = {peer: raft.peers.get(peer, Progress(0, now)) for peer in raft.others}
     beating = replace(raft, peers=peers, due=now + draw(raft.timing.heartbeat))
-    return Outcome(beating, tuple((peer, beat) for peer in raft.others))
+    return Outcome(beating, tuple((peer, beat) for peer in dict.fromkeys((*raft.others, *before))))
 
 
 def _has_lease(raft: Raft, now: float) -> bool:

@@ -48,6 +48,8 @@ class Timing:
     """Between two changes of the allocations of a region."""
     hold: Range = (5.0, 5.3)
     """How long a question is held that needs a leader, where there is none."""
+    token: float = 30.0
+    """How long a client believes what it heard of a token without asking again."""
     dial: float = 10.0
     """Until a connection to an agent that does not answer is given up."""
 

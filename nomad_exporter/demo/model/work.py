@@ -29,7 +29,7 @@ def leader_through(world: World, name: str, server: str) -> str | None:
     """The leader that ``name`` reaches by asking ``server``, ready to be asked; None where there is none."""
     if world.reach(name, server) is not Reach.ANSWERED:
         return None
-    leader = world.leader_of(server)
+    leader = world.known_leader(server)
     if leader is None or world.reach(server, leader.name) is not Reach.ANSWERED:
         return None
     return leader.name if world.server(leader.name).leads else None

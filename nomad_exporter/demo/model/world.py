@@ -77,6 +77,10 @@ class World:
         """The same to whoever was found at an address; where nobody is, it is refused."""
         return self.reach(asker, asked.name) if asked else Reach.REFUSED
 
+    def gossips(self, one: str, other: str) -> bool:
+        """Whether gossip passes between two servers."""
+        return network.gossips(self.agents, self.cuts, one, other)
+
     def heard(self, name: str) -> frozenset[str]:
         """The servers that ``name`` hears of, itself included."""
         return network.heard(self.agents, self.cuts, name)
@@ -96,6 +100,12 @@ class World:
     def leader_of(self, name: str) -> Agent | None:
         """The agent that the server ``name`` takes for its leader."""
         return self.of_raft(self.server(name).raft.leader)
+
+    def known_leader(self, name: str) -> Agent | None:
+        """The leader that the server ``name`` takes questions to: it is looked up among those that gossip tells of."""
+        leader = self.leader_of(name)
+        known = self.server(name).gossip.members.get(leader.name) if leader else None
+        return leader if known and known.status in (gossip.ALIVE, gossip.LEAVING) else None
 
     def gossip(self, name: str, step: Callable[[Gossip], Gossip]) -> None:
         """Changes what the server ``name`` knows of the members, and writes the events into its log."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nomad_exporter.demo.certificates import CA_DAYS, ROLES, SLACK, Files, Role, issue, make, server_context
+from nomad_exporter.demo.certificates import CA_DAYS, ROLES, SLACK, Files, Role, expired, issue, make, server_context
 from nomad_exporter.demo.setup import Tls
 from nomad_exporter.serving.asgi import Message, Receive, Send
 from tests.support.house import House, housed
@@ -207,3 +208,19 @@ def test_a_certificate_is_issued_anew_with_another_key(others: Files) -> None:
 
     assert certificate(others.cert_file("server", "global")).public_key() != before.public_key()
     assert stat.S_IMODE(Path(others.key_file("server", "global")).stat().st_mode) == 0o600
+
+
+def test_an_expired_certificate_is_the_same_but_for_its_time_and_a_file_of_its_own(others: Files) -> None:
+    tls = others.tls("server", "global", verify_https_client=True)
+    before = Path(tls.cert_file).read_bytes()
+    late = expired(tls, "s1.global", NOW)
+    ended, living = certificate(late.cert_file), certificate(tls.cert_file)
+
+    assert late == replace(tls, cert_file=str(others.folder / "s1.global-expired.pem"))
+    assert Path(tls.cert_file).read_bytes() == before
+    assert ended.not_valid_after_utc == NOW - timedelta(days=1)
+    assert (ended.subject, ended.issuer, ended.public_key()) == (living.subject, living.issuer, living.public_key())
+    assert list(ended.extensions) == list(living.extensions)
+    assert ended.serial_number != living.serial_number
+    ended.verify_directly_issued_by(certificate(tls.ca_file))
+    server_context(late)

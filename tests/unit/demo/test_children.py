@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +17,21 @@ from nomad_exporter.demo.layout import setups
 from nomad_exporter.demo.options import Options
 from tests.support.agents import free_port
 from tests.support.exporter import run
+from tests.support.waiting import PATIENCE
 
 OPTIONS = Options(port=20000)
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(end='', flush=True); time.sleep(60)"
 )
+
+ATTENTIVE = """
+import pathlib, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+pathlib.Path(sys.argv[1]).touch()
+signal.sigwait({signal.SIGHUP})
+pathlib.Path(sys.argv[1]).write_text("again")
+"""
 
 
 def test_the_exporter_is_given_a_good_configuration_of_all_agents(tmp_path: Path) -> None:
@@ -72,3 +84,37 @@ def test_a_program_that_does_not_heed_the_stop_is_killed(monkeypatch: pytest.Mon
         return child._process.returncode
 
     assert asyncio.run(stopped()) in (-9, -15)
+
+
+def test_an_exporter_of_few_agents_polls_as_often_as_was_chosen_and_one_of_many_less_often(tmp_path: Path) -> None:
+    def poll(**chosen: Any) -> Any:
+        options = replace(OPTIONS, interval=0.2, **chosen)
+        file = children.configure(options, setups(options, None), Credentials(), tmp_path)
+        return json.loads(file.read_text())["poll"]
+
+    assert poll() == {"interval": "0.2s", "health_interval": "0.2s"}
+    assert poll(clients=30) == {"interval": "5s", "health_interval": "0.2s"}
+
+
+@pytest.mark.parametrize("interval", [0.1, 60.0])
+def test_every_interval_makes_a_good_configuration(interval: float, tmp_path: Path) -> None:
+    options = replace(OPTIONS, interval=interval)
+    program = children.exporter(options, setups(options, None), Credentials(), tmp_path)
+
+    assert run(*program.command[3:], "--config.check").returncode == 0
+
+
+def test_a_program_is_told_to_read_its_configuration_again_as_long_as_it_runs(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = Program("python", (sys.executable, "-c", ATTENTIVE, str(told)), "127.0.0.1", free_port())
+
+    async def reloaded() -> str:
+        child = await children.begin(program)
+        while not told.exists():
+            await asyncio.sleep(0.01)
+        child.reload()
+        await child._process.wait()
+        child.reload()
+        return told.read_text()
+
+    assert asyncio.run(asyncio.wait_for(reloaded(), PATIENCE)) == "again"

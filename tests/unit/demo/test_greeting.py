@@ -31,6 +31,14 @@ def test_it_is_a_few_lines() -> None:
     assert len(told(OPTIONS, {}, URLS).splitlines()) <= 12
 
 
+def test_incidents_and_a_check_can_be_tried_at_once() -> None:
+    text = greeting(OPTIONS, setups(OPTIONS, None), {}, None, URLS, "/tmp/a demo/exporter.yml")  # noqa: S108  # is not opened
+
+    assert "curl http://127.0.0.1:14640/incidents\n" in text
+    assert "nomad-exporter check --config.file '/tmp/a demo/exporter.yml' quorum\n" in text
+    assert "check" not in told(OPTIONS, {}, URLS)
+
+
 def test_without_the_exporter_its_pages_are_not_named_and_prometheus_is_where_it_runs() -> None:
     assert "metrics" not in told(OPTIONS, {}, {"demo": URLS["demo"]})
     assert "http://127.0.0.1:9090/graph" in told(OPTIONS, {}, {**URLS, "prometheus": "http://127.0.0.1:9090"})

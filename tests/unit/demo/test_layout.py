@@ -9,7 +9,7 @@ import pytest
 
 from nomad_exporter.demo import layout
 from nomad_exporter.demo.certificates import Files
-from nomad_exporter.demo.layout import check_free, region_names, setups, watched_name, with_ports
+from nomad_exporter.demo.layout import check_free, one_more, region_names, setups, watched_name, with_ports
 from nomad_exporter.demo.options import Options
 from nomad_exporter.serving.listen import CannotListen
 
@@ -74,8 +74,8 @@ def test_port_0_gives_free_ports_and_what_was_chosen_stays() -> None:
 def test_where_no_ports_are_free_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr(layout, "FREE_PORTS", range(port, port + 4))
-        with pytest.raises(CannotListen, match="there are not 4 free ports"):
+        monkeypatch.setattr(layout, "FREE_PORTS", range(port, port + 34))
+        with pytest.raises(CannotListen, match="there are not 7 free ports"):
             with_ports(Options(servers=1, clients=0, port=0))
 
 
@@ -96,3 +96,37 @@ def test_an_agent_is_watched_by_its_name_and_a_server_of_several_regions_with_it
 
     assert [watched_name(one, setup) for setup in setups(one, None)] == ["s1", "c1"]
     assert [watched_name(two, setup) for setup in setups(two, None)] == ["s1.east", "s1.west", "c1", "c2"]
+
+
+def test_one_more_server_is_like_its_peers_and_joins_all_servers() -> None:
+    placed = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
+    more = one_more(placed, "west")
+
+    assert (more.full_name, more.http, more.rpc, more.serf) == ("s3.west", 20060, 20061, 20062)
+    assert (more.bootstrap_expect, more.server, more.client, more.encrypted) == (2, True, False, True)
+    assert more.retry_join == tuple(one.serf_address for one in placed if one.server)
+    assert more.id not in {one.id for one in placed}
+    assert one_more(placed, "west") == more
+    with pytest.raises(LookupError, match="there is no server in north"):
+        one_more(placed, "north")
+
+
+def test_each_of_several_more_has_a_name_an_id_and_ports_of_its_own() -> None:
+    placed = setups(Options(servers=1, clients=0, port=20000), None)
+    for _ in range(3):
+        placed.append(one_more(placed, "global"))
+
+    assert [one.name for one in placed] == ["s1", "s2", "s3", "s4"]
+    assert len({one.id for one in placed}) == len({one.http for one in placed}) == 4
+
+
+def test_where_free_ports_are_taken_there_are_some_for_agents_that_come_later() -> None:
+    placed = setups(with_ports(Options(servers=1, clients=0, port=0)), None)
+    for _ in range(layout.SPARE):
+        placed.append(one_more(placed, "global"))
+        check_free("127.0.0.1", placed[-1].http)
+
+
+def test_gossip_is_encrypted_unless_it_was_chosen_otherwise() -> None:
+    assert {one.encrypted for one in setups(Options(port=20000), None)} == {True}
+    assert {one.encrypted for one in setups(Options(port=20000, encrypted=False), None)} == {False}

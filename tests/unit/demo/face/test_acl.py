@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nomad_exporter.demo.face.acl import AGENT_READ, MANAGEMENT, Acl
 from nomad_exporter.demo.face.answers import TEXT
 from nomad_exporter.demo.face.routes import Face
+from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.versions import VERSIONS
 from tests.support.clusters import calm_cluster, client_of, pass_time
 from tests.support.questions import (
@@ -156,10 +159,81 @@ def test_a_client_whose_servers_are_frozen_answers_nobody_with_a_token_but_is_we
     answered(face, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
         face.cluster.freeze(f"s{number}.global")
+    pass_time(face.cluster, Timing().token + 1)
 
     assert hangs(face, "c1", SELF, MONITOR, seconds=180)
     assert hangs(face, "c1", SERVERS, MONITOR)
     assert answered(face, "c1", HEALTH).status == 200
+
+
+def test_a_client_believes_for_half_a_minute_what_it_heard_of_a_token_without_asking() -> None:
+    face = guarded()
+    answered(face, "c1", SELF, MONITOR)
+    for number in (1, 2, 3):
+        face.cluster.freeze(f"s{number}.global")
+    pass_time(face.cluster, 29)
+    assert answered(face, "c1", SELF, MONITOR).status == 200
+
+    pass_time(face.cluster, 2)
+    assert hangs(face, "c1", SELF, MONITOR)
+
+
+def test_a_client_that_started_again_has_forgotten_what_it_heard() -> None:
+    face = guarded()
+    answered(face, "c1", SELF, MONITOR)
+    face.cluster.kill("c1")
+    pass_time(face.cluster, 1)
+    face.cluster.start("c1")
+    for number in (1, 2, 3):
+        face.cluster.freeze(f"s{number}.global")
+
+    assert hangs(face, "c1", SELF, MONITOR)
+
+
+@every_version
+def test_a_token_that_was_revoked_is_unknown_to_a_server_at_once(series: str) -> None:
+    face = guarded(VERSIONS[series])
+    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
+    unknown, _, unknown_elsewhere, _ = REFUSALS[series]
+
+    assert text(answered(face, "s1.global", SELF, MONITOR)) == unknown
+    assert text(answered(face, "s1.global", MEMBERS, MONITOR)) == unknown_elsewhere
+    assert text(answered(face, "c1", MEMBERS, MONITOR)) == CLIENT_REFUSALS[series][0]
+    assert answered(face, "s1.global", SELF, MANAGER).status == 200
+
+
+@pytest.mark.parametrize("series", ["2.0", "1.10", "1.6"])
+def test_a_client_goes_on_with_a_token_that_was_revoked_after_it_was_judged(series: str) -> None:
+    face = guarded(VERSIONS[series])
+    answered(face, "c1", SELF, MONITOR)
+    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
+    pass_time(face.cluster, 80)
+
+    assert answered(face, "c1", SELF, MONITOR).status == 200
+    assert answered(face, "c1", SERVERS, MONITOR).status == 200
+    assert text(answered(face, "c1", MEMBERS, MONITOR)) == DENIED
+
+
+@pytest.mark.parametrize("series", ["1.2", "0.12"])
+def test_an_old_client_learns_of_it_when_it_asks_again(series: str) -> None:
+    face = guarded(VERSIONS[series])
+    answered(face, "c1", SELF, MONITOR)
+    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
+    pass_time(face.cluster, 29)
+    assert answered(face, "c1", SELF, MONITOR).status == 200
+
+    pass_time(face.cluster, 2)
+    assert text(answered(face, "c1", SELF, MONITOR)) == NOT_FOUND
+
+
+def test_a_token_that_is_known_again_may_what_it_might_before() -> None:
+    face = guarded()
+    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
+    assert text(answered(face, "c1", SELF, MONITOR)) == DENIED
+    face.acl = replace(face.acl, revoked=frozenset())
+
+    assert answered(face, "c1", SELF, MONITOR).status == 200
+    assert answered(face, "s1.global", MEMBERS, MONITOR).status == 200
 
 
 def test_a_client_needs_but_one_server_to_judge_a_token() -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nomad_exporter.demo.face.answers import JSON, TEXT, Answer
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.cluster import Cluster
+from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.versions import VERSIONS
-from tests.support.clusters import calm_cluster, followers, leader, new_cluster, pass_time, raft_of, time_until
-from tests.support.questions import answered, of_one_agent, of_two_regions, text, told, waited
+from tests.support.clusters import (
+    calm_cluster,
+    followers,
+    leader,
+    new_cluster,
+    pass_time,
+    raft_of,
+    server_setups,
+    time_until,
+)
+from tests.support.questions import answered, hangs, of_one_agent, of_two_regions, text, told, waited
 
 HEALTH = "GET /v1/agent/health"
 OK = {"ok": True, "message": "ok"}
@@ -187,3 +199,36 @@ def test_a_stale_that_is_no_truth_is_to_each_version_something_else(
     reply = answered(of_one_agent(VERSIONS[series]), "s1.global", f"{HEALTH}?stale=maybe")
 
     assert (text(reply), reply.content_type) == ((status, body), kind)
+
+
+def test_a_server_without_the_key_of_gossip_finds_no_way_to_the_leader_that_it_follows() -> None:
+    cluster = Cluster([replace(setup, encrypted=True) for setup in server_setups(3)], Timing(), 1, 0.0)
+    pass_time(cluster, 30)
+    name = followers(cluster)[0]
+    cluster.kill(name)
+    cluster.start(name, replace(cluster.world.agents[name].setup, encrypted=False))
+    pass_time(cluster, 5)
+
+    reply, seconds = waited(Face(cluster), name, HEALTH)
+
+    assert (reply.status, told(reply)) == (500, {"server": red("No cluster leader")})
+    assert 5 < seconds < 5.4
+    assert answered(Face(cluster), name, f"{HEALTH}?stale").status == 200
+
+
+def test_while_a_leader_is_lost_in_the_network_its_followers_hold_the_question_and_it_steps_down() -> None:
+    cluster = calm_cluster()
+    lost, follower = leader(cluster), followers(cluster)[0]
+    cluster.cut(lost, cluster.world.agents)
+    pass_time(cluster, 0.2)
+    assert hangs(Face(cluster), follower, HEALTH, seconds=0.3)
+
+    pass_time(cluster, 0.5)
+    assert raft_of(cluster, lost).leader is None
+    assert text(answered(Face(cluster), lost, f"{HEALTH}?stale"))[0] == 500
+    pass_time(cluster, 5)
+    assert leader(cluster) != lost
+    assert answered(Face(cluster), follower, HEALTH).status == 200
+    reply, seconds = waited(Face(cluster), lost, HEALTH)
+    assert (reply.status, told(reply)) == (500, {"server": red("No cluster leader")})
+    assert 5 < seconds < 5.4

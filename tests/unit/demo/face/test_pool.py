@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nomad_exporter.demo.face.answers import JSON, Answer
@@ -186,3 +188,26 @@ def test_a_prune_that_is_no_truth_is_an_error() -> None:
     reply = answered(Face(calm_cluster()), "s1.global", f"{LEAVE}?node=nobody&prune=maybe")
 
     assert text(reply) == (400, "invalid prune value")
+
+
+@pytest.mark.parametrize("series", ["2.0", "1.10"])
+@pytest.mark.parametrize(
+    ("encrypted", "words"),
+    [
+        (True, "encryption is configured but remote state is not encrypted"),
+        (False, "remote state is encrypted and encryption is not configured"),
+    ],
+)
+def test_one_with_the_key_of_gossip_and_one_without_do_not_join(encrypted: bool, words: str, series: str) -> None:
+    face = apart(series)
+    east = face.cluster.world.agents["s1.east"]
+    face.cluster.reload("s1.east", replace(east.setup, encrypted=encrypted))
+    west = face.cluster.world.agents["s1.west"]
+    face.cluster.reload("s1.west", replace(west.setup, encrypted=not encrypted))
+
+    reply = told(answered(face, "s1.east", f"{JOIN}?address=127.0.2.1"))
+
+    assert reply["num_joined"] == 0
+    new, old = f"failed to join 127.0.2.1:4648: {words}", f"Failed to join 127.0.2.1:4648: {words.capitalize()}"
+    assert f"\t* {new if series == '2.0' else old}\n" in reply["error"]
+    assert status(face.cluster, "s1.east", "s1.west") is None

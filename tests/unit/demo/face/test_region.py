@@ -9,8 +9,18 @@ import pytest
 
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.cluster import Cluster
+from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.versions import VERSIONS
-from tests.support.clusters import calm_cluster, followers, leader, pass_time, raft_of, server_setups, time_until
+from tests.support.clusters import (
+    calm_cluster,
+    followers,
+    leader,
+    pass_time,
+    raft_of,
+    server_setups,
+    status,
+    time_until,
+)
 from tests.support.questions import answered, of_two_regions, text, told, waited, with_clients
 
 LEADER, PEERS, NODES = "GET /v1/status/leader", "GET /v1/status/peers", "GET /v1/nodes"
@@ -262,3 +272,38 @@ def test_autopilot_of_another_region_is_asked_there() -> None:
 
     assert [one["Name"] for one in health["Servers"]] == ["s1.west"]
     assert text(answered(face, "s1.east", f"{AUTOPILOT}?region=nowhere")) == (500, "No path to region")
+
+
+def test_a_server_that_gossip_has_lost_and_raft_reaches_is_not_well_but_in_contact() -> None:
+    cluster = Cluster([replace(setup, encrypted=True) for setup in server_setups(3)], Timing(), 1, 0.0)
+    pass_time(cluster, 30)
+    name = followers(cluster)[0]
+    cluster.kill(name)
+    cluster.start(name, replace(cluster.world.agents[name].setup, encrypted=False))
+    time_until(cluster, lambda: status(cluster, leader(cluster), name) == "failed")
+
+    status_code, _ = autopilot(cluster)
+    lost = server(cluster, name)
+
+    assert status_code == 429
+    assert (lost["Healthy"], lost["SerfStatus"], lost["Voter"]) == (False, "failed", True)
+    assert lost["LastContact"].endswith("ms")
+
+
+def test_one_server_of_another_version_is_told_apart_everywhere() -> None:
+    cluster = calm_cluster()
+    name = followers(cluster)[0]
+    cluster.kill(name)
+    cluster.start(name, replace(cluster.world.agents[name].setup, version=VERSIONS["1.10"]))
+    pass_time(cluster, 5)
+    face = Face(cluster)
+
+    members = told(answered(face, leader(cluster), "GET /v1/agent/members"))["Members"]
+    itself = told(answered(face, name, "GET /v1/agent/self"))
+
+    assert {one["Name"]: one["Tags"]["build"] for one in members}[name] == "1.10.5"
+    assert sorted(one["Tags"]["build"] for one in members) == ["1.10.5", "2.0.5", "2.0.5"]
+    assert itself["config"]["Version"]["Version"] == "1.10.5"
+    assert "logstore_backend" not in itself["stats"]["raft"]
+    assert server(cluster, name)["Version"] == "1.10.5"
+    assert server(cluster, name)["Voter"]

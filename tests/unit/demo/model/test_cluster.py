@@ -357,3 +357,38 @@ def test_a_server_that_was_killed_tries_no_more() -> None:
     pass_time(cluster, 60)
 
     assert status(cluster, "s1.global", "s2.global") is None
+
+
+def test_a_server_that_starts_while_no_other_is_there_knows_itself_alone() -> None:
+    cluster = calm_cluster()
+    for name in NAMES:
+        cluster.kill(name)
+    pass_time(cluster, 5)
+    cluster.start(S1)
+    pass_time(cluster, 5)
+    assert set(cluster.world.server(S1).gossip.members) == {S1}
+
+    cluster.start(S2)
+    pass_time(cluster, 5)
+    assert set(cluster.world.server(S1).gossip.members) == {S1, S2}
+    assert leader(cluster) in (S1, S2)
+
+
+def test_a_server_that_starts_again_finds_those_whom_it_knew_also_where_it_was_told_nobody() -> None:
+    cluster = calm_cluster()
+    cluster.add(replace(server_setups(4)[3], retry_join=()))
+    cluster.join("s4.global", S1)
+    pass_time(cluster, 1)
+    cluster.kill("s4.global")
+    cluster.start("s4.global")
+    pass_time(cluster, 0.1)
+
+    assert set(cluster.world.server("s4.global").gossip.members) == {*NAMES, "s4.global"}
+
+
+def test_an_agent_that_reads_its_configuration_again_goes_on() -> None:
+    cluster = calm_cluster()
+    before = cluster.world.agents[S1]
+    cluster.reload(S1, replace(before.setup, enable_debug=True))
+
+    assert cluster.world.agents[S1] == replace(before, setup=replace(before.setup, enable_debug=True))

@@ -144,10 +144,15 @@ def test_only_a_server_that_left_is_pruned() -> None:
 def test_a_server_that_starts_again_lives_with_a_time_newer_than_all_it_knew() -> None:
     before = after_a_round(knowing(time=7, a=LEAVING), 100.0, A, C)
     other = replace(SETUPS[A], datacenter="dc2")
-    after = reborn(before, other, 200.0)
 
-    assert after.own == Known(other, ALIVE, 8, 200.0)
-    assert after.members[B].unheard is None
+    assert reborn(before, other, 200.0).own == Known(other, ALIVE, 8, 200.0)
+
+
+def test_a_server_that_starts_again_knows_itself_alone_until_it_finds_those_whom_it_knew() -> None:
+    before = knowing(b=FAILED)
+
+    assert set(reborn(before, SETUPS[A], 200.0).members) == {A}
+    assert before.addresses == ("host-a:4648", "host-c:4648")
 
 
 def test_a_server_learns_whom_another_knows() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations, compress, product
 
 from nomad_exporter.demo.model.agents import Agent, State
-from nomad_exporter.demo.model.network import Cuts, Reach, heard, reach
+from nomad_exporter.demo.model.network import Cuts, Reach, gossips, heard, reach
 from tests.support.clusters import calm_cluster, new_cluster
 
 S1, S2, S3 = NAMES = ("s1.global", "s2.global", "s3.global")
@@ -57,6 +57,27 @@ def test_a_server_hears_of_no_one_through_a_server_that_is_gone() -> None:
 
 def test_a_server_that_was_told_of_nobody_hears_of_nobody() -> None:
     assert heard(new_cluster().world.agents, frozenset(), S1) == {S1}
+
+
+def test_a_server_without_the_key_of_gossip_is_reached_and_hears_nobody() -> None:
+    known = agents()
+    plain = {**known, S2: replace(known[S2], setup=replace(known[S2].setup, encrypted=True))}
+
+    assert reach(plain, frozenset(), S1, S2) is Reach.ANSWERED
+    assert not gossips(plain, frozenset(), S1, S2)
+    assert not gossips(plain, frozenset(), S2, S1)
+    assert heard(plain, frozenset(), S2) == {S2}
+    assert heard(plain, frozenset(), S1) == {S1, S3}
+
+
+def test_gossip_passes_between_all_with_the_key_or_all_without() -> None:
+    known = agents(s3=State.DEAD)
+    keyed = {name: replace(agent, setup=replace(agent.setup, encrypted=True)) for name, agent in known.items()}
+
+    for alike in (known, keyed):
+        assert gossips(alike, frozenset(), S1, S2)
+        assert not gossips(alike, frozenset(), S1, S3)
+        assert not gossips(alike, cut(S1, S2), S1, S2)
 
 
 def test_a_client_hears_no_gossip() -> None:

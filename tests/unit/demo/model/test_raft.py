@@ -358,3 +358,20 @@ def test_a_snapshot_is_taken_after_many_entries() -> None:
 
     assert with_snapshot(server(log=log, commit=SNAPSHOT_EVERY - 1)).snapshot == (0, 0)
     assert with_snapshot(server(log=log, commit=SNAPSHOT_EVERY)).snapshot == (SNAPSHOT_EVERY, 2)
+
+
+def test_a_peer_that_is_removed_is_told_so_as_the_last_of_all() -> None:
+    outcome = proposed(leading(), NOW, longest, peers=(A, B))
+
+    assert [name for name, _ in outcome.sent] == ["b", "c"]
+    assert set(outcome.raft.peers) == {"b"}
+    assert [name for name, _ in act(outcome.raft).sent] == ["b"]
+
+
+def test_a_follower_that_is_removed_campaigns_no_more() -> None:
+    removed = receive(server(), Append(2, "b", LOG.appended(2, peers=(B, C)), 1)).raft
+    assert not removed.votes_itself
+
+    waiting = act(removed, removed.due)
+
+    assert (waiting.raft.state, waiting.raft.leader, waiting.sent) == (FOLLOWER, None, ())

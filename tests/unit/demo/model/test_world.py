@@ -84,3 +84,14 @@ def test_an_agent_writes_into_its_own_log(world: World) -> None:
 
     assert world.journals["c1"].since(0).lines[-1] == Line(world.now, "warn", "client", "words", (("key", 1),))
     assert world.journals["s1.global"].next == number
+
+
+def test_questions_go_to_the_leader_as_long_as_gossip_tells_of_it(world: World) -> None:
+    led = next(agent for agent in world.servers() if agent.server and agent.server.leads).name
+    asked = next(name for name in world.running() if name != led)
+    assert world.known_leader(asked) is world.known_leader(led) is world.agents[led]
+
+    world.gossip(asked, lambda known: with_status(known, led, FAILED, world.now))
+
+    assert world.known_leader(asked) is None
+    assert world.leader_of(asked) is world.agents[led]

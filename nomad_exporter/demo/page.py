@@ -1,0 +1,145 @@
+"""The demo's own page in a browser: the agents and what can be done to them, the incidents and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote
+
+from nomad_exporter.demo.deeds import possible
+from nomad_exporter.demo.incidents.cast import actor
+from nomad_exporter.demo.incidents.player import Course
+from nomad_exporter.demo.incidents.story import Incident
+from nomad_exporter.demo.incidents.telling import scene_told
+from nomad_exporter.demo.listing import role
+from nomad_exporter.demo.model.agents import Agent
+from nomad_exporter.demo.setup import address
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
+header { display: flex; align-items: baseline; gap: 1rem; border-bottom: 3px solid #00a86b; }
+h1 { font-size: 1.4rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2rem 0 0; } header span { color: #6b6b70; }
+nav a { margin-right: 1.2rem; } a { color: #00704a; } form { display: inline; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #e3e3e6; }
+th { color: #6b6b70; font-weight: 600; white-space: nowrap; } strong,
+td.can { white-space: nowrap; text-align: right; }
+button { font: inherit; font-size: 13px; padding: .1rem .6rem; border: 1px solid #c9c9ce; border-radius: 4px;
+background: transparent; color: inherit; cursor: pointer; } button:hover { border-color: #00a86b; }
+.running { color: #17702f; } .dead { color: #b3261e; } .frozen, .cut { color: #9a6700; } .lack { color: #6b6b70; }
+aside { border-left: 3px solid #00a86b; padding: .2rem 1rem; margin: 1rem 0; } aside.no { border-color: #b3261e; }
+pre { white-space: pre-wrap; margin: .3rem 0; font-size: 13px; }
+@media (prefers-color-scheme: dark) { body { background: #1b1b1d; color: #e8e8ea; } a { color: #5fd3a5; }
+th, td { border-color: #38383c; } .running { color: #6fd08c; } .dead { color: #ff8a80; }
+.frozen, .cut { color: #e3b341; } }
+"""
+
+SECURITY: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Nothing but the page itself, and nothing around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the page shows. With each incident stands what the cluster lacks for it, if anything.
+
+    ``exporter`` is its URL, if there is one; ``notice`` is why something was not done.
+    """
+
+    agents: Sequence[Agent]
+    cut_off: frozenset[str]
+    incidents: Sequence[tuple[Incident, str]]
+    course: Course | None
+    plays: bool
+    exporter: str
+    notice: str = ""
+
+
+def html(view: View) -> str:
+    """The page as a whole. It looks again every three seconds."""
+    version = view.agents[0].setup.version.build if view.agents else ""
+    links = (("Status", "/"), ("Metrics", "/metrics")) if view.exporter else ()
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A simulated cluster</title>'
+        '<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="3; url=/">'
+        f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head><body>'
+        f"<header><h1>A simulated cluster</h1><span>Nomad {escape(version)}</span></header>"
+        f"<nav>{''.join(_link(view.exporter + path, name) for name, path in links)}</nav>"
+        f"{_notice(view.notice)}{_course(view)}<h2>Agents</h2>{_agents(view)}<h2>Incidents</h2>{_incidents(view)}"
+        "</body></html>\n"
+    )
+
+
+def _notice(notice: str) -> str:
+    return f'<aside class="no">{escape(notice)}</aside>' if notice else ""
+
+
+def _course(view: View) -> str:
+    """The scene that was played last, and the button for the next one."""
+    course = view.course
+    if course is None:
+        return ""
+    following = "" if view.plays or course.over else _button(*_scene(course.incident, course.played + 1), "next scene")
+    told = "\n".join(scene_told(course.scene, course.cast))
+    return f"<aside><strong>{escape(course.place)}</strong> {following}<pre>{escape(told)}</pre></aside>"
+
+
+def _agents(view: View) -> str:
+    several = len({agent.setup.region for agent in view.agents}) > 1
+    rows = (_agent(agent, agent.name in view.cut_off, view.exporter, several) for agent in view.agents)
+    return _table(("Agent", "Role", "State", "For the exporter", ""), rows)
+
+
+def _agent(agent: Agent, cut: bool, exporter: str, several: bool) -> tuple[str, ...]:
+    setup = agent.setup
+    url = f"{'https' if setup.tls else 'http'}://{address(setup.host, setup.http)}"
+    query = f"?agent={quote(actor(setup, several).agent)}"
+    pages = ("health/live", "health/ready", "health/quorum", "metrics") if exporter else ()
+    return (
+        f"<strong>{escape(agent.name)}</strong><br>{_link(f'{url}/v1/agent/self?pretty', url)}",
+        escape(role(agent)),
+        _mark(agent.state.value) + (f"<br>{_mark('cut', 'cut off')}" if cut else ""),
+        " ".join(_link(f"{exporter}/{page}{query}", page.removeprefix("health/")) for page in pages),
+        " ".join(_button(agent.name, deed, deed) for deed in possible(agent) if deed != ("cut" if cut else "heal")),
+    )
+
+
+def _incidents(view: View) -> str:
+    return _table(("Incident", "", ""), (_incident(*each) for each in view.incidents))
+
+
+def _incident(incident: Incident, lack: str) -> tuple[str, ...]:
+    scenes = range(1, len(incident.scenes) + 1)
+    buttons = [_button("incidents", incident.name, "play"), *(_button(*_scene(incident, n), str(n)) for n in scenes)]
+    can = _mark("lack", f"needs {lack}") if lack else " ".join(buttons)
+    return f"<strong>{escape(incident.name)}</strong>", escape(incident.title), can
+
+
+def _scene(incident: Incident, number: int) -> tuple[str, str]:
+    return f"incidents/{incident.name}", str(number)
+
+
+def _table(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
+    """The last cell of a row holds what can be done."""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "".join(
+        f'<tr>{"".join(f"<td>{cell}</td>" for cell in cells)}<td class="can">{last}</td></tr>' for *cells, last in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _button(of: str, what: str, told: str) -> str:
+    """A form, so that no script is needed."""
+    return f'<form method="post" action="/{quote(of)}/{quote(what)}"><button>{escape(told)}</button></form>'
+
+
+def _link(url: str, told: str) -> str:
+    return f'<a href="{escape(url)}">{escape(told)}</a>'
+
+
+def _mark(kind: str, told: str = "") -> str:
+    return f'<span class="{kind}">{escape(told or kind)}</span>'

@@ -1,0 +1,77 @@
+"""Every incident is played on the demo's own processes and sockets, and told by the exporter as its story says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import takewhile
+from urllib.parse import urlsplit
+
+import pytest
+from urllib3 import HTTPConnectionPool
+
+from nomad_exporter.demo.incidents.catalogue import INCIDENTS
+from nomad_exporter.demo.incidents.story import Incident, Needs
+from tests.support.demo import playing
+from tests.support.looks import Page, page
+from tests.support.stories import INTERVAL, PACE, Watch
+from tests.support.waiting import PATIENCE, eventually
+
+AT_ONCE = 3
+"""So many demos are played at a time."""
+
+
+def arguments(needs: Needs) -> list[str]:
+    """The command line of a demo on which the incident can be played."""
+    flags = [flag for flag, wanted in (("--acl", needs.acl), ("--tls", needs.tls)) if wanted]
+    size = ("--clients", str(needs.clients), "--regions", str(needs.regions), "--version", needs.versions[0])
+    return [*size, "--pace", str(PACE), "--interval", str(INTERVAL), *flags]
+
+
+def all_ready(seen: Page) -> bool:
+    return all(value == 1 for _, value in seen.samples["nomad_agent_ready"])
+
+
+def played(incident: Incident) -> None:
+    """Plays all scenes, one after the other, and checks each against its story."""
+    with playing(*arguments(incident.needs)) as demo:
+        address = urlsplit(demo.exporter)
+        pool = HTTPConnectionPool(address.hostname or "", address.port, timeout=PATIENCE, retries=False)
+        with pool:
+            eventually(lambda: all_ready(page(pool)))
+            watch = Watch(demo, incident, pool, page(pool))
+            for number, scene in enumerate(incident.scenes, 1):
+                watch.play(number, scene)
+            assert not incident.strict or watch.moods == {"calm", "uneasy"}
+
+
+@pytest.fixture(scope="module")
+def plays(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]:
+    """Every incident whose test is to run, several at a time."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    chosen = [call.params["incident"] for call in calls if call]
+    with ThreadPoolExecutor(AT_ONCE) as executor:
+        yield {incident.name: executor.submit(played, incident) for incident in chosen}
+
+
+@pytest.mark.parametrize("incident", INCIDENTS.values(), ids=lambda incident: incident.name)
+def test_the_exporter_tells_an_incident_as_its_story_says(incident: Incident, plays: dict[str, Future[None]]) -> None:
+    plays[incident.name].result()
+
+
+def goes_on(line: str) -> bool:
+    return not line.startswith(("token-revoked is over", "token-revoked cannot go on"))
+
+
+def test_an_incident_that_was_asked_for_plays_by_itself_and_tells_what_happens() -> None:
+    with playing("--incident", "token-revoked", "--pace", "100") as demo:
+        assert demo.process.stdout
+        told = list(takewhile(goes_on, (line.rstrip() for line in demo.process.stdout)))
+
+    assert demo.told("monitoring token")
+    assert "  revoke" in told
+    assert [line for line in told if line.endswith(":")] == [
+        "token-revoked, scene 1 of 2:",
+        "token-revoked, scene 2 of 2:",
+    ]
+    assert any("live ok, ready not_readable, quorum unknown" in line for line in told)
