@@ -7,14 +7,15 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nomad_exporter import clock
 from nomad_exporter.config import values
-from nomad_exporter.config.gather import gather
+from nomad_exporter.config.gather import Given, gather
 from nomad_exporter.config.settings import AGENT, ROWS
 from nomad_exporter.judge.reasons import Question
 from nomad_exporter.nomad.agent import Agent
@@ -29,6 +30,9 @@ MOST_SECONDS = 60.0
 
 _RESERVE = 0.2
 """Seconds of the time-out that are for judging and telling, and for a thread that is a little late."""
+
+_ONCE: Mapping[str, Any] = {"interval": 3600.0, "health_interval": 3600.0, "max_age": None, "attempts": 1}
+"""What these settings are here, whatever else was told: there is no cadence that could bound anything."""
 
 _FLAGS = {
     field
@@ -98,23 +102,27 @@ def _check(
     as_json: bool,
     **_: Any,
 ) -> int:
-    plan = gather(given(context), socket.gethostname(), lambda agent: agent.name)
+    plan = gather(_once(given(context)), socket.gethostname(), lambda agent: agent.name)
     for warning in plan.warnings:
         click.echo(f"nomad-exporter: {warning}", err=True)
     names = names or [agent.name for agent in plan.agents]
     _must_be_known(names, plan.agents)
 
     from nomad_exporter.check import telling
-    from nomad_exporter.check.findings import findings, once, sources
+    from nomad_exporter.check.findings import findings, sources
 
     seconds = _seconds(whole or plan.cadence.timeout, time.process_time())
-    limits = once(plan.limits, seconds)
     asked = [agent for agent in plan.agents if question == Question.QUORUM or agent.name in names]
-    fleet = _ask(asked, sources(question, limits), seconds)
-    found = findings(question, fleet, names, clock.now(), limits)
+    fleet = _ask(asked, sources(question, plan.limits), seconds)
+    found = findings(question, fleet, names, clock.now(), plan.limits)
     found = telling.softened(found) if warn else found
     _tell(telling.as_json(question, found) if as_json else telling.lines(question, found))
     return telling.worst(found)
+
+
+def _once(told: Given) -> Given:
+    """The settings where all is asked once: there is no cadence, so no answer is old, and one attempt decides."""
+    return replace(told, values={**told.values, **_ONCE}, defaults=told.defaults - _ONCE.keys())
 
 
 def _must_be_known(names: Iterable[str], agents: Sequence[Agent]) -> None:

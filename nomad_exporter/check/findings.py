@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nomad_exporter.check import weighing
-from nomad_exporter.check.weighing import State
+from nomad_exporter.check.weighing import State, Weighed
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.facts import Facts, ages, facts
+from nomad_exporter.judge.facts import ages
 from nomad_exporter.judge.judging import Judged, judge_all
 from nomad_exporter.judge.limits import Limits
-from nomad_exporter.judge.reasons import Question, Reason
+from nomad_exporter.judge.reasons import Question
+from nomad_exporter.judge.telling import Told, tell
 from nomad_exporter.judge.views import STEADY
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import Snapshot
@@ -29,32 +30,15 @@ _SOURCES: Mapping[str, frozenset[Source]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer to a question about one agent; ``numbers`` and ``ages`` (in seconds) are what it rests on."""
+    """The answer to a question about one agent, and the state that it means."""
 
-    agent: str
     state: State
-    reason: Reason
-    sentence: str
-    numbers: Facts
-    ages: Mapping[str, float]
+    told: Told
 
 
 def sources(question: str, limits: Limits) -> frozenset[Source]:
     """What agents are to be asked for, so that the question can be answered."""
     return _SOURCES[question] - (frozenset() if limits.autopilot else {Source.AUTOPILOT})
-
-
-def once(limits: Limits, seconds: float) -> Limits:
-    """The limits where all is asked once, within ``seconds``: one silence is enough, and no answer is old.
-
-    The first answers wait for those of the slowest agent.
-    """
-    return replace(
-        limits,
-        attempts=1,
-        health_interval=max(limits.health_interval, 2 * seconds),
-        max_age=max(limits.max_age, 2 * seconds),
-    )
 
 
 def findings(
@@ -70,18 +54,20 @@ def findings(
         return [_health(snapshot, at) for snapshot in chosen]
     asked = Question(question)
     return [
-        Finding(
-            each.snapshot.agent.name,
-            *weighing.WEIGHERS[asked](each, steady),
-            facts(each, asked),
-            ages(each, asked, at),
-        )
-        for each in judge_all(steady, chosen, at, limits)
+        _finding(weighing.WEIGHERS[asked](each, steady), tell(each, asked, at))
+        for each in judge_all(steady, chosen, at, limits, [asked])
     ]
+
+
+def _finding(weighed: Weighed, told: Told) -> Finding:
+    """What was told, as it weighs for whoever runs the check."""
+    state, reason, sentence = weighed
+    return Finding(state, replace(told, holds=state is State.OK, reason=reason, sentence=sentence))
 
 
 def _health(snapshot: Snapshot, at: Instant) -> Finding:
     answer = snapshot.health.answer
     words = {f"{role}_health": check.message for role, check in answer.plain.checks.items()} if answer else {}
     known = ages(Judged(snapshot, {}), Question.LIVE, at)
-    return Finding(snapshot.agent.name, *weighing.health(snapshot), words, known)
+    state, reason, sentence = weighing.health(snapshot)
+    return Finding(state, Told(snapshot.agent.name, state is State.OK, reason, sentence, words, known))

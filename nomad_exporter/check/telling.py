@@ -10,6 +10,7 @@ from typing import Any
 from nomad_exporter.check.findings import Finding
 from nomad_exporter.check.weighing import SEVERITY, State
 from nomad_exporter.judge.reasons import Reason
+from nomad_exporter.judge.telling import Told, as_object, together
 
 
 def softened(findings: Sequence[Finding]) -> list[Finding]:
@@ -28,11 +29,11 @@ def lines(question: str, findings: Sequence[Finding]) -> str:
     ``CRITICAL s2 ready: no_leader: The server is unhealthy: No cluster leader.``
     """
     told = sorted(findings, key=lambda one: SEVERITY.index(one.state))
-    return "\n".join(_plain(f"{one.state.name} {one.agent} {question}: {_why(one)}") for one in told)
+    return "\n".join(_plain(f"{one.state.name} {one.told.agent} {question}: {_why(one.told)}") for one in told)
 
 
-def _why(finding: Finding) -> str:
-    return finding.sentence if finding.reason is Reason.OK else f"{finding.reason}: {finding.sentence}"
+def _why(told: Told) -> str:
+    return told.sentence if told.reason is Reason.OK else f"{told.reason}: {told.sentence}"
 
 
 def _plain(text: str) -> str:
@@ -47,27 +48,16 @@ def as_json(question: str, findings: Sequence[Finding]) -> str:
 
 
 def _one(finding: Finding) -> Mapping[str, Any]:
-    return {
-        "holds": finding.state is State.OK,
-        "state": finding.state.name,
-        "agent": finding.agent,
-        "reason": finding.reason,
-        "sentence": finding.sentence,
-        "numbers": finding.numbers,
-        "ages": {source: round(age, 3) for source, age in finding.ages.items()},
-    }
+    return {"state": finding.state.name, **as_object(finding.told)}
 
 
 def _several(findings: Sequence[Finding]) -> Mapping[str, Any]:
-    """All must hold; the reason is that of the worst."""
+    """All must hold; the first of the worst is named where one does not."""
     state = worst(findings)
-    first = next(one for one in findings if one.state is state)
-    well = sum(one.state is State.OK for one in findings)
-    sentence = f"{well} of {len(findings)} agents: yes."
+    first = next(one.told for one in findings if one.state is state)
+    well = sum(one.told.holds for one in findings)
     return {
-        "holds": state is State.OK,
         "state": state.name,
-        "reason": first.reason,
-        "sentence": sentence if state is State.OK else f"{sentence} {first.agent}: {first.sentence}",
+        **together(len(findings), well, None if first.holds else first),
         "agents": [_one(one) for one in findings],
     }

@@ -107,7 +107,7 @@ def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) 
     scheme = "https" if options.tls else "http"
     agents = [
         {
-            "name": watched_name(options, setup),
+            "name": watched_name(setup, options.regions > 1),
             "address": f"{scheme}://{address(setup.host, setup.http)}",
             "cluster": setup.region,
         }

@@ -25,7 +25,7 @@ def greeting(
     """
     exporter, prometheus = urls.get("nomad-exporter"), urls.get("prometheus")
     rows = [
-        *(_exporter(exporter, watched_name(options, setups[0])) if exporter else ()),
+        *(_exporter(exporter, watched_name(setups[0], options.regions > 1)) if exporter else ()),
         *([("Prometheus", f"{prometheus}/graph?g0.expr=nomad_agent_raft_state&g0.tab=1")] if prometheus else ()),
         ("an agent", curl(options, setups[0], tokens, files)),
         ("kill it", f"curl -X POST {urls['demo']}/{setups[0].full_name}/kill"),

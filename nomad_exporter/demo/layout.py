@@ -72,9 +72,9 @@ def one_more(setups: Iterable[Setup], region: str) -> Setup:
     )
 
 
-def watched_name(options: Options, setup: Setup) -> str:
-    """What the exporter calls an agent: its own name, with the region where there are several servers of that name."""
-    return setup.full_name if options.regions > 1 else setup.name
+def watched_name(setup: Setup, several: bool) -> str:
+    """What the exporter calls an agent: its own name; where there are ``several`` regions, a server's with its own."""
+    return setup.full_name if several else setup.name
 
 
 def with_ports(options: Options) -> Options:

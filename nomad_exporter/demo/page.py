@@ -8,10 +8,10 @@ from html import escape
 from urllib.parse import quote
 
 from nomad_exporter.demo.deeds import possible
-from nomad_exporter.demo.incidents.cast import actor
 from nomad_exporter.demo.incidents.player import Course
 from nomad_exporter.demo.incidents.story import Incident
 from nomad_exporter.demo.incidents.telling import scene_told
+from nomad_exporter.demo.layout import watched_name
 from nomad_exporter.demo.listing import role
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.setup import address
@@ -97,7 +97,7 @@ def _agents(view: View) -> str:
 def _agent(agent: Agent, cut: bool, exporter: str, several: bool) -> tuple[str, ...]:
     setup = agent.setup
     url = f"{'https' if setup.tls else 'http'}://{address(setup.host, setup.http)}"
-    query = f"?agent={quote(actor(setup, several).agent)}"
+    query = f"?agent={quote(watched_name(setup, several))}"
     pages = ("health/live", "health/ready", "health/quorum", "metrics") if exporter else ()
     return (
         f"<strong>{escape(agent.name)}</strong><br>{_link(f'{url}/v1/agent/self?pretty', url)}",

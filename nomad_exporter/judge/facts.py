@@ -68,18 +68,18 @@ def _of_ready(judged: Judged) -> Mapping[str, Fact | None]:
 def _of_server(own: AgentSelf) -> Mapping[str, Fact | None]:
     server = own_server(own)
     return {
-        "leader": own.leader_address,
+        "leader_address": own.leader_address,
         "raft_state": own.texts.get("raft.state"),
         "suffrage": server.suffrage if server else None,
-        "last_contact": own.numbers.get("raft.last_contact"),
+        "last_contact_seconds": own.numbers.get("raft.last_contact"),
         "apply_lag": apply_lag(own),
     }
 
 
 def _of_client(own: AgentSelf) -> Mapping[str, Fact | None]:
     return {
-        "heartbeat": own.numbers.get("client.last_heartbeat"),
-        "heartbeat_ttl": own.numbers.get("client.heartbeat_ttl"),
+        "heartbeat_seconds": own.numbers.get("client.last_heartbeat"),
+        "heartbeat_ttl_seconds": own.numbers.get("client.heartbeat_ttl"),
     }
 
 
@@ -93,7 +93,7 @@ def _of_quorum(judged: Judged) -> Mapping[str, Fact | None]:
         "well": count.well,
         "unproven": count.unproven,
         "needed": count.needed,
-        "margin": count.margin,
+        "margin": standing.margin,
         "basis": standing.basis,
         "leader": standing.leader,
         "meant": standing.meant,

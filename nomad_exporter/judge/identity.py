@@ -22,3 +22,10 @@ def own_server(own: AgentSelf) -> RaftServer | None:
     if member is None:
         return None
     return next((server for server in own.configuration or () if is_same(server, member)), None)
+
+
+def denies_vote(own: AgentSelf) -> bool:
+    """Whether the agent tells a raft configuration in which it is no voter."""
+    server = own_server(own)
+    told = own.configuration is not None and own.member is not None
+    return told and (server is None or server.suffrage != "Voter")

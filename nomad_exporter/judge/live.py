@@ -5,7 +5,7 @@ from __future__ import annotations
 from nomad_exporter.clock import Instant
 from nomad_exporter.judge.limits import Limits
 from nomad_exporter.judge.reasons import Question, Reason
-from nomad_exporter.judge.verdict import Trouble, Verdict, age
+from nomad_exporter.judge.verdict import Trouble, Verdict, rough
 from nomad_exporter.watch.snapshot import Snapshot
 
 
@@ -26,7 +26,7 @@ def of_asking(snapshot: Snapshot, at: Instant, limits: Limits) -> Trouble | None
     if last is None:
         return Trouble(Reason.STARTING, "The agent has not been asked yet.")
     if at.since(last) > limits.stall:
-        return Trouble(Reason.EXPORTER_STALLED, f"The agent was asked last {age(at.since(last))} ago.")
+        return Trouble(Reason.EXPORTER_STALLED, f"The agent was asked last {rough(at.since(last))} ago.")
     return None
 
 
@@ -40,7 +40,8 @@ def _trouble(snapshot: Snapshot, limits: Limits) -> Trouble | None:
 def _life(snapshot: Snapshot) -> str:
     """A failure that is neither silence nor a sign of life, such as a name that is not resolved, proves nothing."""
     failure = snapshot.health.failure
-    return f"Nothing is known against it ({failure})." if failure and not failure.alive else "The agent answers."
+    proves_nothing = failure and not (failure.alive or failure.silent)
+    return f"Nothing is known against it ({failure})." if proves_nothing else "The agent answers."
 
 
 def _patience(snapshot: Snapshot) -> str:

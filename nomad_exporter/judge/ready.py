@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.identity import own_server
+from nomad_exporter.judge.identity import denies_vote, own_server
 from nomad_exporter.judge.limits import Limits
 from nomad_exporter.judge.reasons import Question, Reason
-from nomad_exporter.judge.verdict import Trouble, Verdict, age
+from nomad_exporter.judge.verdict import Trouble, Verdict, rough
 from nomad_exporter.nomad.answers import AgentSelf, Health, Role
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.failures import Reason as Failed
@@ -41,7 +41,7 @@ def _troubles(snapshot: Snapshot, at: Instant, limits: Limits) -> Iterator[Troub
     yield from _of_telling(snapshot, at, limits)
     own = snapshot.own.answer
     if own and Role.SERVER in own.roles:
-        yield from _of_server(own, limits)
+        yield from _of_server(own, limits, _reached_since(snapshot))
     if own and Role.CLIENT in own.roles:
         yield from _of_client(own, limits)
 
@@ -55,7 +55,7 @@ def _of_asking(snapshot: Snapshot, at: Instant, limits: Limits) -> Iterator[Trou
         reason = Reason.NOT_ANSWERING if seen.failure.silent else Reason.NOT_READABLE
         yield Trouble(reason, f"The agent did not tell its health ({seen.failure}).")
     elif seen.age(at) > limits.fresh:
-        yield Trouble(Reason.EXPORTER_STALLED, f"The agent was asked for its health last {age(seen.age(at))} ago.")
+        yield Trouble(Reason.EXPORTER_STALLED, f"The agent was asked for its health last {rough(seen.age(at))} ago.")
 
 
 def _of_health(health: Health) -> Iterator[Trouble]:
@@ -81,28 +81,46 @@ def _of_telling(snapshot: Snapshot, at: Instant, limits: Limits) -> Iterator[Tro
         yield Trouble(Reason.SERVERS_UNREACHABLE, f"The client could not have the token judged ({seen.failure}).")
     elif seen.last is None:
         yield Trouble(Reason.STARTING, "The agent has not been asked about itself yet.")
+    elif snapshot.history.refused:
+        yield _since_refusal(snapshot, snapshot.history.refused)
     elif seen.age(at) > limits.max_age:
         why = f" ({seen.failure})" if seen.failure else ""
-        since = f"for {age(seen.age(at))}" if seen.answered else "yet"
-        yield Trouble(Reason.NOT_READABLE, f"The agent has told nothing of itself {since}{why}.")
+        since = f"for {rough(seen.age(at))}" if seen.answered else "yet"
+        silent = seen.failure is not None and seen.failure.silent
+        reason = Reason.NOT_ANSWERING if silent else Reason.NOT_READABLE
+        yield Trouble(reason, f"The agent has told nothing of itself {since}{why}.")
+
+
+def _since_refusal(snapshot: Snapshot, refused: Instant) -> Trouble:
+    """What refused an attempt is dead, or another one than it was: what it told before does not hold any more."""
+    health = snapshot.health.answered
+    if health and health.since(refused) > 0:
+        return Trouble(Reason.STARTING, "The agent was restarted, and has not been asked about itself since.")
+    return Trouble(Reason.NOT_ANSWERING, "The agent refused a connection after it told its health.")
 
 
 def _is_cut_off(failure: Failure) -> bool:
     return failure.reason is Failed.TIMEOUT or failure.status == 500
 
 
-def _of_server(own: AgentSelf, limits: Limits) -> Iterator[Trouble]:
-    server = own_server(own)
+def _of_server(own: AgentSelf, limits: Limits, reached: bool) -> Iterator[Trouble]:
+    """``reached`` says that the server has reached its leader since it told this, which outweighs an old contact."""
     meant = not (own.member and own.member.nonvoter)
-    if own.configuration is not None and meant and (server is None or server.suffrage != "Voter"):
+    if meant and denies_vote(own):
+        server = own_server(own)
         told = f"is a {server.suffrage} in" if server else "is not in"
         yield Trouble(Reason.NOT_YET_VOTER, f"The server {told} its own raft configuration.")
     contact = own.numbers.get("raft.last_contact", 0.0)
-    if contact > limits.max_contact:
-        yield Trouble(Reason.CONTACT_LOST, f"The server heard from its leader last {age(contact)} ago.")
+    if contact > limits.max_contact and not reached:
+        yield Trouble(Reason.CONTACT_LOST, f"The server heard from its leader last {rough(contact)} ago.")
     lag = apply_lag(own) or 0
     if lag > limits.max_apply_lag:
         yield Trouble(Reason.APPLY_LAGGING, f"The server has {lag} committed entries still to apply.")
+
+
+def _reached_since(snapshot: Snapshot) -> bool:
+    health, own = snapshot.health.answered, snapshot.own.answered
+    return bool(snapshot.reaches_leader and health and own and health.since(own) > 0)
 
 
 def apply_lag(own: AgentSelf) -> int | None:
@@ -116,5 +134,5 @@ def _of_client(own: AgentSelf, limits: Limits) -> Iterator[Trouble]:
     if ttl is None:
         yield Trouble(Reason.NOT_REGISTERED, "The client has not registered with its servers since it started.")
     elif heartbeat is not None and heartbeat > ttl + limits.heartbeat_grace:
-        late = f"The client's heartbeat was answered last {age(heartbeat)} ago, its TTL is {age(ttl)}."
+        late = f"The client's heartbeat was answered last {rough(heartbeat)} ago, its TTL is {rough(ttl)}."
         yield Trouble(Reason.SERVERS_UNREACHABLE, late)

@@ -68,7 +68,7 @@ GUIDE: Mapping[Reason, Advice] = {
     ),
     Reason.STARTING: Advice(
         _ALL,
-        "The exporter has not asked the agent for all that it must know yet.",
+        "The exporter has not asked the agent yet for all that it must know, at its own start or the agent's.",
         "Wait some seconds; if it stays, read the exporter's log.",
     ),
     Reason.EXPORTER_STALLED: Advice(
@@ -93,8 +93,8 @@ GUIDE: Mapping[Reason, Advice] = {
     Reason.NO_LEADER: Advice(
         (Question.READY, Question.QUORUM),
         "The server knows no leader, or the leader that is known is not well.",
-        "Wait for the election, some seconds. If it stays, a majority of the voters is dead or cut off: bring servers "
-        "back, restart none of those that run.",
+        "Wait for the election, some seconds. If it stays, see what `/health/quorum` says: a majority of the voters "
+        "may be cut off. Bring servers back, and restart none of those that run.",
     ),
     Reason.LEADER_UNREACHABLE: Advice(
         _READY,
@@ -143,7 +143,7 @@ GUIDE: Mapping[Reason, Advice] = {
     ),
     Reason.QUORUM_LOST: Advice(
         _QUORUM,
-        "Fewer voters are well than are needed.",
+        "Fewer voters give a sign of life than are needed: until more come back, the cluster does nothing.",
         "Bring voters back before anything else. Stop nothing.",
     ),
     Reason.NOT_ENOUGH_WITNESSES: Advice(

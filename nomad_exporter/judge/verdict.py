@@ -30,6 +30,6 @@ class Trouble:
     sentence: str
 
 
-def age(seconds: float) -> str:
-    """``seconds`` for a sentence: ``1.2s``, ``1m7s``."""
+def rough(seconds: float) -> str:
+    """``seconds`` as precise as a sentence needs them: ``1.2s``, ``1m7s``."""
     return durations.text(round(seconds, 1 if seconds < 60 else None))

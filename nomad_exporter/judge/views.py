@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.identity import is_same
+from nomad_exporter.judge.identity import denies_vote, is_same
 from nomad_exporter.judge.limits import Limits
 from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Members, RaftServer, Role
 from nomad_exporter.watch.snapshot import A, Seen, Snapshot
@@ -21,17 +21,21 @@ class View:
     """One watched server at an instant: who it is, how it is, and what it sees.
 
     ``configuration`` and ``leader`` (an RPC address) are the newest that it told, old ones where it is not ``fresh``;
-    ``gossip`` and ``autopilot`` are None where they are old. ``health_age`` is in seconds.
+    ``gossip`` and ``autopilot`` are None where they are old. It ``answers`` where it gives any sign of life.
+    ``health_age`` is in seconds. ``told`` is when it told of itself last, ``refused`` when it refused an attempt last.
     """
 
     agent: str
     own: AgentSelf
+    answers: bool
     well: bool
     fresh: bool
     steady: bool
     health_age: float
     gossip: Members | None
     autopilot: Autopilot | None
+    told: Instant
+    refused: Instant | None
 
     @property
     def configuration(self) -> tuple[RaftServer, ...]:
@@ -53,6 +57,15 @@ class View:
         """Whether it is the view of this server, or of another one that has taken its address."""
         return self.own.member is not None and (self.own.member.address == server.address or self.is_of(server))
 
+    def speaks_for(self, server: RaftServer, believed: View) -> bool:
+        """Whether it proves that this voter of the ``believed`` view is well.
+
+        What refused an attempt was restarted, and a server that left and came back has no vote at first. So it proves
+        nothing until one of the two views is newer than that, nor while it tells that it is no voter.
+        """
+        restarted = self.refused is not None and believed.told.since(self.refused) < 0
+        return self.well and self.is_of(server) and not restarted and not (self.fresh and denies_vote(self.own))
+
 
 Cluster = tuple[View, ...]
 """The watched servers of one cluster."""
@@ -61,18 +74,28 @@ Cluster = tuple[View, ...]
 def view(snapshot: Snapshot, at: Instant, limits: Limits) -> View | None:
     """What the agent sees; None where it is no server, or never told of itself."""
     own = snapshot.own.answer
-    if own is None or Role.SERVER not in own.roles:
+    told = snapshot.own.answered
+    if own is None or told is None or Role.SERVER not in own.roles:
         return None
     return View(
         snapshot.agent.name,
         own,
+        _answers(snapshot),
         is_well(snapshot, at, limits),
         _fresh(snapshot.own, at, limits) is not None,
         snapshot.steady >= STEADY,
         snapshot.health.age(at),
         _fresh(snapshot.members, at, limits),
         _fresh(snapshot.autopilot, at, limits),
+        told,
+        snapshot.history.refused,
     )
+
+
+def _answers(snapshot: Snapshot) -> bool:
+    """Whether the newest attempts met a sign of life; it needs not be a good one."""
+    failure = snapshot.health.failure
+    return (failure is None or failure.alive) and not _silent_since(snapshot)
 
 
 def is_well(snapshot: Snapshot, at: Instant, limits: Limits) -> bool:
@@ -85,11 +108,14 @@ def is_well(snapshot: Snapshot, at: Instant, limits: Limits) -> bool:
 
 
 def _silent_since(snapshot: Snapshot) -> bool:
-    """Whether the agent was silent when it was asked for something else after its health."""
+    """Whether the agent was silent when it was asked for something else after its health.
+
+    Silence about autopilot is no sign, for it may be that of the leader, to whom that question is passed on.
+    """
     answered = snapshot.health.answered
     return any(
         seen.failure.silent and seen.last.began.since(answered) >= 0
-        for seen in snapshot.seen
+        for seen in (snapshot.own, snapshot.members)
         if seen.failure and seen.last and answered
     )
 
@@ -125,17 +151,18 @@ def _joined(first: View, by_voter: Mapping[str, Sequence[View]], left: dict[str,
 
 
 def best(cluster: Cluster) -> View | None:
-    """The view to be believed: that of a well leader, else of the well server that knows most; None without any."""
+    """The view to be believed: of the well servers, that of the newest leader, else of who knows most."""
     fresh = [each for each in cluster if each.fresh]
     return max(fresh, key=_rank, default=None)
 
 
-_KNOWS_MORE = ("raft.term", "raft.latest_configuration_index", "raft.commit_index")
+_KNOWS_MORE = ("raft.latest_configuration_index", "raft.commit_index")
 
 
-def _rank(each: View) -> tuple[bool, bool, list[float], str]:
+def _rank(each: View) -> tuple[bool, float, bool, list[float], str]:
+    """A leader of an older term is none any more; a server that is not well may have counted up its term alone."""
     known = [each.own.numbers.get(path, 0) for path in _KNOWS_MORE]
-    return each.well, each.own.leads, known, each.agent
+    return each.well, each.own.numbers.get("raft.term", 0), each.own.leads, known, each.agent
 
 
 def disagree(cluster: Sequence[View]) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.counting import Count
 from nomad_exporter.judge.judging import Judged
-from nomad_exporter.judge.reasons import Question
+from nomad_exporter.judge.reasons import Question, Reason
+from nomad_exporter.judge.standing import Standing
 from nomad_exporter.metrics.families import Family, Sample, one
 from nomad_exporter.watch.snapshot import Snapshot
 
@@ -25,6 +25,11 @@ class Moment:
     def snapshot(self) -> Snapshot:
         return self.judged.snapshot
 
+    @property
+    def attempted(self) -> bool:
+        """Whether the first attempt has ended; until then, every verdict is still to come."""
+        return self.judged.verdicts[Question.LIVE].reason is not Reason.STARTING
+
 
 def _up(moment: Moment) -> Iterable[Sample]:
     """An answer that grew old without another attempt, as while a name is being resolved for ever, is no life."""
@@ -38,24 +43,23 @@ def _holds(question: Question) -> Callable[[Moment], Iterable[Sample]]:
     """Whether the answer is yes, from the first attempt on."""
 
     def samples(moment: Moment) -> Iterable[Sample]:
-        attempted = moment.snapshot.attempted_last is not None
-        return one(int(moment.judged.verdicts[question].holds) if attempted else None)
+        return one(int(moment.judged.verdicts[question].holds) if moment.attempted else None)
 
     return samples
 
 
-def _of_count(number: Callable[[Count], int]) -> Callable[[Moment], Iterable[Sample]]:
+def _of_standing(number: Callable[[Standing], int | None]) -> Callable[[Moment], Iterable[Sample]]:
     """A number of the quorum of the agent's cluster; none where nothing is known of it."""
 
     def samples(moment: Moment) -> Iterable[Sample]:
         standing = moment.judged.standing
-        return one(number(standing.count) if standing else None)
+        return one(number(standing) if standing else None)
 
     return samples
 
 
 def _reasons(moment: Moment) -> Iterable[Sample]:
-    if moment.snapshot.attempted_last is None:
+    if not moment.attempted:
         return ()
     return [((question, verdict.reason), 1) for question, verdict in moment.judged.verdicts.items()]
 
@@ -89,25 +93,25 @@ MOMENTS: tuple[Family[Moment], ...] = (
         "nomad_agent_quorum_voters",
         "Voters in the raft configuration of the server's cluster.",
         "verdict",
-        _of_count(lambda count: count.voters),
+        _of_standing(lambda standing: standing.count.voters),
     ),
     Family(
         "nomad_agent_quorum_voters_well",
         "Voters of the server's cluster that are proven well.",
         "verdict",
-        _of_count(lambda count: count.well),
+        _of_standing(lambda standing: standing.count.well),
     ),
     Family(
         "nomad_agent_quorum_needed",
         "Voters that the server's cluster needs: their majority.",
         "verdict",
-        _of_count(lambda count: count.needed),
+        _of_standing(lambda standing: standing.count.needed),
     ),
     Family(
         "nomad_agent_quorum_margin",
-        "Well voters that the server's cluster can lose before too few are left; negative where they are already.",
+        "Well voters that the cluster can lose; negative where too few are left, absent while some are unproven.",
         "verdict",
-        _of_count(lambda count: count.margin),
+        _of_standing(lambda standing: standing.margin),
     ),
     Family(
         "nomad_agent_verdict_reason",

@@ -42,6 +42,11 @@ def _registration_forgotten(before: AgentSelf, now: AgentSelf) -> bool:
     return "client.heartbeat_ttl" in before.numbers and "client.heartbeat_ttl" in now.silent
 
 
+def _came_back(before: AgentSelf, now: AgentSelf) -> bool:
+    statuses = [answer.member.status if answer.member else "" for answer in (before, now)]
+    return statuses[0] in ("leaving", "left") and statuses[1] == "alive"
+
+
 PROOFS: Mapping[str, Proof] = {
     "version": _changed(lambda answer: answer.version),
     "roles": _changed(lambda answer: answer.roles),
@@ -50,11 +55,12 @@ PROOFS: Mapping[str, Proof] = {
     "commit_index": _fell("raft.commit_index"),
     "applied_index": _fell("raft.applied_index"),
     "raft_state": _shutdown_ended,
+    "member_status": _came_back,
     "heartbeat_ttl": _registration_forgotten,
 }
 """What proves a restart, by the name that the log shows.
 
 Neither index falls while a server lives: a snapshot that is restored into a running cluster gets an index above all
-others, and an installed one is newer than what was applied. A raft that was shut down never runs again. A client
-keeps the TTL of its newest heartbeat until it ends.
+others, and an installed one is newer than what was applied. A raft that was shut down never runs again, and a server
+that calls itself leaving never stays. A client keeps the TTL of its newest heartbeat until it ends.
 """

@@ -92,6 +92,7 @@ class Snapshot:
 
     ``kinds`` is what the values of stats unknown to us have proved so far. ``silences`` counts the attempts at health
     in a row without any sign of life, ``steady`` the answers in a row that told the same leader and configuration.
+    ``attempted_last`` is when the newest attempt at any source ended.
     ``history`` is what changed so far; ``changes.follow`` goes on with it, ``after`` leaves it as it is.
     """
 
@@ -102,6 +103,7 @@ class Snapshot:
     autopilot: Seen[Autopilot] = Seen(Source.AUTOPILOT)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     certificates: Certificates = _NO_CERTIFICATES
+    attempted_last: Instant | None = None
     silences: int = 0
     steady: int = 0
     history: History = _NO_HISTORY
@@ -112,6 +114,7 @@ class Snapshot:
         following = replace(
             self,
             certificates=reading.certificates,
+            attempted_last=_later(self.attempted_last, reading.ended),
             silences=self._silences_after(reading),
             **{_FIELDS[reading.source]: seen},
         )
@@ -167,15 +170,13 @@ class Snapshot:
         return health.failure is None and health.answer is not None and health.answer.leader_reachable is True
 
     @property
-    def attempted_last(self) -> Instant | None:
-        """When the newest attempt at any source ended; None before the first."""
-        ended = [seen.last.ended for seen in self.seen if seen.last]
-        return max(ended, key=lambda instant: instant.monotonic, default=None)
-
-    @property
     def attempted(self) -> bool:
         """Whether ``health`` and ``self`` were both tried, successfully or not."""
         return self.health.last is not None and self.own.last is not None
+
+
+def _later(before: Instant | None, now: Instant) -> Instant:
+    return before if before and before.monotonic > now.monotonic else now
 
 
 def _ended(seen: AnySeen) -> float:

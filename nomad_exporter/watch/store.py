@@ -73,8 +73,9 @@ class Store(Generic[D]):
         """Forgets what is known of a ``source`` that is not asked for any more, but for its counts."""
         with self._lock:
             for name, kept in self._kept.items():
-                without = kept.snapshot.without(source)
-                self._kept[name] = Kept(without, self._draw(without, source, kept.drawing))
+                if kept.snapshot.of(source).last:
+                    without = kept.snapshot.without(source)
+                    self._kept[name] = Kept(without, self._draw(without, source, kept.drawing))
 
     @property
     def waiting(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from nomad_exporter.clock import Instant
 from nomad_exporter.judge.judging import Judged, judge_all
 from nomad_exporter.judge.limits import Limits
+from nomad_exporter.judge.reasons import Question
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.watch.store import Kept, Store
 from nomad_exporter.web.http import Request, Response, text
@@ -32,10 +35,16 @@ def single(store: Store[Drawing], request: Request) -> Kept[Drawing] | Response:
     return agents[0]
 
 
-def judged(store: Store[Drawing], agents: Agents, at: Instant, limits: Limits) -> list[Judged]:
+def judged(
+    store: Store[Drawing],
+    agents: Agents,
+    at: Instant,
+    limits: Limits,
+    questions: Collection[Question] = tuple(Question),
+) -> list[Judged]:
     """The verdicts about ``agents``, in their order; all servers that are watched are witnesses."""
-    fleet = [kept.snapshot for kept in store.kept()]
-    return judge_all(fleet, [kept.snapshot for kept in agents], at, limits)
+    fleet = (kept.snapshot for kept in store.kept())
+    return judge_all(fleet, [kept.snapshot for kept in agents], at, limits, questions)
 
 
 def _names(agents: Agents) -> str:

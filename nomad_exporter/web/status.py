@@ -15,7 +15,7 @@ from nomad_exporter.judge.reasons import Question, Reason
 from nomad_exporter.judge.verdict import Verdict
 from nomad_exporter.metrics.drawing import Drawing
 from nomad_exporter.nomad import durations
-from nomad_exporter.nomad.failures import GUIDE
+from nomad_exporter.nomad.failures import GUIDE, Failure
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.watch.snapshot import AnySeen, Snapshot
 from nomad_exporter.watch.store import Store
@@ -31,6 +31,8 @@ table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #e3e3e6; }
 td { overflow-wrap: break-word; } th { color: #6b6b70; font-weight: 600; white-space: nowrap; }
 .well { color: #17702f; } .sick { color: #b3261e; } .wait { color: #6b6b70; }
+@media (max-width: 50rem) { thead { display: none } td { display: block; border: 0; padding: .15rem 0 }
+tr { display: block; border-bottom: 1px solid #e3e3e6; padding: .6rem 0 } }
 @media (prefers-color-scheme: dark) { body { background: #1b1b1d; color: #e8e8ea; } a { color: #ff8a65; }
 th, td { border-color: #38383c; } .well { color: #6fd08c; } .sick { color: #ff8a80; } }
 """
@@ -88,12 +90,16 @@ def _links(name: str) -> str:
 
 
 def _state(snapshot: Snapshot) -> str:
-    """Every reason for which polls fail now, each once, with what to do."""
-    failures = {seen.failure.reason: seen.failure for seen in snapshot.seen if seen.failure}
+    """Every failure of polls, each once with the sources that it befalls, and what to do."""
+    failures: dict[Failure, list[Source]] = {}
+    for seen in snapshot.seen:
+        if seen.failure:
+            failures.setdefault(seen.failure, []).append(seen.source)
     if failures:
         return "".join(
-            f"<div>{_mark('sick', str(failure))}<br>{escape(_plain(GUIDE[reason].remedy))}</div>"
-            for reason, failure in failures.items()
+            f"<div>{_mark('sick', str(failure))} ({', '.join(sources)})<br>"
+            f"{escape(_plain(GUIDE[failure.reason].remedy))}</div>"
+            for failure, sources in failures.items()
         )
     return _mark("well", "answers") if snapshot.attempted else _mark("wait", "not asked yet")
 
@@ -111,7 +117,8 @@ def _health(snapshot: Snapshot) -> Iterator[str]:
 def _verdict(verdict: Verdict) -> str:
     """What holds needs no words."""
     if verdict.holds:
-        return _mark("well", _ASKED[verdict.question])
+        words = "no voter" if verdict.reason is Reason.NOT_A_VOTER else _ASKED[verdict.question]
+        return _mark("well", words)
     kind = "wait" if verdict.reason is Reason.STARTING else "sick"
     return f"{_mark(kind, f'not {_ASKED[verdict.question]}')}<br>{escape(verdict.sentence)}"
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import requests
@@ -15,6 +15,10 @@ from tests.support.exporter import command, environment
 from tests.support.waiting import PATIENCE
 
 FREE_PORTS = ("--port", "0", "--control-port", "0", "--exporter-port", "0", "--prometheus-port", "0")
+
+
+RETRIES = 2
+"""So often a demo is started again that ended at once: another one may take a port that it had found to be free."""
 
 
 @dataclass
@@ -75,19 +79,36 @@ class Demo:
 @contextlib.contextmanager
 def playing(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Demo]:
     """A demo that is ready; ends with the block."""
+    demo = _begun(arguments, env)
+    for _ in range(RETRIES):
+        if demo.process.poll() is None:
+            break
+        demo = _begun(arguments, env)
+    try:
+        assert demo.process.poll() is None, f"the demo ended: {demo.greeting}"
+        yield demo
+    finally:
+        _end(demo.process)
+
+
+def _begun(arguments: Sequence[str], env: Mapping[str, str] | None) -> Demo:
+    """A demo that has greeted, or has ended."""
     process = subprocess.Popen(
         command("demo", *FREE_PORTS, *arguments), env=environment(env), stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
-    try:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("Ctrl-C"):
-                break
-        assert process.poll() is None, f"the demo ended: {lines}"
-        yield Demo(process, "".join(lines))
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-        process.stdout.close()
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Ctrl-C"):
+            break
+    else:
+        _end(process)
+    return Demo(process, "".join(lines))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    assert process.stdout
+    process.terminate()
+    process.wait(PATIENCE)
+    process.stdout.close()

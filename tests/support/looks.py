@@ -48,16 +48,25 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Look:
-    """The paths stand between the two pages in time, so that one of these says the same. ``ended`` is in Unix time."""
+    """The paths stand between the two pages in time, so that one of these says the same.
+
+    ``began`` and ``ended`` are in Unix time.
+    """
 
     before: Page
     verdicts: Mapping[tuple[str, str], Verdict]
     after: Page
+    began: float
     ended: float
 
     @property
     def pages(self) -> tuple[Page, Page]:
         return self.before, self.after
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.began
 
     @property
     def agents(self) -> list[str]:
@@ -78,12 +87,13 @@ def page(pool: HTTPConnectionPool) -> Page:
 
 def look(pool: HTTPConnectionPool) -> Look:
     """At every agent that is watched before and after."""
+    began = time.time()
     before = page(pool)
     keys = [(agent, question) for agent in before.agents for question in QUESTIONS]
     verdicts = {key: _verdict(pool, *key) for key in keys}
     after = page(pool)
     ended = time.time()
-    return Look(before, {key: told for key, told in verdicts.items() if key[0] in after.agents}, after, ended)
+    return Look(before, {key: told for key, told in verdicts.items() if key[0] in after.agents}, after, began, ended)
 
 
 def _verdict(pool: HTTPConnectionPool, agent: str, question: str) -> Verdict:

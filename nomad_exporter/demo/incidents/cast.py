@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nomad_exporter.demo.incidents.story import FAR_SERVERS, SERVERS, Role, Roles
+from nomad_exporter.demo.layout import watched_name
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.setup import Setup
 
@@ -37,8 +38,8 @@ def cast_of(agents: Mapping[str, Agent]) -> Cast:
 
 
 def actor(setup: Setup, several: bool) -> Actor:
-    """An agent; where there are ``several`` regions, the exporter calls a server by its name and region."""
-    agent = setup.full_name if several else setup.name
+    """An agent, where there are ``several`` regions or one."""
+    agent = watched_name(setup, several)
     return Actor(setup.full_name, agent, setup.member, setup.rpc_address, setup.serf_address)
 
 

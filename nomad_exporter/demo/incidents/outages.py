@@ -11,11 +11,13 @@ from nomad_exporter.demo.incidents.sights import (
     RESTARTED,
     dead,
     fell,
+    healed,
     is_,
     kill,
     leaderless,
     serves,
     start,
+    turned,
     unheard,
     voters,
     well,
@@ -44,7 +46,7 @@ QUORUM_LOST = Incident(
             "The leader and a follower are killed; the last server lives, but knows no leader.",
             (kill(Role.LEADER, Role.FOLLOWER),),
             (
-                dead(Role.LEADER, Role.FOLLOWER, quorum="no_leader"),
+                dead(Role.LEADER, Role.FOLLOWER, quorum="quorum_lost"),
                 leaderless(Role.OTHER_FOLLOWER),
                 Expected((Role.OTHER_FOLLOWER,), samples=(_CANDIDATE,), after=ELECTED, passing=True),
             ),
@@ -57,7 +59,11 @@ QUORUM_LOST = Incident(
         Scene(
             "The follower is started again: two of three elect a leader, and the clients are heard again.",
             (start(Role.FOLLOWER),),
-            (works(*FOLLOWERS, after=2 * ELECTED), serves(Role.CLIENT, after=ELECTED + HEARTBEAT)),
+            (
+                works(*FOLLOWERS, after=2 * ELECTED),
+                Expected((Role.OTHER_FOLLOWER,), samples=(turned("Candidate"), *healed("server")), after=2 * ELECTED),
+                serves(Role.CLIENT, after=ELECTED + HEARTBEAT),
+            ),
         ),
         Scene(
             "The old leader is started again; when all vote, any of them may be stopped.",

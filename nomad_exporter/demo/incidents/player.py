@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -98,15 +98,27 @@ class Player:
         lack = lacking(incident.needs, shape_of(self.agents))
         if lack:
             raise Refused(f"{incident.name} needs {lack}")
-        down = [agent.name for agent in self.agents.values() if not agent.runs]
-        if down:
-            raise Refused(f"first all must be well again: {', '.join(down)} does not run")
-        if self.stage.cluster.world.cuts:
-            raise Refused("first all must be well again: some are cut off from others")
+        trouble = next(self._troubles(), "")
+        if trouble:
+            raise Refused(f"first all must be well again: {trouble}")
         cast = cast_of(self.agents)
         if Role.LEADER not in cast or (incident.needs.regions > 1 and Role.FAR_LEADER not in cast):
             raise Refused("first there must be a leader")
         return Course(incident, cast)
+
+    def _troubles(self) -> Iterator[str]:
+        """What was done to the cluster and not undone."""
+        agents = self.agents
+        down = [name for name, agent in agents.items() if not agent.runs]
+        changed = [one.full_name for one in self.stage.watched if agents[one.full_name].setup != one]
+        if down:
+            yield f"{', '.join(down)} does not run"
+        if self.stage.cluster.world.cuts:
+            yield "some are cut off from others"
+        if changed:
+            yield f"{', '.join(changed)} is not set up as at first"
+        if self._face.acl.revoked:
+            yield "a token is revoked"
 
     def _begun(self, incident: Incident, number: int) -> Course:
         course = self.course

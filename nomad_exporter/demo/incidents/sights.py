@@ -48,6 +48,16 @@ def fell(*of: Role) -> tuple[Shown, ...]:
     return (grown("nomad_agent_member_transitions_total", len(of), **{"from": "alive", "to": "failed"}),)
 
 
+def turned(state: str) -> Shown:
+    """The server was seen to leave this raft state."""
+    return Shown("nomad_agent_raft_state_transitions_total", 1.0, {"from": state}, Sight.GROWN)
+
+
+def healed(role: str) -> tuple[Shown, ...]:
+    """The agent was seen to turn unhealthy in this role, and healthy again."""
+    return tuple(grown("nomad_agent_health_transitions_total", role=role, to=to) for to in ("unhealthy", "healthy"))
+
+
 RESTARTED = (grown("nomad_agent_restarts_total"),)
 """The exporter has proof that the agent was started anew."""
 
@@ -98,10 +108,15 @@ def silent(*of: Role, quorum: str = "") -> Expected:
     return replace(dead(*of, quorum=quorum), samples=hung)
 
 
-def leaderless(*of: Role, quorum: str = "no_leader") -> Expected:
-    """Servers that live, and know no leader."""
+def leaderless(*of: Role) -> Expected:
+    """Servers that live, but too few of them to have a leader."""
     samples = (is_("nomad_agent_leader_known", 0), is_("nomad_agent_leader_reachable", 0))
-    return Expected(of, live="ok", ready="no_leader", quorum=quorum, samples=samples, after=ELECTED)
+    return Expected(of, live="ok", ready="no_leader", quorum="quorum_lost", samples=samples, after=ELECTED)
+
+
+def alone(*of: Role) -> Expected:
+    """Servers that know no leader while the others work: to stop one costs nothing, until autopilot takes its vote."""
+    return replace(leaderless(*of), quorum="ok", passing=True)
 
 
 def returning(*of: Role) -> Expected:

@@ -9,6 +9,7 @@ from nomad_exporter.demo.incidents.sights import (
     RESTARTED,
     absent,
     dead,
+    fell,
     grown,
     is_,
     kill,
@@ -27,6 +28,9 @@ LEFT = 15.0
 _REMAINING = (Role.LEADER, Role.OTHER_FOLLOWER)
 _RENEWED = (*_REMAINING, Role.NEWCOMER)
 
+_FORGETFUL = STORIED[:3]
+"""Only these forget a member that was forced out, where that is asked for."""
+
 SERVER_REPLACED = Incident(
     "server-replaced",
     "A follower's machine is lost for good: it is forced out, and another server joins.",
@@ -37,12 +41,17 @@ SERVER_REPLACED = Incident(
             (dead(Role.FOLLOWER, quorum="ok"), works(*_REMAINING)),
         ),
         Scene(
-            "The exporter watches it no more. The leader is told that it has left for good, and takes its vote.",
+            "After half a minute gossip notices that it failed, and autopilot takes its vote.",
+            (),
+            (works(*_REMAINING, after=CLEANED, samples=(voters(2), *fell(Role.FOLLOWER))),),
+        ),
+        Scene(
+            "The exporter watches it no more. The leader is told that it has left for good, and all forget it.",
             (
                 Deed("remove", (Role.FOLLOWER,)),
                 Ask(Role.LEADER, "PUT", "/v1/agent/force-leave?node={follower.member}&prune=true"),
             ),
-            (works(*_REMAINING, after=CLEANED, samples=(voters(2),)),),
+            (works(*_REMAINING, samples=(grown("nomad_agent_members_vanished_total"),)),),
         ),
         Scene(
             "A new server is started, and told to join the leader.",
@@ -57,9 +66,11 @@ SERVER_REPLACED = Incident(
                     PROMOTED,
                     (voters(3), is_("nomad_agent_member_status", member="{newcomer.member}", status="alive")),
                 ),
+                Expected(_REMAINING, samples=(grown("nomad_agent_members_appeared_total"),)),
             ),
         ),
     ),
+    Needs(versions=_FORGETFUL),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nomad_exporter.check.findings import Finding, findings, once
+from nomad_exporter.check.findings import Finding, findings
 from nomad_exporter.judge.limits import Limits
 from nomad_exporter.nomad.answers import Role
 from nomad_exporter.nomad.failures import Failure
@@ -12,7 +12,8 @@ from nomad_exporter.watch.snapshot import Snapshot
 from tests.support.answers import WELL, health
 from tests.support.fleets import AT, Fleet, agent, asked, gossip, raft, told
 
-ONCE = once(Limits(), 4.0)
+ONCE = Limits(health_interval=3600.0, max_age=10800.0, attempts=1)
+"""What the command makes of the limits."""
 
 SILENT = Failure(Failed.TIMEOUT, "no whole answer within 4s")
 DENIED = Failure(Failed.UNAUTHORIZED, "HTTP 403: the token was rejected or may not read this")

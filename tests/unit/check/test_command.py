@@ -119,7 +119,7 @@ def test_an_unknown_agent_is_told_with_those_that_are_known(asked: list[Asked], 
         pytest.param(["--poll.timeout", "3s", "--timeout", "2s"], {}, 2.0, id="its own"),
         pytest.param(["--timeout", "30s"], {}, 30.0, id="longer than any attempt of an exporter"),
         pytest.param([], {"NOMAD_EXPORTER_POLL_TIMEOUT": "1s"}, 1.0, id="a variable"),
-        pytest.param([], {"NOMAD_EXPORTER_POLL_HEALTH_INTERVAL": "2s"}, 1.6, id="of a setting without a flag"),
+        pytest.param([], {"NOMAD_EXPORTER_POLL_HEALTH_INTERVAL": "2s"}, 4.0, id="an interval means nothing"),
     ],
 )
 def test_the_time_out_is_that_of_the_exporter_unless_it_is_told(

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from nomad_exporter.check.command import QUESTIONS
-from nomad_exporter.check.findings import findings, once, sources
+from nomad_exporter.check.findings import findings, sources
 from nomad_exporter.check.weighing import State
 from nomad_exporter.judge.limits import Limits
 from nomad_exporter.judge.reasons import Reason
 from nomad_exporter.nomad.sources import Source
-from tests.support.fleets import AT, client, cluster, gossip, raft, told, watched
+from tests.support.fleets import AT, client, cluster, told
 from tests.unit.check.once import (
     ALL,
     ONCE,
@@ -40,35 +40,24 @@ def test_two_servers_that_name_different_leaders_contradict_each_other_at_once()
 
     finding = found("quorum", server(1), other, server(3))
 
-    assert (finding.state, finding.reason) == (State.CRITICAL, Reason.VIEWS_DISAGREE)
+    assert (finding.state, finding.told.reason) == (State.CRITICAL, Reason.VIEWS_DISAGREE)
 
 
 def test_the_numbers_are_those_of_the_path() -> None:
     finding = found("quorum", *fleet_of(cluster(3)))
 
-    assert {"voters": 3, "well": 3, "needed": 2, "margin": 1}.items() <= finding.numbers.items()
-    assert set(finding.ages) == {"attempt", "health", "self", "members"}
+    assert {"voters": 3, "well": 3, "needed": 2, "margin": 1}.items() <= finding.told.numbers.items()
+    assert set(finding.told.ages) == {"attempt", "health", "self", "members"}
 
 
 def test_all_chosen_agents_are_found_in_the_order_of_the_fleet() -> None:
     fleet = fleet_of(cluster(3))
 
-    assert [finding.agent for finding in findings("ready", fleet, ["s3", "s1"], AT, ONCE)] == ["s1", "s3"]
-
-
-def test_nothing_that_one_check_brought_is_old() -> None:
-    limits = once(Limits(health_interval=0.5, max_age=1.0, attempts=5), 30.0)
-    late = watched(1, told(1, raft(1)), gossip(1), polls=1)
-    aged = replace(AT, monotonic=AT.monotonic + 29.0)
-
-    (finding,) = findings("ready", [late], ["s1"], aged, limits)
-
-    assert finding.state is State.OK
-    assert limits.attempts == 1
+    assert [finding.told.agent for finding in findings("ready", fleet, ["s3", "s1"], AT, ONCE)] == ["s1", "s3"]
 
 
 def test_the_limits_of_the_settings_are_those_of_the_check() -> None:
     late = client(numbers={"client.heartbeat_ttl": 12.0, "client.last_heartbeat": 25.0})
 
-    assert found("ready", late).reason is Reason.SERVERS_UNREACHABLE
-    assert found("ready", late, limits=once(Limits(heartbeat_grace=60.0), 4.0)).state is State.OK
+    assert found("ready", late).told.reason is Reason.SERVERS_UNREACHABLE
+    assert found("ready", late, limits=replace(ONCE, heartbeat_grace=60.0)).state is State.OK

@@ -13,6 +13,7 @@ from nomad_exporter.check.findings import Finding
 from nomad_exporter.check.telling import as_json, lines, softened, worst
 from nomad_exporter.check.weighing import State
 from nomad_exporter.judge.reasons import Reason
+from nomad_exporter.judge.telling import Told
 
 SENTENCES = {
     State.OK: "The server can do its work.",
@@ -25,7 +26,8 @@ REASONS = {State.OK: Reason.OK, State.UNKNOWN: Reason.NOT_READABLE}
 
 def finding(agent: str, state: State, sentence: str = "") -> Finding:
     reason = REASONS.get(state, Reason.NO_LEADER)
-    return Finding(agent, state, reason, sentence or SENTENCES[state], {"voters": 3}, {"attempt": 0.12345})
+    holds = state is State.OK
+    return Finding(state, Told(agent, holds, reason, sentence or SENTENCES[state], {"voters": 3}, {"attempt": 0.12345}))
 
 
 def test_a_well_agent_has_a_plain_line() -> None:

@@ -35,7 +35,7 @@ from tests.unit.check.once import (
 def test_a_well_cluster_is_well_whatever_is_asked(question: str) -> None:
     finding = found(question, server(1), server(2), server(3))
 
-    assert (finding.state, finding.reason) == (State.OK, Reason.OK)
+    assert (finding.state, finding.told.reason) == (State.OK, Reason.OK)
 
 
 @pytest.mark.parametrize(
@@ -62,40 +62,40 @@ def test_a_well_cluster_is_well_whatever_is_asked(question: str) -> None:
 def test_one_that_says_nothing_is_judged_by_why(question: str, failure: Failure, state: State, reason: Reason) -> None:
     finding = found(question, nothing_from(1, failure), server(2), server(3))
 
-    assert (finding.state, finding.reason) == (state, reason)
-    assert str(failure) in finding.sentence or state is State.OK
+    assert (finding.state, finding.told.reason) == (state, reason)
+    assert str(failure) in finding.told.sentence or state is State.OK
 
 
 def test_without_the_right_to_read_self_nobody_knows_whether_it_is_ready() -> None:
     finding = found("ready", server(1, own=DENIED))
 
-    assert (finding.state, finding.reason) == (State.UNKNOWN, Reason.NOT_READABLE)
+    assert (finding.state, finding.told.reason) == (State.UNKNOWN, Reason.NOT_READABLE)
 
 
 def test_one_that_is_red_is_red_whatever_we_may_not_read() -> None:
     finding = found("ready", server(1, health({Role.SERVER: RED}), own=DENIED))
 
-    assert (finding.state, finding.reason) == (State.CRITICAL, Reason.NO_LEADER)
+    assert (finding.state, finding.told.reason) == (State.CRITICAL, Reason.NO_LEADER)
 
 
 def test_of_three_servers_with_one_dead_none_may_be_stopped() -> None:
     finding = found("quorum", server(1), server(2), nothing_from(3, REFUSED))
 
     assert finding.state is State.CRITICAL
-    assert "refused" in finding.sentence
+    assert "refused" in finding.told.sentence
 
 
 def test_a_witness_who_keeps_us_out_is_our_fault() -> None:
     finding = found("quorum", server(1), server(2), nothing_from(3, DENIED))
 
-    assert (finding.state, finding.reason) == (State.UNKNOWN, Reason.NOT_ENOUGH_WITNESSES)
-    assert finding.sentence.endswith(f"Not told: s3 ({DENIED}).")
+    assert (finding.state, finding.told.reason) == (State.UNKNOWN, Reason.NOT_ENOUGH_WITNESSES)
+    assert finding.told.sentence.endswith(f"Not told: s3 ({DENIED}).")
 
 
 def test_without_the_right_to_read_members_too_little_is_known() -> None:
     finding = found("quorum", *(server(number, members=DENIED) for number in (1, 2, 3)))
 
-    assert (finding.state, finding.reason) == (State.UNKNOWN, Reason.NOT_ENOUGH_WITNESSES)
+    assert (finding.state, finding.told.reason) == (State.UNKNOWN, Reason.NOT_ENOUGH_WITNESSES)
 
 
 def test_what_the_agent_itself_did_not_tell_is_told_first() -> None:
@@ -103,8 +103,8 @@ def test_what_the_agent_itself_did_not_tell_is_told_first() -> None:
 
     (finding,) = findings("quorum", fleet, ["s3"], AT, ONCE)
 
-    assert "Not told: s3 (refused: connection refused), s1 (" in finding.sentence
-    assert finding.sentence.count("connection refused") == 3
+    assert "Not told: s3 (refused: connection refused), s1 (" in finding.told.sentence
+    assert finding.told.sentence.count("connection refused") == 3
 
 
 def test_a_witness_who_keeps_us_out_does_not_matter_where_enough_is_known_without_him() -> None:
@@ -112,7 +112,7 @@ def test_a_witness_who_keeps_us_out_does_not_matter_where_enough_is_known_withou
 
     finding = found("quorum", *four_of_five, nothing_from(5, DENIED))
 
-    assert (finding.state, finding.reason) == (State.OK, Reason.OK)
+    assert (finding.state, finding.told.reason) == (State.OK, Reason.OK)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_one_that_just_died_is_not_counted_though_gossip_and_autopilot_have_not_
     finding = found("quorum", *vouching, nothing_from(3, REFUSED), limits=limits)
 
     assert before.state is State.OK
-    assert (finding.state, finding.reason) == (State.CRITICAL, Reason.NOT_ENOUGH_WITNESSES)
-    assert finding.sentence.endswith("Not told: s3 (refused: connection refused).")
+    assert (finding.state, finding.told.reason) == (State.CRITICAL, Reason.NOT_ENOUGH_WITNESSES)
+    assert finding.told.sentence.endswith("Not told: s3 (refused: connection refused).")
 
 
 def test_a_dead_client_costs_nothing_where_every_voter_vouches_for_itself() -> None:
@@ -139,19 +139,19 @@ def test_a_dead_client_costs_nothing_where_every_voter_vouches_for_itself() -> N
     finding = found("quorum", server(1), server(2), server(3), nothing_from(4, REFUSED), limits=trusting)
 
     assert finding.state is State.OK
-    assert "refused" not in finding.sentence
+    assert "refused" not in finding.told.sentence
 
 
 def test_a_client_may_be_stopped() -> None:
     finding = found("quorum", client())
 
-    assert (finding.state, finding.reason) == (State.OK, Reason.NOT_A_VOTER)
+    assert (finding.state, finding.told.reason) == (State.OK, Reason.NOT_A_VOTER)
 
 
 def test_health_is_told_in_the_words_of_nomad() -> None:
     both = health({Role.SERVER: RED, Role.CLIENT: WELL})
     finding = found("health", asked(Snapshot(agent("s1")), Source.HEALTH, both))
 
-    assert (finding.state, finding.reason) == (State.CRITICAL, Reason.UNHEALTHY)
-    assert finding.sentence == "Nomad says of the client: ok; of the server: no leader."
-    assert finding.numbers == {"server_health": "no leader", "client_health": "ok"}
+    assert (finding.state, finding.told.reason) == (State.CRITICAL, Reason.UNHEALTHY)
+    assert finding.told.sentence == "Nomad says of the client: ok; of the server: no leader."
+    assert finding.told.numbers == {"server_health": "no leader", "client_health": "ok"}

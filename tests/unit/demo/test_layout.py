@@ -94,8 +94,8 @@ def test_a_taken_port_is_found_out() -> None:
 def test_an_agent_is_watched_by_its_name_and_a_server_of_several_regions_with_its_region() -> None:
     one, two = Options(servers=1, clients=1, port=20000), Options(servers=1, clients=1, regions=2, port=20000)
 
-    assert [watched_name(one, setup) for setup in setups(one, None)] == ["s1", "c1"]
-    assert [watched_name(two, setup) for setup in setups(two, None)] == ["s1.east", "s1.west", "c1", "c2"]
+    assert [watched_name(setup, several=False) for setup in setups(one, None)] == ["s1", "c1"]
+    assert [watched_name(setup, several=True) for setup in setups(two, None)] == ["s1.east", "s1.west", "c1", "c2"]
 
 
 def test_one_more_server_is_like_its_peers_and_joins_all_servers() -> None:

@@ -65,16 +65,20 @@ def test_ready_of_a_server_tells_its_leader_its_suffrage_and_how_far_it_is() -> 
 
     assert facts(alone(server), Question.READY) == {
         "server_health": "ok",
-        "leader": "10.0.0.1:4647",
+        "leader_address": "10.0.0.1:4647",
         "raft_state": "Follower",
         "suffrage": "Nonvoter",
-        "last_contact": 0.02,
+        "last_contact_seconds": 0.02,
         "apply_lag": 2,
     }
 
 
 def test_ready_of_a_client_tells_its_heartbeat() -> None:
-    assert facts(alone(client()), Question.READY) == {"client_health": "ok", "heartbeat": 3.0, "heartbeat_ttl": 12.0}
+    assert facts(alone(client()), Question.READY) == {
+        "client_health": "ok",
+        "heartbeat_seconds": 3.0,
+        "heartbeat_ttl_seconds": 12.0,
+    }
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -117,7 +121,7 @@ def test_quorum_of_a_client_has_no_numbers() -> None:
 def test_durations_are_numbers_of_seconds_and_nothing_is_a_text_that_could_be_a_number() -> None:
     found = facts(of({**cluster(3), "c1": client()}, "c1"), Question.READY)
 
-    assert isinstance(found["heartbeat"], float)
+    assert isinstance(found["heartbeat_seconds"], float)
 
 
 # Ages.

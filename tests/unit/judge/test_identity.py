@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from nomad_exporter.judge.identity import is_same, own_server
+from nomad_exporter.judge.identity import denies_vote, is_same, own_server
 from nomad_exporter.nomad.answers import AgentSelf, Member, RaftServer, Role
 from nomad_exporter.nomad.decode_self import decode
 from tests.support.answers import recorded
@@ -66,3 +68,23 @@ def test_a_recorded_server_finds_itself_in_its_own_configuration(name: str, suff
 )
 def test_a_server_that_is_not_in_it_does_not(own: AgentSelf) -> None:
     assert own_server(own) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "denies"),
+    [("2.0.5/healthy/s1-follower", False), ("2.0.5/rejoined-nonvoter/s2-nonvoter", True)],
+)
+def test_a_recorded_server_without_a_vote_tells_so(name: str, denies: bool) -> None:
+    assert denies_vote(decode(recorded(name).body)) is denies
+
+
+@pytest.mark.parametrize(
+    ("said", "denies"),
+    [
+        pytest.param({"member": Member("s2", id="id-2"), "configuration": (BY_ID,)}, True, id="not in it"),
+        pytest.param({"member": Member("s2", id="id-2"), "configuration": None}, False, id="no configuration"),
+        pytest.param({"member": None, "configuration": (BY_ID,)}, False, id="no member"),
+    ],
+)
+def test_only_who_tells_both_who_it_is_and_who_votes_can_deny_its_vote(said: dict[str, Any], denies: bool) -> None:
+    assert denies_vote(AgentSelf(frozenset({Role.SERVER}), **said)) is denies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -77,6 +77,18 @@ def test_each_question_is_answered_for_each_agent_in_their_order() -> None:
     assert [each.snapshot for each in found] == fleet
     assert all(list(each.verdicts) == list(Question) for each in found)
     assert all(verdict.question is question for each in found for question, verdict in each.verdicts.items())
+
+
+def never_looked_through() -> Iterator[Snapshot]:
+    raise AssertionError
+    yield NEVER
+
+
+@pytest.mark.parametrize("question", [Question.LIVE, Question.READY])
+def test_a_probe_of_one_agent_costs_no_look_at_all_the_others(question: Question) -> None:
+    found = judge_all(never_looked_through(), [client()], AT, LIMITS, [question])
+
+    assert [list(each.verdicts) for each in found] == [[question]]
 
 
 def test_who_is_not_asked_about_is_a_witness_all_the_same() -> None:

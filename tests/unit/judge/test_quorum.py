@@ -8,14 +8,15 @@ import pytest
 
 from nomad_exporter.judge.counting import Witness
 from nomad_exporter.judge.limits import Limits
-from nomad_exporter.judge.quorum import Standing
 from nomad_exporter.judge.reasons import Reason
-from nomad_exporter.nomad.answers import Autopilot, AutopilotServer, Member, Members, RaftServer
+from nomad_exporter.judge.standing import Standing
+from nomad_exporter.nomad.answers import Autopilot, AutopilotServer, Member, Members, RaftServer, Role
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.failures import Reason as Failed
 from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.changes import follow
 from nomad_exporter.watch.snapshot import Snapshot
-from tests.support.answers import REFUSED
+from tests.support.answers import REFUSED, WELL, health
 from tests.support.fleets import (
     AT,
     AUTOPILOT,
@@ -33,6 +34,7 @@ from tests.support.fleets import (
     member,
     quorum,
     raft,
+    reading,
     reasons,
     red,
     rpc,
@@ -106,10 +108,11 @@ def test_a_sentence_tells_the_numbers_who_is_not_well_and_what_was_meant() -> No
     fleet["s3"] = dead(fleet["s3"])
 
     assert quorum(fleet, "s1").sentence == (
-        "2 of 3 voters are well (s3 not), 2 are needed, 5 were meant: without this one, too few are left."
+        "2 of 3 voters are well, 2 are needed, 5 were meant (s3 does not answer): without this one, too few are left."
     )
     assert quorum(fleet, "s3").sentence == (
-        "2 of 3 voters are well (s3 not), 2 are needed, 5 were meant, this one is none of them: it may be stopped."
+        "2 of 3 voters are well, 2 are needed, 5 were meant (s3 does not answer), this one is none of them: "
+        "it may be stopped."
     )
 
 
@@ -118,7 +121,7 @@ def test_a_sentence_names_five_of_those_that_are_not_well() -> None:
     for number in range(8, 14):
         fleet[f"s{number}"] = dead(fleet[f"s{number}"])
 
-    assert "(s8, s9, s10, s11, s12 not)" in quorum(fleet, "s1").sentence
+    assert "(s10, s11, s12, s13, s8, 1 more do not answer)" in quorum(fleet, "s1").sentence
 
 
 # Who is a voter.
@@ -219,7 +222,10 @@ def test_an_agent_that_never_told_who_it_is_may_be_any_voter_for_whom_only_other
     fleet = {**cluster(3, watch=[1, 2]), "dead": stranger("dead")}
 
     assert reasons(fleet, GOSSIP)["s1"] is Reason.NOT_ENOUGH_WITNESSES
-    assert "(an agent that is watched never told who it is)" in quorum(fleet, "s1", GOSSIP).sentence
+    assert (
+        "(too little is known of 1: an agent that never told who it is may be one)"
+        in quorum(fleet, "s1", GOSSIP).sentence
+    )
 
 
 def test_an_agent_that_never_told_who_it_is_is_no_matter_where_every_voter_speaks_for_itself() -> None:
@@ -396,7 +402,7 @@ def test_gossip_alone_is_not_enough_unless_it_is_trusted(limits: Limits, reason:
 def test_who_is_only_known_by_gossip_is_told() -> None:
     sentence = quorum(cluster(3, watch=[1]), "s1").sentence
 
-    assert sentence == "1 of 3 voters are well, of 2 too little is known (only gossip speaks for it), 2 are needed."
+    assert sentence == "1 of 3 voters are well, 2 are needed (too little is known of 2: only gossip speaks for it)."
 
 
 @pytest.mark.parametrize(
@@ -432,14 +438,15 @@ def test_what_autopilot_says_counts_for_nothing_where_it_is_not_asked_any_more()
     "says", [pytest.param(DENIED, id="the token may not"), pytest.param(SILENT, id="it did not answer")]
 )
 def test_autopilot_that_is_asked_but_silent_leaves_the_others_unproven(says: Failure) -> None:
-    alone, all_watched = (
-        {**fleet, "s1": asked(with_autopilot(fleet, says)["s1"], Source.HEALTH, fleet["s1"].health.answer)}
-        for fleet in (cluster(3, watch=[1]), cluster(3))
-    )
+    alone = with_autopilot(cluster(3, watch=[1]), says)
 
     assert reasons(alone, AUTOPILOT) == {"s1": Reason.NOT_ENOUGH_WITNESSES}
-    assert set(reasons(all_watched, AUTOPILOT).values()) == {Reason.NOT_ENOUGH_WITNESSES}
-    assert "(autopilot was asked in vain)" in quorum(all_watched, "s1", AUTOPILOT).sentence
+    assert "(too little is known of 2: autopilot was asked in vain)" in quorum(alone, "s1", AUTOPILOT).sentence
+
+
+@pytest.mark.parametrize("says", [DENIED, SILENT, autopilot(1, 2, unhealthy=[3])], ids=str)
+def test_autopilot_is_not_heard_of_voters_that_speak_for_themselves(says: Autopilot | Failure) -> None:
+    assert set(reasons(with_autopilot(cluster(3), says), AUTOPILOT).values()) == {Reason.OK}
 
 
 def test_autopilot_that_was_never_asked_is_silent_too() -> None:
@@ -457,10 +464,10 @@ def test_autopilot_that_was_never_asked_is_silent_too() -> None:
     ],
 )
 def test_a_voter_of_which_autopilot_does_not_speak_well_is_not_well(says: Autopilot) -> None:
-    fleet = with_autopilot(cluster(3), says)
+    fleet = with_autopilot(cluster(3, watch=[1, 2]), says)
 
     assert numbers(fleet, limits=AUTOPILOT) == (3, 2, 0)
-    assert safe(fleet, AUTOPILOT) == {"s3"}
+    assert safe(fleet, AUTOPILOT) == set()
 
 
 def test_autopilot_may_be_heard_of_from_any_server_and_each_must_have_heard_well_of_a_voter() -> None:
@@ -473,17 +480,12 @@ def test_autopilot_may_be_heard_of_from_any_server_and_each_must_have_heard_well
 
 
 def test_what_a_leader_that_died_heard_from_autopilot_counts_no_more() -> None:
-    fleet = with_autopilot(cluster(3), autopilot(1, 2, 3))
-    for one in (2, 3):
-        fleet[f"s{one}"] = asked(fleet[f"s{one}"], Source.SELF, told(one, raft(1, 2, 3), leader=2))
+    fleet = with_autopilot(cluster(3, watch=[1, 2]), autopilot(1, 2, 3))
+    fleet["s2"] = asked(fleet["s2"], Source.SELF, told(2, raft(1, 2, 3), leader=2))
     fleet["s1"] = dead(fleet["s1"])
 
-    assert reasons(fleet, AUTOPILOT) == {
-        "s1": Reason.NOT_ENOUGH_WITNESSES,
-        "s2": Reason.NO_MARGIN,
-        "s3": Reason.NO_MARGIN,
-    }
-    assert numbers(fleet, "s2", AUTOPILOT) == (3, 0, 2)
+    assert reasons(fleet, AUTOPILOT) == {"s1": Reason.NOT_ENOUGH_WITNESSES, "s2": Reason.NO_MARGIN}
+    assert numbers(fleet, "s2", AUTOPILOT) == (3, 1, 1)
 
 
 def test_trusted_gossip_does_not_outweigh_a_witness_that_speaks_against_a_voter() -> None:
@@ -513,7 +515,7 @@ def test_a_token_without_node_read_leaves_all_unproven_for_nobody_tells_members(
 
     assert set(reasons(fleet).values()) == {Reason.NOT_ENOUGH_WITNESSES}
     assert set(reasons(fleet, GOSSIP).values()) == {Reason.NOT_ENOUGH_WITNESSES}
-    assert "(no members were told)" in quorum(fleet, "s1").sentence
+    assert "(too little is known of 3: no members were told)" in quorum(fleet, "s1").sentence
 
 
 @pytest.mark.parametrize("voters", [1, 2])
@@ -550,6 +552,13 @@ def test_silence_to_any_other_question_makes_a_voter_unwell_until_its_health_is_
 
     fleet["s3"] = asked(fleet["s3"], Source.HEALTH, fleet["s1"].health.answer)
     assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+def test_silence_about_autopilot_may_be_that_of_the_leader_and_makes_no_other_voter_unwell() -> None:
+    fleet = with_autopilot(cluster(3), autopilot(1, 2, 3))
+    fleet["s3"] = asked(fleet["s3"], Source.AUTOPILOT, SILENT, 0.5)
+
+    assert safe(fleet, AUTOPILOT) == {"s1", "s2", "s3"}
 
 
 def test_a_question_that_hung_before_the_health_was_told_is_not_held_against_a_voter() -> None:
@@ -653,16 +662,42 @@ def test_a_server_that_cannot_tell_who_it_is_is_taken_for_one_that_would_be_miss
     assert reasons(fleet, GOSSIP) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
 
 
-def test_a_server_that_does_not_know_yet_that_it_votes_again_is_missed_by_those_who_count_on_it() -> None:
-    """Its own answer is older than that of the leader, and says that it is no voter."""
-    members = gossip(1, 2, failed=[3])
-    fleet = {
-        "s1": watched(1, told(1, raft(1, 2, 3)), members),
-        "s2": watched(2, told(2, raft(1, 3, nonvoters=[2])), members, polls=1),
-    }
+def no_voter_yet(number: int, ago: float = 0.0) -> Snapshot:
+    """A server that tells, so many seconds ago, that it has no vote."""
+    configuration = raft(*({1, 2, 3} - {number}), nonvoters=[number])
+    return asked(cluster(3)[f"s{number}"], Source.SELF, told(number, configuration), ago)
 
-    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
-    assert reasons(fleet, GOSSIP) == {"s1": Reason.NO_MARGIN, "s2": Reason.NO_MARGIN}
+
+def test_a_server_that_tells_that_it_is_no_voter_is_none_whatever_an_older_view_of_its_leader_says() -> None:
+    fleet = {**cluster(3), "s2": no_voter_yet(2)}
+
+    assert numbers(fleet) == (3, 2, 0)
+    assert reasons(fleet) == {"s1": Reason.NO_MARGIN, "s2": Reason.OK, "s3": Reason.NO_MARGIN}
+    assert safe(fleet, GOSSIP) == {"s2"}
+
+
+def test_a_server_that_told_so_before_it_could_not_be_asked_any_more_is_counted_as_its_leader_tells() -> None:
+    fleet = {**cluster(3), "s2": asked(no_voter_yet(2, ago=1), Source.SELF, DENIED)}
+
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+def restarted(number: int, ago: float) -> Snapshot:
+    """A server that refused an attempt so many seconds ago, and has told its health since then, but not who it is."""
+    snapshot = cluster(3)[f"s{number}"]
+    for said, when in ((REFUSED, ago), (health({Role.SERVER: WELL}), 0.2)):
+        snapshot, _ = follow(snapshot, reading(Source.HEALTH, said, when))
+    return snapshot
+
+
+def test_a_server_that_was_restarted_is_no_voter_before_it_or_its_leader_has_told_of_the_voters_again() -> None:
+    """All of them told that a second ago; it left then, and was given no vote yet when it came back."""
+    fleet = {**cluster(3), "s2": restarted(2, ago=0.5)}
+    it_tells = {**fleet, "s2": follow(fleet["s2"], reading(Source.SELF, told(2, raft(1, 2, 3))))[0]}
+
+    assert safe(fleet) == {"s2"}
+    assert safe(it_tells) == {"s1", "s2", "s3"}
+    assert safe({**cluster(3), "s2": restarted(2, ago=1.5)}) == {"s1", "s2", "s3"}
 
 
 def test_a_server_without_any_voter_in_its_configuration_is_of_no_known_cluster() -> None:

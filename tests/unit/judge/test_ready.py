@@ -15,6 +15,7 @@ from nomad_exporter.nomad.answers import AgentSelf, Check, Role
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.failures import Reason as Failed
 from nomad_exporter.nomad.sources import Source
+from nomad_exporter.watch.changes import follow
 from nomad_exporter.watch.snapshot import Snapshot
 from tests.support.answers import REFUSED, WELL, health, own
 from tests.support.fleets import (
@@ -28,6 +29,7 @@ from tests.support.fleets import (
     gossip,
     member,
     raft,
+    reading,
     red,
     told,
     watched,
@@ -130,17 +132,19 @@ def test_an_agent_that_calls_itself_unhealthy_is_not_ready(snapshot: Snapshot, r
 # What it tells of itself.
 
 
-@pytest.mark.parametrize("failure", [DENIED, TIMED_OUT, ERROR], ids=str)
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [(DENIED, Reason.NOT_READABLE), (ERROR, Reason.NOT_READABLE), (TIMED_OUT, Reason.NOT_ANSWERING)],
+    ids=str,
+)
 def test_a_server_that_tells_nothing_of_itself_any_more_is_believed_until_what_it_told_is_too_old(
-    failure: Failure,
+    failure: Failure, reason: Reason
 ) -> None:
     failing = asked(SERVER, Source.SELF, failure)
     old = asked(asked(without(SERVER, Source.SELF), Source.SELF, SERVER.own.answer, ago=46), Source.SELF, failure)
 
     assert judged(failing).holds
-    assert judged(old) == Verdict(
-        Question.READY, Reason.NOT_READABLE, f"The agent has told nothing of itself for 46s ({failure})."
-    )
+    assert judged(old) == Verdict(Question.READY, reason, f"The agent has told nothing of itself for 46s ({failure}).")
 
 
 def test_an_agent_that_never_told_of_itself_cannot_be_judged() -> None:
@@ -194,8 +198,33 @@ def test_a_server_that_is_meant_to_have_no_vote_needs_none(configuration: Any) -
     assert judged(server(configuration=configuration, member=member(2, nonvoter=True))).holds
 
 
-def test_a_server_that_says_nothing_of_its_configuration_is_not_blamed_for_that() -> None:
-    assert judged(server(configuration=None)).holds
+@pytest.mark.parametrize("said", [{"configuration": None}, {"member": None}], ids=str)
+def test_a_server_that_does_not_say_who_votes_or_who_it_is_is_not_blamed_for_that(said: dict[str, Any]) -> None:
+    assert judged(server(**said)).holds
+
+
+def refusing(source: Source, ago: float) -> Snapshot:
+    """The server once an attempt was refused, so many seconds ago; it told all a second ago or so before."""
+    snapshot, _ = follow(without(SERVER, Source.MEMBERS), reading(source, REFUSED, ago))
+    return snapshot
+
+
+def test_what_a_server_told_before_it_refused_an_attempt_does_not_hold_any_more() -> None:
+    back = asked(refusing(Source.HEALTH, 0.8), Source.HEALTH, health({Role.SERVER: WELL}), 0.2)
+    again, _ = follow(back, reading(Source.SELF, SERVER.own.answer, 0.1))
+
+    assert judged(refusing(Source.HEALTH, 0.8)).reason is Reason.NOT_ANSWERING
+    assert judged(refusing(Source.SELF, 0.5)).reason is Reason.NOT_ANSWERING, "whatever was refused"
+    assert judged(back).reason is Reason.STARTING
+    assert judged(again).holds
+
+
+def test_a_contact_that_is_older_than_the_way_to_the_leader_is_not_held_against_a_server() -> None:
+    old = server(numbers={"raft.last_contact": 20.0})
+
+    assert judged(old).reason is Reason.CONTACT_LOST
+    reached = replace(health({Role.SERVER: WELL}), leader_reachable=True)
+    assert judged(asked(old, Source.HEALTH, reached, 0.1)).holds
 
 
 @pytest.mark.parametrize(

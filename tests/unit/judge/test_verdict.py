@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from nomad_exporter.judge.reasons import GUIDE, Question, Reason
-from nomad_exporter.judge.verdict import Verdict, age
+from nomad_exporter.judge.verdict import Verdict, rough
 
 
 @pytest.mark.parametrize(("question", "reason"), list(product(Question, Reason)))
@@ -20,4 +20,4 @@ def test_whether_a_verdict_holds_is_in_the_table_of_reasons(question: Question, 
     [(0.0, "0s"), (0.04, "0s"), (1.23, "1.2s"), (10.0, "10s"), (59.94, "59.9s"), (67.4, "1m7s"), (3600.4, "1h")],
 )
 def test_an_age_is_told_as_precisely_as_a_person_wants_it(seconds: float, text: str) -> None:
-    assert age(seconds) == text
+    assert rough(seconds) == text

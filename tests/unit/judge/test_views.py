@@ -217,7 +217,10 @@ def test_nobody_is_believed_where_nobody_is_there() -> None:
 @pytest.mark.parametrize(
     ("views", "believed"),
     [
-        pytest.param([sight(1), sight(2), sight(3, term=9)], "s1", id="a well leader"),
+        pytest.param([sight(1), sight(2, commit_index=9), sight(3)], "s1", id="a well leader"),
+        pytest.param(
+            [sight(1), sight(2), sight(3, leader=2, term=9)], "s3", id="who follows the leader of a newer term"
+        ),
         pytest.param([sight(1, term=2), sight(2, leader=2, term=3)], "s2", id="the leader of the newer term"),
         pytest.param([sight(2, term=2), sight(3, term=3)], "s3", id="without a leader, who knows the newer term"),
         pytest.param(

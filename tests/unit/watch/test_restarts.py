@@ -53,6 +53,12 @@ RESTARTED = [
         id="it applies its log again",
     ),
     pytest.param("raft_state", SHUT_DOWN, SERVER, id="raft runs again"),
+    pytest.param(
+        "member_status",
+        replace(SERVER, member=Member("s1.global", "left")),
+        replace(SERVER, member=Member("s1.global", "alive")),
+        id="a server that left is alive",
+    ),
     pytest.param("heartbeat_ttl", CLIENT, UNREGISTERED, id="a client that registers again"),
 ]
 

@@ -79,6 +79,17 @@ def test_what_a_reading_changed_is_drawn_upon_the_drawing_before(store: Store[Dr
     assert kept.drawing == (kept.snapshot, Source.SELF, (Snapshot(AGENT), None, None))
 
 
+def test_a_source_that_is_not_asked_for_any_more_is_forgotten_but_for_its_counts(store: Store[Drawn]) -> None:
+    store.record(AGENT, Reading(Source.AUTOPILOT, REFUSED, START, 0.1))
+    asked, never_asked = store.kept()
+    store.forget(Source.AUTOPILOT)
+    kept, other = store.kept()
+
+    assert (kept.snapshot.autopilot.last, kept.snapshot.autopilot.failures) == (None, 1)
+    assert kept.drawing == (kept.snapshot, Source.AUTOPILOT, asked.drawing)
+    assert other is never_asked
+
+
 def test_an_agent_keeps_its_place_when_it_answers(store: Store[Drawn]) -> None:
     store.record(AGENT, reading(own()))
 

@@ -74,7 +74,7 @@ def test_every_agent_has_a_row() -> None:
 
 
 def test_a_verdict_that_holds_needs_no_words_and_one_that_does_not_says_why() -> None:
-    words = "1 of 3 voters are well, of 2 too little is known (only gossip speaks for it), 2 are needed."
+    words = "1 of 3 voters are well, 2 are needed (too little is known of 2: only gossip speaks for it)."
 
     assert row(*SERVER)[VERDICTS].split() == f"live ready not safe to stop {words}".split()
 

@@ -155,7 +155,7 @@ def test_a_witness_that_is_not_asked_about_is_heard_when_it_says_no() -> None:
     told = body("/health/quorum?agent=s1", [WELL["s1"], WELL["s2"], dead(WELL["s3"])])
 
     assert (told["holds"], told["reason"]) == (False, "no_margin")
-    assert "(s3 not)" in told["sentence"]
+    assert "(s3 does not answer)" in told["sentence"]
 
 
 # Several agents.

@@ -16,6 +16,7 @@ from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.options import Options
 from nomad_exporter.judge.reasons import GUIDE, Question, Reason
 from nomad_exporter.metrics.drawing import TABLES
+from nomad_exporter.metrics.of_history import HISTORY
 from tests.support.clusters import pass_time
 
 OF_THE_ISSUE = [
@@ -36,6 +37,9 @@ OF_THE_ISSUE = [
     "version-skew",
     "leader-blackholed",
 ]
+
+NEVER_CERTAIN = {"nomad_agent_leader_losses_total", "nomad_agent_last_change_timestamp_seconds"}
+"""No incident must end under the leader it began with; when a change was seen is no number of a story."""
 
 LABELS = {family.name: set(family.labels) for table in TABLES for family in table}
 
@@ -77,6 +81,12 @@ def test_every_sample_is_of_a_family_with_these_labels(incident: Incident) -> No
         for shown in expected.samples:
             assert shown.labels.keys() <= LABELS[shown.name]
             assert shown.sight is not Sight.GROWN or shown.name.endswith("_total")
+
+
+def test_every_change_that_is_counted_is_counted_in_some_story() -> None:
+    told = {shown.name for one in INCIDENTS.values() for expected in expectations(one) for shown in expected.samples}
+
+    assert {family.name for family in HISTORY} - told == NEVER_CERTAIN
 
 
 @each_incident

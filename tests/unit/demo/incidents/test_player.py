@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from nomad_exporter.demo.deeds import Refused
+from nomad_exporter.demo.deeds import Refused, do
 from nomad_exporter.demo.incidents.catalogue import INCIDENTS
 from nomad_exporter.demo.incidents.player import Player
 from nomad_exporter.demo.incidents.story import Deed, Incident, Role, Scene
@@ -79,6 +79,30 @@ def test_an_incident_begins_only_where_all_is_well() -> None:
         await theatre.player.play_scene(KILLED, 1)
 
     staged(story)
+
+
+def test_an_incident_begins_only_where_every_agent_is_set_up_as_at_first() -> None:
+    async def story(theatre: Theatre) -> None:
+        await do(theatre.stage, "s2.global", "decrypt")
+        await theatre.later(5.0)
+        with pytest.raises(Refused, match=r"first all must be well again: s2.global is not set up as at first"):
+            await theatre.player.play_scene(KILLED, 1)
+        await do(theatre.stage, "s2.global", "restart")
+        await theatre.later(5.0)
+        await theatre.player.play_scene(KILLED, 1)
+
+    staged(story)
+
+
+def test_an_incident_begins_only_where_no_token_is_revoked() -> None:
+    async def story(theatre: Theatre) -> None:
+        await theatre.player.play_scene(INCIDENTS["token-revoked"], 1)
+        with pytest.raises(Refused, match="first all must be well again: a token is revoked"):
+            await theatre.player.play_scene(KILLED, 1)
+        await theatre.player.play_scene(INCIDENTS["token-revoked"], 2)
+        await theatre.player.play_scene(KILLED, 1)
+
+    staged(story, acl=True)
 
 
 def test_an_incident_waits_for_a_leader() -> None:
@@ -163,9 +187,8 @@ def test_what_cannot_be_done_ends_the_play_and_that_is_told() -> None:
 
 def test_a_newcomer_is_added_knows_nobody_and_joins_whom_it_is_told() -> None:
     async def story(theatre: Theatre) -> None:
-        await theatre.player.play_scene(REPLACED, 1)
-        await theatre.player.play_scene(REPLACED, 2)
-        await theatre.player.play_scene(REPLACED, 3)
+        for number in (1, 2, 3, 4):
+            await theatre.player.play_scene(REPLACED, number)
         course = theatre.player.course
         assert course
         newcomer, leader = course.cast[Role.NEWCOMER].name, course.cast[Role.LEADER].name
@@ -195,11 +218,11 @@ def test_the_play_goes_on_where_nobody_listens() -> None:
 
 def test_a_newcomer_whose_port_is_taken_is_not_added_and_that_is_told() -> None:
     async def story(theatre: Theatre) -> None:
-        await theatre.player.play_scene(REPLACED, 1)
-        await theatre.player.play_scene(REPLACED, 2)
+        for number in (1, 2, 3):
+            await theatre.player.play_scene(REPLACED, number)
         setup = one_more(theatre.stage.setups, "global")
         with socket.create_server((setup.host, setup.http)), pytest.raises(Refused, match="Address already in use"):
-            await theatre.player.play_scene(REPLACED, 3)
+            await theatre.player.play_scene(REPLACED, 4)
 
         assert setup.full_name not in theatre.player.agents
 
