@@ -1,4 +1,4 @@
-"""Writes the generated tables of README.md: every metric, every setting, every failure. Run by ``make docs``."""
+"""Writes the tables of README.md that come from the code: metrics, settings, failures, reasons and incidents."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _demo(
     try:
         return run(options, click.echo)
     except CannotListen as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(f"{error}; choose other ports, of which 0 is a free one") from None
     except OSError as error:
         raise click.ClickException(f"the demo cannot go on: {error.strerror}") from None
 

@@ -18,10 +18,12 @@ def greeting(
     files: Files | None,
     urls: Mapping[str, str],
     file: str = "",
+    program: str = "nomad-exporter",
 ) -> str:
     """Some lines: what there is, what to open, what to try.
 
-    ``urls`` are those of the programs beside the cluster, ``file`` is the configuration of the exporter.
+    ``urls`` are those of the programs beside the cluster, ``file`` is the configuration of the exporter; ``program`` is
+    how the command can be called here.
     """
     exporter, prometheus = urls.get("nomad-exporter"), urls.get("prometheus")
     rows = [
@@ -31,7 +33,7 @@ def greeting(
         ("kill it", f"curl -X POST {urls['demo']}/{setups[0].full_name}/kill"),
         ("all agents", f"curl {urls['demo']}/"),
         ("incidents", f"curl {urls['demo']}/incidents"),
-        *([("a check", f"nomad-exporter check --config.file {shlex.quote(file)} quorum")] if file else ()),
+        *([("a check", f"{program} check --config.file {shlex.quote(file)} quorum")] if file else ()),
         *((f"{name} token", token) for name, token in tokens.items()),
     ]
     width = max(len(name) for name, _ in rows)

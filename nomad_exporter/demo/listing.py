@@ -39,7 +39,9 @@ def course(player: Player) -> str:
     played = player.course
     if played is None:
         return "none was played yet\n"
-    return "\n".join((f"{played.place}:", *scene_told(played.scene, played.cast), f"  as {cast_told(played.cast)}", ""))
+    return "\n".join(
+        (f"{played.title(player.plays)}:", *scene_told(played.scene, played.cast), f"  as {cast_told(played.cast)}", "")
+    )
 
 
 def role(agent: Agent) -> str:

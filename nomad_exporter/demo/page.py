@@ -85,7 +85,7 @@ def _course(view: View) -> str:
         return ""
     following = "" if view.plays or course.over else _button(*_scene(course.incident, course.played + 1), "next scene")
     told = "\n".join(scene_told(course.scene, course.cast))
-    return f"<aside><strong>{escape(course.place)}</strong> {following}<pre>{escape(told)}</pre></aside>"
+    return f"<aside><strong>{escape(course.title(view.plays))}</strong> {following}<pre>{escape(told)}</pre></aside>"
 
 
 def _agents(view: View) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +75,11 @@ async def _play(chosen: Options, folder: Path, tell: Tell) -> None:
             player.stage.told = _told(running[children.EXPORTER], options, credentials, folder)
         urls = {program.name: program.url for program in programs}
         file = str(children.configuration(folder)) if options.exporter else ""
-        tell(greeting(options, setups, tokens, files, {**urls, "demo": _url(options, options.control_port)}, file))
+        tell(
+            greeting(
+                options, setups, tokens, files, {**urls, "demo": _url(options, options.control_port)}, file, _program()
+            )
+        )
         if options.incident:
             player.play(INCIDENTS[options.incident], SETTLING)
         await _until_one_ends(player.stage, list(running.values()))
@@ -87,6 +93,12 @@ def _told(exporter: Child, options: Options, credentials: Credentials, folder: P
         exporter.reload()
 
     return told
+
+
+def _program() -> str:
+    """How the user called the command; one that is on the PATH by its name alone."""
+    called = sys.argv[0]
+    return called if Path(called).name == "nomad-exporter" and not shutil.which("nomad-exporter") else "nomad-exporter"
 
 
 async def _until_one_ends(stage: Stage, running: Sequence[Child]) -> None:

@@ -44,6 +44,10 @@ class Course:
         """``leader-killed, scene 2 of 3``."""
         return f"{self.incident.name}, scene {self.played} of {len(self.incident.scenes)}"
 
+    def title(self, plays: bool) -> str:
+        """How far it is, or that it is over, once nothing of it ``plays`` any more."""
+        return f"{self.incident.name} is over; this was its end" if self.over and not plays else self.place
+
 
 class Player:
     """Plays one incident at a time. ``tell`` hears line by line what happens and what is to be seen."""
@@ -129,10 +133,10 @@ class Player:
     async def _play(self, incident: Incident, after: float) -> None:
         await asyncio.sleep(after)
         try:
-            course = await self._perform(self._opening(incident))
+            course = self._opening(incident)
             while not course.over:
-                await asyncio.sleep(course.scene.seconds / self._pace)
                 course = await self._perform(course)
+                await asyncio.sleep(course.scene.seconds / self._pace)
             self._say(f"{incident.name} is over.")
         except Refused as error:
             self._say(f"{incident.name} cannot go on: {error}.")

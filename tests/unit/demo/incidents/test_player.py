@@ -141,6 +141,9 @@ def test_a_whole_incident_goes_on_by_itself_and_says_when_it_is_over() -> None:
             "leader-killed, scene 3 of 3",
             "leader-killed is over.",
         ]
+        assert theatre.player.course
+        assert theatre.player.course.title(plays=False) == "leader-killed is over; this was its end"
+        assert theatre.player.course.title(plays=True) == "leader-killed, scene 3 of 3"
 
     staged(story)
 
