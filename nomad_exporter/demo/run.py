@@ -102,13 +102,16 @@ def _program() -> str:
 
 
 async def _until_one_ends(stage: Stage, running: Sequence[Child]) -> None:
+    """Raises Ended, by itself: what is raised where a group is caught, Python 3.11.2 makes a group again."""
+    found: list[BaseException] = []
     try:
         async with asyncio.TaskGroup() as going:
             going.create_task(stage.play())
             for child in running:
                 going.create_task(child.ended())
     except* Ended as ended:
-        raise ended.exceptions[0] from None
+        found += ended.exceptions
+    raise found[0]
 
 
 async def _staged(

@@ -30,6 +30,7 @@ FAILURES: tuple[tuple[type[BaseException], Reason, str], ...] = (
     (UnicodeError, Reason.DNS, "the host name is not one"),
     (ssl.SSLCertVerificationError, Reason.TLS, "the agent's certificate was refused: {error.verify_message}"),
     (ssl.SSLEOFError, Reason.RESET, _CUT_OFF),
+    (ssl.SSLZeroReturnError, Reason.RESET, _CUT_OFF),
     (ssl.SSLError, Reason.TLS, "{tls_text}"),
     (ConnectTimeout, Reason.TIMEOUT, "no connection within {connect}"),
     (TimeoutError, Reason.TIMEOUT, "no whole answer within {timeout}"),

@@ -146,7 +146,7 @@ class _Caller(Protocol):
 
     async def cut(self) -> None:
         """Ends the connection, where there is one, and waits for the end of its requests."""
-        if self.transport is not None:
+        if self.transport is not None and not self.gone.is_set():
             self.transport.abort()
             self.connection_lost(None)  # uvloop does not tell so of one that was cancelled while it was made.
         if self.tasks:
