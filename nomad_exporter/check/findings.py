@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nomad_exporter.check import weighing
 from nomad_exporter.check.weighing import State, Weighed
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.facts import ages
+from nomad_exporter.judge.facts import RESTS_ON, ages, words
 from nomad_exporter.judge.judging import Judged, judge_all
 from nomad_exporter.judge.limits import Limits
 from nomad_exporter.judge.reasons import Question
@@ -19,13 +19,6 @@ from nomad_exporter.watch.snapshot import Snapshot
 
 HEALTH = "health"
 """The question beside those of the judge: what Nomad says of itself."""
-
-_SOURCES: Mapping[str, frozenset[Source]] = {
-    HEALTH: frozenset({Source.HEALTH}),
-    Question.LIVE: frozenset({Source.HEALTH}),
-    Question.READY: frozenset({Source.HEALTH, Source.SELF}),
-    Question.QUORUM: frozenset(Source),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +31,8 @@ class Finding:
 
 def sources(question: str, limits: Limits) -> frozenset[Source]:
     """What agents are to be asked for, so that the question can be answered."""
-    return _SOURCES[question] - (frozenset() if limits.autopilot else {Source.AUTOPILOT})
+    needed = () if question == HEALTH else RESTS_ON[Question(question)]
+    return frozenset({Source.HEALTH, *needed}) - (frozenset() if limits.autopilot else {Source.AUTOPILOT})
 
 
 def findings(
@@ -66,8 +60,7 @@ def _finding(weighed: Weighed, told: Told) -> Finding:
 
 
 def _health(snapshot: Snapshot, at: Instant) -> Finding:
-    answer = snapshot.health.answer
-    words = {f"{role}_health": check.message for role, check in answer.plain.checks.items()} if answer else {}
+    told = words(snapshot.health.answer) if snapshot.health.answer else {}
     known = ages(Judged(snapshot, {}), Question.LIVE, at)
     state, reason, sentence = weighing.health(snapshot)
-    return Finding(state, Told(snapshot.agent.name, state is State.OK, reason, sentence, words, known))
+    return Finding(state, Told(snapshot.agent.name, state is State.OK, reason, sentence, told, known))

@@ -133,12 +133,12 @@ def _cadence(settings: Settings) -> Cadence:
 
 def _limits(settings: Settings, cadence: Cadence) -> Limits:
     return Limits(
-        cadence.health_interval,
-        cadence.max_age,
-        settings.attempts,
-        settings.heartbeat_grace,
-        settings.max_contact,
-        settings.max_apply_lag,
-        settings.trust_gossip,
-        settings.autopilot,
+        health_interval=cadence.health_interval,
+        max_age=cadence.max_age,
+        attempts=settings.attempts,
+        heartbeat_grace=settings.heartbeat_grace,
+        max_contact=settings.max_contact,
+        max_apply_lag=settings.max_apply_lag,
+        trust_gossip=settings.trust_gossip,
+        autopilot=settings.autopilot,
     )

@@ -75,9 +75,8 @@ def is_safe(well: int, needed: int, costs: bool) -> bool:
 
 def basis(testimonies: Collection[Testimony], trust_gossip: bool = False) -> Witness | None:
     """The weakest of what the well voters rest on; None where no voter is well."""
-    found = {_strongest(testimony) for testimony in testimonies if is_well(testimony, trust_gossip)}
-    return next((witness for witness in (Witness.GOSSIP, Witness.AUTOPILOT, Witness.DIRECT) if witness in found), None)
+    strongest = (max(testimony, key=_STRENGTH) for testimony in testimonies if is_well(testimony, trust_gossip))
+    return min(strongest, key=_STRENGTH, default=None)
 
 
-def _strongest(testimony: Testimony) -> Witness:
-    return next(witness for witness in (Witness.DIRECT, Witness.AUTOPILOT, Witness.GOSSIP) if witness in testimony)
+_STRENGTH = (Witness.GOSSIP, Witness.AUTOPILOT, Witness.DIRECT).index

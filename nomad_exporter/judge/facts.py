@@ -9,13 +9,13 @@ from nomad_exporter.judge.identity import own_server
 from nomad_exporter.judge.judging import Judged
 from nomad_exporter.judge.ready import apply_lag
 from nomad_exporter.judge.reasons import Question
-from nomad_exporter.nomad.answers import AgentSelf, Role
+from nomad_exporter.nomad.answers import AgentSelf, Health, Role
 from nomad_exporter.nomad.sources import Source
 
 Fact = str | int | float | bool
 Facts = Mapping[str, Fact]
 
-_SOURCES: Mapping[Question, tuple[Source, ...]] = {
+RESTS_ON: Mapping[Question, tuple[Source, ...]] = {
     Question.LIVE: (),
     Question.READY: (Source.HEALTH, Source.SELF),
     Question.QUORUM: (Source.HEALTH, Source.SELF, Source.MEMBERS, Source.AUTOPILOT),
@@ -32,7 +32,7 @@ def facts(judged: Judged, question: Question) -> Facts:
 def ages(judged: Judged, question: Question, at: Instant) -> Mapping[str, float]:
     """How many seconds ago came the newest ``attempt``, and the newest answer of each source that the verdict needs."""
     snapshot = judged.snapshot
-    answered = {str(source): snapshot.of(source).answered for source in _SOURCES[question]}
+    answered = {str(source): snapshot.of(source).answered for source in RESTS_ON[question]}
     moments = {"attempt": snapshot.attempted_last, **answered}
     return {name: at.since(moment) for name, moment in moments.items() if moment}
 
@@ -48,6 +48,11 @@ def age(judged: Judged, question: Question, at: Instant) -> float | None:
     return at.since(last) if last else None
 
 
+def words(health: Health) -> Facts:
+    """What the agent says of its health, by role, in Nomad's words."""
+    return {f"{role}_health": check.message for role, check in sorted(health.plain.checks.items())}
+
+
 def _of_live(judged: Judged) -> Mapping[str, Fact | None]:
     failure = judged.snapshot.health.failure
     return {"silent_attempts": judged.snapshot.silences, "failure": str(failure) if failure else None}
@@ -56,10 +61,8 @@ def _of_live(judged: Judged) -> Mapping[str, Fact | None]:
 def _of_ready(judged: Judged) -> Mapping[str, Fact | None]:
     snapshot, own = judged.snapshot, judged.snapshot.own.answer
     health = snapshot.health.answer
-    checks = health.plain.checks if health and not snapshot.health.failure else {}
-    words = {f"{role}_health": check.message for role, check in sorted(checks.items())}
     return {
-        **words,
+        **(words(health) if health and not snapshot.health.failure else {}),
         **(_of_server(own) if own and Role.SERVER in own.roles else {}),
         **(_of_client(own) if own else {}),
     }

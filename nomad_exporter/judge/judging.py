@@ -81,7 +81,7 @@ def judge_all(
 def _quorum(snapshot: Snapshot, seat: Seat | None, at: Instant, limits: Limits) -> Verdict:
     asking = of_asking(snapshot, at, limits)
     if asking:
-        return Verdict(Question.QUORUM, asking.reason, asking.sentence)
+        return asking.about(Question.QUORUM)
     if snapshot.roles == {Role.CLIENT}:
         return Verdict(Question.QUORUM, Reason.NOT_A_VOTER, "The agent is a client: no quorum rests on it.")
     if snapshot.own.last is None:

@@ -16,7 +16,7 @@ def live(snapshot: Snapshot, at: Instant, limits: Limits) -> Verdict:
     """
     trouble = of_asking(snapshot, at, limits) or _trouble(snapshot, limits)
     if trouble:
-        return Verdict(Question.LIVE, trouble.reason, trouble.sentence)
+        return trouble.about(Question.LIVE)
     return Verdict(Question.LIVE, Reason.OK, _patience(snapshot) if snapshot.silences else _life(snapshot))
 
 

@@ -31,7 +31,7 @@ def quorum(itself: View, standing: Standing | None, limits: Limits) -> Verdict:
     costs = standing.misses(itself, limits.trust_gossip)
     trouble = _trouble(standing, costs, standing.might_miss(itself))
     if trouble:
-        return Verdict(Question.QUORUM, trouble.reason, trouble.sentence)
+        return trouble.about(Question.QUORUM)
     left = f"without this one {standing.count.well - costs} are left" if costs else "this one is none of them"
     return Verdict(Question.QUORUM, Reason.OK, f"{_counted(standing)}, {left}: it may be stopped.")
 

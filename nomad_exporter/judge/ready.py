@@ -29,7 +29,7 @@ def ready(snapshot: Snapshot, at: Instant, limits: Limits) -> Verdict:
     """
     trouble = next(_troubles(snapshot, at, limits), None)
     if trouble:
-        return Verdict(Question.READY, trouble.reason, trouble.sentence)
+        return trouble.about(Question.READY)
     return Verdict(Question.READY, Reason.OK, f"The {' and '.join(sorted(snapshot.roles))} can do its work.")
 
 

@@ -29,6 +29,10 @@ class Trouble:
     reason: Reason
     sentence: str
 
+    def about(self, question: Question) -> Verdict:
+        """The verdict on ``question`` that it makes."""
+        return Verdict(question, self.reason, self.sentence)
+
 
 def rough(seconds: float) -> str:
     """``seconds`` as precise as a sentence needs them: ``1.2s``, ``1m7s``."""

@@ -100,11 +100,7 @@ def _answers(snapshot: Snapshot) -> bool:
 
 def is_well(snapshot: Snapshot, at: Instant, limits: Limits) -> bool:
     """Whether a server has just proven that it is well, through its leader, and was not silent since."""
-    seen = snapshot.health
-    if seen.answer is None or seen.failure or seen.age(at) > limits.proof or _silent_since(snapshot):
-        return False
-    check = seen.answer.plain.checks.get(Role.SERVER)
-    return check is not None and check.ok
+    return snapshot.reaches_leader and snapshot.health.age(at) <= limits.proof and not _silent_since(snapshot)
 
 
 def _silent_since(snapshot: Snapshot) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.judge.judging import Judged
-from nomad_exporter.judge.reasons import Question, Reason
+from nomad_exporter.judge.reasons import Question
 from nomad_exporter.judge.standing import Standing
 from nomad_exporter.metrics.families import Family, Sample, one
 from nomad_exporter.watch.snapshot import Snapshot
@@ -28,7 +28,7 @@ class Moment:
     @property
     def attempted(self) -> bool:
         """Whether the first attempt has ended; until then, every verdict is still to come."""
-        return self.judged.verdicts[Question.LIVE].reason is not Reason.STARTING
+        return self.snapshot.attempted_last is not None
 
 
 def _up(moment: Moment) -> Iterable[Sample]:

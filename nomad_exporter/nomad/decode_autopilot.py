@@ -5,14 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from nomad_exporter.nomad.answers import Autopilot, AutopilotServer
-from nomad_exporter.nomad.parts import Parts
+from nomad_exporter.nomad.parts import Parts, TooMany
 
 SERVERS_LIMIT = 100
 """More servers than any raft configuration has; an answer with more is refused whole."""
-
-
-class TooManyServers(ValueError):
-    """The answer names more servers than ``SERVERS_LIMIT``."""
 
 
 class _Body(msgspec.Struct, rename="pascal"):
@@ -36,7 +32,7 @@ def decode(body: bytes) -> Autopilot:
     """
     told = msgspec.json.decode(body, type=_Body)
     if len(told.servers or ()) > SERVERS_LIMIT:
-        raise TooManyServers
+        raise TooMany(f"more than {SERVERS_LIMIT} servers")
     parts = Parts()
     tolerance = parts.read(told.failure_tolerance, int, "FailureTolerance")
     servers: list[AutopilotServer] = []

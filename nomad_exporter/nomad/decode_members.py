@@ -5,14 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from nomad_exporter.nomad.answers import MEMBER_STATUSES, Member, Members
-from nomad_exporter.nomad.parts import Parts
+from nomad_exporter.nomad.parts import Parts, TooMany
 
 MEMBERS_LIMIT = 5000
 """More servers than any gossip pool has; an answer with more is refused whole."""
-
-
-class TooManyMembers(ValueError):
-    """The answer names more members than ``MEMBERS_LIMIT``."""
 
 
 class _Body(msgspec.Struct, rename="pascal"):
@@ -35,7 +31,7 @@ def decode(body: bytes) -> Members:
     """
     told = msgspec.json.decode(body, type=_Body).members
     if len(told) > MEMBERS_LIMIT:
-        raise TooManyMembers
+        raise TooMany(f"more than {MEMBERS_LIMIT} members")
     parts = Parts()
     members: dict[str, Member] = {}
     for raw in told:

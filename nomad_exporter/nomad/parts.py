@@ -21,6 +21,10 @@ ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 """All that msgspec raises for a body: it lets UnicodeDecodeError and RecursionError through."""
 
 
+class TooMany(ValueError):
+    """An answer that lists more than any real one does; the text says of what, and how many there may be."""
+
+
 class Parts:
     """Reads the parts of one body and collects in ``flaws`` the names of those that could not be read."""
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from nomad_exporter.nomad import decode_autopilot, decode_health, decode_members, decode_self
 from nomad_exporter.nomad.answers import AgentSelf, Autopilot, HealthAnswer, Members
 from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.parts import ERRORS
+from nomad_exporter.nomad.parts import ERRORS, TooMany
 
 A = TypeVar("A")
 
@@ -74,10 +74,8 @@ def _answer(reply: Reply, statuses: tuple[int, ...], decode: Callable[[], A]) ->
         return _refusal(reply)
     try:
         return decode()
-    except decode_members.TooManyMembers:
-        return Failure(Reason.TOO_LARGE, f"more than {decode_members.MEMBERS_LIMIT} members")
-    except decode_autopilot.TooManyServers:
-        return Failure(Reason.TOO_LARGE, f"more than {decode_autopilot.SERVERS_LIMIT} servers")
+    except TooMany as error:
+        return Failure(Reason.TOO_LARGE, str(error))
     except ERRORS as error:
         return _refusal(reply) if reply.status != 200 else Failure(Reason.DECODE, _decode_detail(error))
 

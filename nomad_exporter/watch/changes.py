@@ -36,8 +36,9 @@ class Change:
 def follow(before: Snapshot, reading: AnyReading) -> tuple[Snapshot, tuple[Change, ...]]:
     """The snapshot after ``reading`` with its history, and what changed."""
     after = before.after(reading)
-    after = replace(after, history=_remembering(before, after, reading))
-    found = tuple(changes(before, after))
+    proved = _proofs(before, after)
+    after = replace(after, history=_remembering(before, after, reading, proved))
+    found = tuple(_changes(before, after, proved))
     counts = [change.count for change in found if change.count]
     return (replace(after, history=after.history.counting(counts, reading.ended)) if counts else after), found
 
@@ -50,16 +51,17 @@ def shortened(found: Sequence[Change]) -> Sequence[Change]:
     return (*found[:LINES], Change(logging.INFO, "more has changed", {"event": "more", "changes": str(rest)}))
 
 
-def changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+def _changes(before: Snapshot, after: Snapshot, proved: tuple[str, ...]) -> Iterator[Change]:
     """The changes from ``before`` to ``after``, whose history remembers already what the newest answer told.
 
     An answer is compared with the newest one before it, however old that is. The first one differs from nothing.
+    ``proved`` is what proves a restart in between.
     """
     yield from _of_failures(before, after)
     yield from _of_health(before, after)
     was, now = before.own.answer, after.own.answer
     if was and now and was is not now:
-        yield from _of_restart(_proofs(before, after))
+        yield from _of_restart(proved)
         yield from _of_version(was, now)
         yield from _of_leader(before.history.leader, after.history.leader)
         yield from _of_raft(was, now)
@@ -67,7 +69,7 @@ def changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
         yield from _of_members(before.history.gossip, after.history.gossip)
 
 
-def _remembering(before: Snapshot, after: Snapshot, reading: AnyReading) -> History:
+def _remembering(before: Snapshot, after: Snapshot, reading: AnyReading, proved: tuple[str, ...]) -> History:
     """The history with what must be remembered of ``reading``, nothing of which is counted yet."""
     history, outcome = before.history, reading.outcome
     if isinstance(outcome, Failure):
@@ -79,7 +81,7 @@ def _remembering(before: Snapshot, after: Snapshot, reading: AnyReading) -> Hist
         known = history.gossip if before.members.answer else Gossip()
         return replace(history, gossip=known.after(outcome))
     if isinstance(outcome, AgentSelf):
-        leader = history.leader.after(_told_leader(outcome), restarted=bool(_proofs(before, after)))
+        leader = history.leader.after(_told_leader(outcome), restarted=bool(proved))
         refused_since = history.refused and reading.began.since(history.refused) < 0
         return replace(history, leader=leader, refused=history.refused if refused_since else None)
     return history
@@ -91,8 +93,11 @@ def _told_leader(answer: AgentSelf) -> str | None:
 
 
 def _proofs(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """What proves that the agent was restarted before it told of itself anew."""
     was, now, reading = before.own.answer, after.own.answer, after.own.last
-    return proofs(was, now, reading.began, before.history.refused) if was and now and reading else ()
+    if was is now or not (was and now and reading):
+        return ()
+    return proofs(was, now, reading.began, before.history.refused)
 
 
 # How the asking goes.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad import durations, sources
-from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Check, Health, HealthAnswer, Members, Role
+from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import (
@@ -20,7 +20,7 @@ from nomad_exporter.nomad.sources import (
     Reply,
     Source,
 )
-from nomad_exporter.watch.snapshot import AnyReading, Reading
+from nomad_exporter.watch.snapshot import A, AnyReading, Reading
 
 
 class Wire(Protocol):
@@ -39,19 +39,9 @@ def ask(source: Source, wire: Wire, clock: Clock, seconds: float, lateness: floa
     return Reading(source, outcome, began, clock().since(began), lateness, wire.certificates)
 
 
-def _self(wire: Wire, _: Clock, seconds: float) -> AgentSelf | Failure:
-    reply = wire.get(SELF_PATH, seconds)
-    return reply if isinstance(reply, Failure) else sources.agent_self(reply)
-
-
-def _members(wire: Wire, _: Clock, seconds: float) -> Members | Failure:
-    reply = wire.get(MEMBERS_PATH, seconds)
-    return reply if isinstance(reply, Failure) else sources.members(reply)
-
-
-def _autopilot(wire: Wire, _: Clock, seconds: float) -> Autopilot | Failure:
-    reply = wire.get(AUTOPILOT_PATH, seconds)
-    return reply if isinstance(reply, Failure) else sources.autopilot(reply)
+def _question(wire: Wire, path: str, seconds: float, answer: Callable[[Reply], A | Failure]) -> A | Failure:
+    reply = wire.get(path, seconds)
+    return reply if isinstance(reply, Failure) else answer(reply)
 
 
 def _health(wire: Wire, clock: Clock, seconds: float) -> Health | Failure:
@@ -80,8 +70,7 @@ def _health(wire: Wire, clock: Clock, seconds: float) -> Health | Failure:
 def _health_answer(wire: Wire, path: str, seconds: float) -> HealthAnswer | Failure:
     if seconds <= 0:
         return Failure(Reason.TIMEOUT, "no time was left for the leader")
-    reply = wire.get(path, seconds)
-    return reply if isinstance(reply, Failure) else sources.health(reply)
+    return _question(wire, path, seconds, sources.health)
 
 
 def _without_leader(stale: HealthAnswer, seconds: float) -> Health:
@@ -91,8 +80,8 @@ def _without_leader(stale: HealthAnswer, seconds: float) -> Health:
 
 
 _ASKED: Mapping[Source, Callable[[Wire, Clock, float], Any]] = {
-    Source.SELF: _self,
-    Source.MEMBERS: _members,
+    Source.SELF: lambda wire, _, seconds: _question(wire, SELF_PATH, seconds, sources.agent_self),
+    Source.MEMBERS: lambda wire, _, seconds: _question(wire, MEMBERS_PATH, seconds, sources.members),
     Source.HEALTH: _health,
-    Source.AUTOPILOT: _autopilot,
+    Source.AUTOPILOT: lambda wire, _, seconds: _question(wire, AUTOPILOT_PATH, seconds, sources.autopilot),
 }

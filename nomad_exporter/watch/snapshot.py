@@ -165,9 +165,11 @@ class Snapshot:
 
     @property
     def reaches_leader(self) -> bool:
-        """Whether the agent is a server that reached its leader when it was asked for its health last."""
-        health = self.health
-        return health.failure is None and health.answer is not None and health.answer.leader_reachable is True
+        """Whether the agent is a server that was well, through its leader, when it was asked for its health last."""
+        if self.health.failure or self.health.answer is None:
+            return False
+        check = self.health.answer.plain.checks.get(Role.SERVER)
+        return check is not None and check.ok
 
     @property
     def attempted(self) -> bool:

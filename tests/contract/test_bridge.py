@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
-from tests.support.agents import RecordedAgent, scripted
+from tests.support.agents import RecordedAgent, blackholed_leader, scripted
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import eventually
 
@@ -139,16 +137,6 @@ def test_where_there_is_no_leader_the_question_that_nomad_would_hold_is_not_aske
     eventually(lambda: sum("stale" in path for path, _ in agent.asked[before:]) > 2)
 
     assert "/v1/agent/health" not in [path for path, _ in agent.asked[before:]]
-
-
-def blackholed_leader(connection: socket.socket, over: threading.Event) -> None:
-    """A server that believes in a leader whose machine is gone: well by itself, silent where it must ask the leader."""
-    body = b'{"server":{"ok":true,"message":"ok"}}'
-    while request := connection.recv(65536):
-        if b"health?stale" not in request:
-            over.wait()
-            return
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
 def test_a_leader_that_does_not_answer_is_told_by_the_bridge() -> None:

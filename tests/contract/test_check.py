@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +20,7 @@ from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.setup import Tls
-from tests.support.agents import RecordedAgent, free_port, scripted
+from tests.support.agents import RecordedAgent, blackholed_leader, free_port, scripted
 from tests.support.clusters import server_setups
 from tests.support.exporter import command, environment, run
 from tests.support.nomads import serving, serving_by_hand
@@ -243,16 +241,6 @@ def test_an_agent_is_asked_once_and_only_for_what_is_needed(question: str, paths
 
     asked = [path for path, _ in agent.asked]
     assert sorted(asked) == sorted(paths)
-
-
-def blackholed_leader(connection: socket.socket, over: threading.Event) -> None:
-    """A server that believes in a leader whose machine is gone: it is silent where it must ask that leader."""
-    body = b'{"server":{"ok":true,"message":"ok"}}'
-    while request := connection.recv(65536):
-        if b"health?stale" not in request:
-            over.wait()
-            return
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
 def test_a_leader_that_does_not_answer_is_told() -> None:

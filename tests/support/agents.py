@@ -85,6 +85,16 @@ Script = Callable[[socket.socket, threading.Event], None]
 """What a scripted agent does with a connection; the event is set when it must end."""
 
 
+def blackholed_leader(connection: socket.socket, over: threading.Event) -> None:
+    """A server that believes in a leader whose machine is gone: well by itself, silent where it must ask the leader."""
+    body = b'{"server":{"ok":true,"message":"ok"}}'
+    while request := connection.recv(65536):
+        if b"health?stale" not in request:
+            over.wait()
+            return
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+
 @contextlib.contextmanager
 def scripted(script: Script) -> Iterator[Address]:
     """An agent that does ``script`` with each connection, at the address given."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nomad_exporter.nomad import decode_autopilot
 from nomad_exporter.nomad.answers import Autopilot, AutopilotServer
-from nomad_exporter.nomad.parts import ERRORS
+from nomad_exporter.nomad.parts import ERRORS, TooMany
 from nomad_exporter.nomad.sources import AUTOPILOT_PATH
 from tests.support.answers import recorded
 from tests.support.recordings import situations
@@ -146,7 +146,7 @@ def test_as_many_servers_as_any_configuration_has_are_read() -> None:
 
 
 def test_more_servers_than_any_configuration_has_are_refused_whole() -> None:
-    with pytest.raises(decode_autopilot.TooManyServers):
+    with pytest.raises(TooMany, match="more than 100 servers"):
         decoded(*numbered(decode_autopilot.SERVERS_LIMIT + 1))
 
 

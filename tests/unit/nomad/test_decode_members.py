@@ -9,7 +9,7 @@ import pytest
 
 from nomad_exporter.nomad import decode_members
 from nomad_exporter.nomad.answers import Member, Members
-from nomad_exporter.nomad.parts import ERRORS
+from nomad_exporter.nomad.parts import ERRORS, TooMany
 from nomad_exporter.nomad.sources import MEMBERS_PATH
 from tests.support.answers import recorded
 from tests.support.recordings import situations
@@ -190,7 +190,7 @@ def test_as_many_members_as_any_pool_has_are_read() -> None:
 
 
 def test_more_members_than_any_pool_has_are_refused_whole() -> None:
-    with pytest.raises(decode_members.TooManyMembers):
+    with pytest.raises(TooMany, match="more than 5000 members"):
         decoded(*([S1] * (decode_members.MEMBERS_LIMIT + 1)))
 
 
