@@ -116,7 +116,7 @@ class Player:
         down = [name for name, agent in agents.items() if not agent.runs]
         changed = [one.full_name for one in self.stage.watched if agents[one.full_name].setup != one]
         if down:
-            yield f"{', '.join(down)} does not run"
+            yield f"{', '.join(down)} {'does' if len(down) == 1 else 'do'} not run"
         if self.stage.cluster.world.cuts:
             yield "some are cut off from others"
         if changed:
