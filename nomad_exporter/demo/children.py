@@ -104,11 +104,10 @@ def prometheus(options: Options, folder: Path) -> Program:
 
 def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) -> dict[str, object]:
     """JSON is YAML, too."""
-    scheme = "https" if options.tls else "http"
     agents = [
         {
             "name": watched_name(setup, options.regions > 1),
-            "address": f"{scheme}://{address(setup.host, setup.http)}",
+            "address": setup.url,
             "cluster": setup.region,
         }
         for setup in setups

@@ -14,7 +14,6 @@ from nomad_exporter.demo.options import MOST_AGENTS, Options
 from nomad_exporter.demo.versions import NEWEST, VERSIONS
 
 _DEFAULT = Options()
-_INTERVALS = click.FloatRange(0.1, 60)
 
 _HELP = """A living cluster of simulated Nomad agents, and the exporter that watches it.
 

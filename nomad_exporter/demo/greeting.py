@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from nomad_exporter.demo.certificates import Files
 from nomad_exporter.demo.layout import watched_name
 from nomad_exporter.demo.options import Options
-from nomad_exporter.demo.setup import Setup, address
+from nomad_exporter.demo.setup import Setup
+from nomad_exporter.demo.words import counted
 
 
 def greeting(
@@ -48,18 +49,13 @@ def curl(options: Options, setup: Setup, tokens: Mapping[str, str], files: Files
         given += [f"--cacert {files.ca_file}"]
     if files and options.verify_https_client:
         given += [f"--cert {files.cert_file('cli', setup.region)}", f"--key {files.key_file('cli', setup.region)}"]
-    url = f"{'https' if files else 'http'}://{address(setup.host, setup.http)}/v1/agent/self?pretty"
-    return " ".join(["curl", *given, f"'{url}'"])
+    return " ".join(["curl", *given, f"'{setup.url}/v1/agent/self?pretty'"])
 
 
 def _what(options: Options) -> str:
     regions = f" in each of {options.regions} regions" if options.regions > 1 else ""
-    size = f"{_counted(options.servers, 'server')} and {_counted(options.clients, 'client')}"
+    size = f"{counted(options.servers, 'server')} and {counted(options.clients, 'client')}"
     return f"A simulated cluster of Nomad {options.version.build}: {size}{regions}."
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _exporter(url: str, agent: str) -> tuple[tuple[str, str], ...]:

@@ -23,9 +23,8 @@ def agents(player: Player) -> str:
 
 def agent_line(world: World, agent: Agent) -> str:
     """Its name, its role, its state, and where it is asked."""
-    scheme = "https" if agent.setup.tls else "http"
     state = f"{agent.state.value}{', cut off' if is_cut_off(world, agent) else ''}"
-    return f"{agent.name:12} {role(agent):10} {state:10} {scheme}://{agent.setup.host}:{agent.setup.http}\n"
+    return f"{agent.name:12} {role(agent):10} {state:10} {agent.setup.url}\n"
 
 
 def incidents(player: Player) -> str:

@@ -14,7 +14,6 @@ from nomad_exporter.demo.incidents.telling import scene_told
 from nomad_exporter.demo.layout import watched_name
 from nomad_exporter.demo.listing import role
 from nomad_exporter.demo.model.agents import Agent
-from nomad_exporter.demo.setup import address
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
@@ -96,11 +95,10 @@ def _agents(view: View) -> str:
 
 def _agent(agent: Agent, cut: bool, exporter: str, several: bool) -> tuple[str, ...]:
     setup = agent.setup
-    url = f"{'https' if setup.tls else 'http'}://{address(setup.host, setup.http)}"
     query = f"?agent={quote(watched_name(setup, several))}"
     pages = ("health/live", "health/ready", "health/quorum", "metrics") if exporter else ()
     return (
-        f"<strong>{escape(agent.name)}</strong><br>{_link(f'{url}/v1/agent/self?pretty', url)}",
+        f"<strong>{escape(agent.name)}</strong><br>{_link(f'{setup.url}/v1/agent/self?pretty', setup.url)}",
         escape(role(agent)),
         _mark(agent.state.value) + (f"<br>{_mark('cut', 'cut off')}" if cut else ""),
         " ".join(_link(f"{exporter}/{page}{query}", page.removeprefix("health/")) for page in pages),

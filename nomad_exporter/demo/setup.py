@@ -59,6 +59,11 @@ class Setup:
         return self.member if self.server else self.name
 
     @property
+    def url(self) -> str:
+        """Where its HTTP API is, without a path."""
+        return f"{'https' if self.tls else 'http'}://{address(self.host, self.http)}"
+
+    @property
     def rpc_address(self) -> str:
         return address(self.host, self.rpc)
 

@@ -16,6 +16,7 @@ from nomad_exporter.demo.layout import setups, with_ports
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.options import Options
+from nomad_exporter.demo.setup import Setup
 from nomad_exporter.demo.stage import Stage
 from nomad_exporter.serving.asgi import Message
 from tests.support.questions import MANAGER, MONITOR
@@ -40,18 +41,27 @@ class Reply:
 
 
 class Theatre:
-    """A stage, a player on it, and the page before it; ``told`` is what the player told, part by part."""
+    """A stage, a player on it, and the page before it.
+
+    ``told`` is what the player told, part by part, ``watched`` the names of those that were to be watched, each time.
+    """
 
     def __init__(self, files: Files | None, **chosen: Any) -> None:
         self.now = 0.0
         self.told: list[str] = []
+        self.watched: list[list[str]] = []
         options = Options(**{"clients": 1, "port": 0, "pace": AT_ONCE, **chosen})
         tokens = {MONITOR: MONITORING, MANAGER: MANAGEMENT} if options.acl else {}
         cluster = Cluster(setups(with_ports(options), files), Timing(), 1, 0.0)
         self.face = Face(cluster, Acl(tokens))
         self.stage = Stage(self.face, lambda: self.now, {"monitoring": MONITOR} if options.acl else {})
+        self.stage.told = lambda setups: self.watched.append([setup.full_name for setup in setups])
         self.player = Player(self.stage, self.face, options.pace, self.told.append)
         self.cluster = cluster
+
+    def setup(self, name: str) -> Setup:
+        """How an agent is set up now."""
+        return self.cluster.world.agents[name].setup
 
     async def later(self, seconds: float) -> None:
         """Lets so much time pass."""

@@ -21,11 +21,6 @@ def refused(address: str) -> Fault:
     return Fault(f"rpc error: failed to get conn: dial tcp {address}: connect: connection refused")
 
 
-def may_be_stale(question: Question) -> bool:
-    """Whether any server may answer, and not only the leader."""
-    return "stale" in question.parameters and truth(question.first("stale")) is not False
-
-
 def server_of(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:
     """The server that an agent takes a question to: itself, or one that a client knows, in the region asked for."""
     asked = agent if agent.server else _server_of_client(world, agent, question)
@@ -51,6 +46,12 @@ def leader_for(world: World, agent: Agent, question: Question) -> Agent | Fault 
     if isinstance(reached, Agent) and not world.server(leader.name).leads:
         return Held() if held else Fault(_through(agent, "Not ready to serve consistent reads"))
     return reached
+
+
+def answerer(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:
+    """Who is to answer: any server where the answer may be stale, else the leader."""
+    may_be_stale = "stale" in question.parameters and truth(question.first("stale")) is not False
+    return (server_of if may_be_stale else leader_for)(world, agent, question)
 
 
 def _through(agent: Agent, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nomad_exporter.demo.face.answers import Answer, Held, Question, error, json_answer, truth
-from nomad_exporter.demo.face.asking import Fault, leader_for, may_be_stale, server_of
+from nomad_exporter.demo.face.asking import Fault, answerer
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.model.world import World
 
@@ -51,7 +51,7 @@ def _client(agent: Agent) -> Verdict:
 def _server(world: World, agent: Agent, question: Question) -> Verdict | Held:
     if agent.server is None:
         return _red("server not enabled")
-    asked = (server_of if may_be_stale(question) else leader_for)(world, agent, question)
+    asked = answerer(world, agent, question)
     if isinstance(asked, Held):
         return asked
     if isinstance(asked, Fault):

@@ -7,7 +7,7 @@ from typing import Any
 
 from nomad_exporter.demo import go
 from nomad_exporter.demo.face.answers import JSON, Answer, Held, Question, error, json_answer
-from nomad_exporter.demo.face.asking import Fault, leader_for, may_be_stale, server_of
+from nomad_exporter.demo.face.asking import Fault, answerer, leader_for
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.model.autopilot import is_well, member_of
 from nomad_exporter.demo.model.log import VOTER, Peer
@@ -19,7 +19,7 @@ NEVER = "0001-01-01T00:00:00Z"
 
 def status_leader(world: World, agent: Agent, question: Question) -> Answer | Held:
     """The RPC address of the leader."""
-    asked = _asked(world, agent, question)
+    asked = answerer(world, agent, question)
     if not isinstance(asked, Agent):
         return _fault(agent, asked)
     leader = world.leader_of(asked.name)
@@ -28,7 +28,7 @@ def status_leader(world: World, agent: Agent, question: Question) -> Answer | He
 
 def status_peers(world: World, agent: Agent, question: Question) -> Answer | Held:
     """The addresses of all servers in the raft configuration."""
-    asked = _asked(world, agent, question)
+    asked = answerer(world, agent, question)
     if not isinstance(asked, Agent):
         return _fault(agent, asked)
     return json_answer([peer.address for peer in world.server(asked.name).raft.log.configuration.peers], question)
@@ -36,7 +36,7 @@ def status_peers(world: World, agent: Agent, question: Question) -> Answer | Hel
 
 def list_nodes(world: World, agent: Agent, question: Question) -> Answer | Held:
     """The clients of the region, those alone whose ID begins with ``prefix``."""
-    asked = _asked(world, agent, question)
+    asked = answerer(world, agent, question)
     if not isinstance(asked, Agent):
         return _fault(agent, asked)
     known = sorted(
@@ -66,10 +66,6 @@ def autopilot_health(world: World, agent: Agent, question: Question) -> Answer |
         told |= {"Leader": asked.setup.raft_id, "Voters": [server["ID"] for server in servers if server["Voter"]]}
     answer = json_answer({**told, "Servers": servers}, question)
     return answer if well else Answer(429, answer.body, JSON if agent.setup.version.ill_typed else None)
-
-
-def _asked(world: World, agent: Agent, question: Question) -> Agent | Fault | Held:
-    return (server_of if may_be_stale(question) else leader_for)(world, agent, question)
 
 
 def _fault(agent: Agent, asked: Fault | Held) -> Answer | Held:

@@ -11,6 +11,7 @@ from nomad_exporter.demo.incidents.story import Incident, Needs
 from nomad_exporter.demo.model.agents import Agent
 from nomad_exporter.demo.options import Options
 from nomad_exporter.demo.versions import VERSIONS
+from nomad_exporter.demo.words import counted
 
 
 class Contradiction(Exception):
@@ -47,7 +48,7 @@ def lacking(needs: Needs, shape: Shape) -> str:
     """What the cluster lacks, in words; nothing where the incident can be played."""
     faults = {
         f"{needs.servers} servers in each region": set(shape.servers) != {needs.servers},
-        f"{_counted(needs.clients, 'client')} in each region": min(shape.clients, default=0) < needs.clients,
+        f"{counted(needs.clients, 'client')} in each region": min(shape.clients, default=0) < needs.clients,
         f"{needs.regions} regions": len(shape.servers) < needs.regions,
         "access control (--acl)": needs.acl is True and not shape.acl,
         "no access control": needs.acl is False and shape.acl,
@@ -87,7 +88,3 @@ def _flag(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{name}" if value else f"no --{name}"
     return f"--{name} {getattr(value, 'series', value)}"
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -50,7 +50,7 @@ def fell(*of: Role) -> tuple[Shown, ...]:
 
 def turned(state: str) -> Shown:
     """The server was seen to leave this raft state."""
-    return Shown("nomad_agent_raft_state_transitions_total", 1.0, {"from": state}, Sight.GROWN)
+    return grown("nomad_agent_raft_state_transitions_total", 1.0, **{"from": state})
 
 
 def healed(role: str) -> tuple[Shown, ...]:

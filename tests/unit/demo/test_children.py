@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.demo import children
+from nomad_exporter.demo.certificates import Files
 from nomad_exporter.demo.children import Credentials, Ended, Program
 from nomad_exporter.demo.layout import setups
 from nomad_exporter.demo.options import Options
@@ -46,7 +47,7 @@ def test_the_exporter_is_given_a_good_configuration_of_all_agents(tmp_path: Path
 def test_credentials_are_given_as_files(tmp_path: Path) -> None:
     options = Options(port=20000, tls=True)
     token = tmp_path / "token"
-    program = children.exporter(options, setups(options, None), Credentials(token_file=str(token)), tmp_path)
+    program = children.exporter(options, setups(options, Files(tmp_path)), Credentials(token_file=str(token)), tmp_path)
     file = tmp_path / "nomad-exporter.yml"
 
     assert str(file) in program.command

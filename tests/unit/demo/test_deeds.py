@@ -11,7 +11,6 @@ import pytest
 from nomad_exporter.demo import certificates
 from nomad_exporter.demo.deeds import DEEDS, Refused, do, do_to_all, possible
 from nomad_exporter.demo.model.agents import State
-from nomad_exporter.demo.stage import Stage
 from tests.support.stages import Theatre, staged
 
 S1, C1 = "s1.global", "c1"
@@ -90,16 +89,16 @@ def test_an_agent_whose_port_was_taken_stays_dead_and_that_is_told() -> None:
     staged(story)
 
 
-def knows(stage: Stage, theatre: Theatre) -> bool:
+def knows(theatre: Theatre) -> bool:
     return theatre.face.acl.may(next(iter(theatre.face.acl.tokens)), "agent:read")
 
 
 def test_the_token_of_the_exporter_is_revoked_and_restored() -> None:
     async def story(theatre: Theatre) -> None:
         do_to_all(theatre.stage, "revoke")
-        assert not knows(theatre.stage, theatre)
+        assert not knows(theatre)
         do_to_all(theatre.stage, "restore")
-        assert knows(theatre.stage, theatre)
+        assert knows(theatre)
 
     staged(story, acl=True)
 

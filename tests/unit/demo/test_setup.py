@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from nomad_exporter.demo.setup import Setup, address
+from nomad_exporter.demo.setup import Setup, Tls, address
 from nomad_exporter.demo.versions import VERSIONS
 
 
@@ -23,6 +25,13 @@ def test_an_agent_advertises_its_own_ports() -> None:
     setup = Setup("s1", "id", host="::1", rpc=1, serf=2)
 
     assert (setup.rpc_address, setup.serf_address) == ("[::1]:1", "[::1]:2")
+
+
+def test_an_agent_is_asked_at_its_own_address_by_the_scheme_that_it_serves() -> None:
+    setup = Setup("s1", "id", host="::1", http=1)
+
+    assert setup.url == "http://[::1]:1"
+    assert replace(setup, tls=Tls("ca", "cert", "key")).url == "https://[::1]:1"
 
 
 @pytest.mark.parametrize(

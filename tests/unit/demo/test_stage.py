@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from nomad_exporter.demo.certificates import Files, make
-from nomad_exporter.demo.face.acl import MANAGEMENT, MONITORING, Acl
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.layout import one_more, setups, with_ports
 from nomad_exporter.demo.model.agents import State
@@ -27,49 +25,10 @@ from nomad_exporter.demo.versions import VERSIONS
 from nomad_exporter.serving.listen import CannotListen, Listen, listen
 from tests.support.clusters import followers, leader, status, suffrage
 from tests.support.questions import MANAGER, MONITOR, STRANGER
-from tests.support.waiting import PATIENCE
+from tests.support.stages import Theatre, staged
 
 S1, S2, S4 = "s1.global", "s2.global", "s4.global"
 SELF = "/v1/agent/self"
-
-
-class Scene:
-    """A stage with three servers and a client, whose clock a test turns."""
-
-    def __init__(self, files: Files | None = None, **chosen: Any) -> None:
-        self.now = 0.0
-        self.told: list[list[str]] = []
-        placed = setups(with_ports(Options(clients=1, port=0, **chosen)), files)
-        acl = Acl({MONITOR: MONITORING, MANAGER: MANAGEMENT})
-        face = Face(Cluster(placed, Timing(), 1, 0.0), acl)
-        self.stage = Stage(face, lambda: self.now, {"monitoring": MONITOR, "management": MANAGER})
-        self.stage.told = self._hear
-        self.cluster = self.stage.cluster
-
-    async def later(self, seconds: float) -> None:
-        self.now += seconds
-        await self.stage.turn()
-
-    def setup(self, name: str) -> Setup:
-        return self.cluster.world.agents[name].setup
-
-    def _hear(self, watched: Sequence[Setup]) -> None:
-        self.told.append([setup.full_name for setup in watched])
-
-
-def play(story: Callable[[Scene], Awaitable[None]], files: Files | None = None, **chosen: Any) -> None:
-    """Plays a story on a stage on which a leader was elected."""
-
-    async def played() -> None:
-        scene = Scene(files, **chosen)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await scene.later(30.0)
-                await story(scene)
-        finally:
-            await scene.stage.end()
-
-    asyncio.run(played())
 
 
 async def ask(setup: Setup, path: str = SELF, token: str = MONITOR, tls: ssl.SSLContext | None = None) -> Any:
@@ -94,47 +53,47 @@ async def is_cut(reader: asyncio.StreamReader) -> bool:
 
 
 def test_a_server_that_is_added_is_served_joins_and_is_to_be_watched() -> None:
-    async def story(scene: Scene) -> None:
-        more = one_more(scene.stage.setups, "global")
-        await scene.stage.add(more)
+    async def story(theatre: Theatre) -> None:
+        more = one_more(theatre.stage.setups, "global")
+        await theatre.stage.add(more)
         assert (await ask(more))["stats"]["nomad"]["server"] == "true"
-        assert scene.told == [[S1, S2, "s3.global", "c1", S4]]
-        assert scene.stage.setups[-1] == scene.stage.watched[-1] == more
+        assert theatre.watched == [[S1, S2, "s3.global", "c1", S4]]
+        assert theatre.stage.setups[-1] == theatre.stage.watched[-1] == more
 
-        await scene.later(1.0)
-        assert status(scene.cluster, S1, S4) == "alive"
-        await scene.later(25.0)
-        assert suffrage(scene.cluster, leader(scene.cluster), S4) == VOTER
+        await theatre.later(1.0)
+        assert status(theatre.cluster, S1, S4) == "alive"
+        await theatre.later(25.0)
+        assert suffrage(theatre.cluster, leader(theatre.cluster), S4) == VOTER
 
-    play(story)
+    staged(story)
 
 
 def test_a_server_whose_port_is_taken_is_not_added() -> None:
-    async def story(scene: Scene) -> None:
-        more = one_more(scene.stage.setups, "global")
+    async def story(theatre: Theatre) -> None:
+        more = one_more(theatre.stage.setups, "global")
         with listen(Listen(more.host, more.http)), pytest.raises(CannotListen):
-            await scene.stage.add(more)
+            await theatre.stage.add(more)
 
-        assert S4 not in scene.cluster.world.agents
-        assert more not in scene.stage.setups
-        assert not scene.told
+        assert S4 not in theatre.cluster.world.agents
+        assert more not in theatre.stage.setups
+        assert not theatre.watched
 
-    play(story)
+    staged(story)
 
 
 def test_an_agent_that_is_removed_is_dead_and_not_to_be_watched_and_its_name_is_not_given_again() -> None:
-    async def story(scene: Scene) -> None:
-        gone = scene.setup("s3.global")
-        await scene.stage.remove("s3.global")
+    async def story(theatre: Theatre) -> None:
+        gone = theatre.setup("s3.global")
+        await theatre.stage.remove("s3.global")
         with pytest.raises(OSError, match="Connect call failed"):
             await ask(gone)
 
-        assert scene.told == [[S1, S2, "c1"]]
-        assert scene.stage.watched == tuple(map(scene.setup, (S1, S2, "c1")))
-        assert scene.cluster.world.agents["s3.global"].state is State.DEAD
-        assert one_more(scene.stage.setups, "global").name == "s4"
+        assert theatre.watched == [[S1, S2, "c1"]]
+        assert theatre.stage.watched == tuple(map(theatre.setup, (S1, S2, "c1")))
+        assert theatre.cluster.world.agents["s3.global"].state is State.DEAD
+        assert one_more(theatre.stage.setups, "global").name == "s4"
 
-    play(story)
+    staged(story)
 
 
 def test_where_nobody_wants_to_hear_it_agents_come_and_go_all_the_same() -> None:
@@ -151,69 +110,69 @@ def test_where_nobody_wants_to_hear_it_agents_come_and_go_all_the_same() -> None
 
 
 def test_an_agent_is_restarted_in_another_version_and_then_as_it_was_at_first() -> None:
-    async def version(scene: Scene, name: str) -> str:
-        return str((await ask(scene.setup(name)))["config"]["Version"]["Version"])
+    async def version(theatre: Theatre, name: str) -> str:
+        return str((await ask(theatre.setup(name)))["config"]["Version"]["Version"])
 
-    async def story(scene: Scene) -> None:
-        name = followers(scene.cluster)[0]
-        first = scene.setup(name)
-        await scene.stage.restart(name, version=VERSIONS["1.10"])
-        assert await version(scene, name) == "1.10.5"
-        assert await version(scene, leader(scene.cluster)) == "2.0.5"
-        await scene.later(2.0)
-        assert status(scene.cluster, leader(scene.cluster), name) == "alive"
+    async def story(theatre: Theatre) -> None:
+        name = followers(theatre.cluster)[0]
+        first = theatre.setup(name)
+        await theatre.stage.restart(name, version=VERSIONS["1.10"])
+        assert await version(theatre, name) == "1.10.5"
+        assert await version(theatre, leader(theatre.cluster)) == "2.0.5"
+        await theatre.later(2.0)
+        assert status(theatre.cluster, leader(theatre.cluster), name) == "alive"
 
-        await scene.stage.restart(name)
-        assert await version(scene, name) == "2.0.5"
-        assert scene.setup(name) == first
-        assert not scene.told
+        await theatre.stage.restart(name)
+        assert await version(theatre, name) == "2.0.5"
+        assert theatre.setup(name) == first
+        assert not theatre.watched
 
-    play(story)
+    staged(story)
 
 
 def test_a_restart_cuts_every_connection_and_starts_what_was_dead() -> None:
-    async def story(scene: Scene) -> None:
-        reader, writer = await asyncio.open_connection(scene.setup(S1).host, scene.setup(S1).http)
-        await scene.stage.restart(S1)
+    async def story(theatre: Theatre) -> None:
+        reader, writer = await asyncio.open_connection(theatre.setup(S1).host, theatre.setup(S1).http)
+        await theatre.stage.restart(S1)
         assert await is_cut(reader)
         writer.close()
-        scene.cluster.kill("c1")
-        await scene.stage.turn()
-        await scene.stage.restart("c1")
-        assert (await ask(scene.setup("c1")))["stats"]["client"]["node_id"] == scene.setup("c1").id
+        theatre.cluster.kill("c1")
+        await theatre.stage.turn()
+        await theatre.stage.restart("c1")
+        assert (await ask(theatre.setup("c1")))["stats"]["client"]["node_id"] == theatre.setup("c1").id
 
-    play(story)
+    staged(story)
 
 
 def test_a_server_is_restarted_without_the_key_of_gossip() -> None:
-    async def encrypted(scene: Scene, name: str) -> str:
-        return str((await ask(scene.setup(name)))["stats"]["serf"]["encrypted"])
+    async def encrypted(theatre: Theatre, name: str) -> str:
+        return str((await ask(theatre.setup(name)))["stats"]["serf"]["encrypted"])
 
-    async def story(scene: Scene) -> None:
-        name = followers(scene.cluster)[0]
-        assert await encrypted(scene, name) == "true"
-        await scene.stage.restart(name, encrypted=False)
-        assert await encrypted(scene, name) == "false"
-        await scene.stage.restart(name)
-        assert await encrypted(scene, name) == "true"
+    async def story(theatre: Theatre) -> None:
+        name = followers(theatre.cluster)[0]
+        assert await encrypted(theatre, name) == "true"
+        await theatre.stage.restart(name, encrypted=False)
+        assert await encrypted(theatre, name) == "false"
+        await theatre.stage.restart(name)
+        assert await encrypted(theatre, name) == "true"
 
-    play(story)
+    staged(story)
 
 
 def test_a_token_is_unknown_while_it_is_revoked_and_the_others_are_not() -> None:
-    async def story(scene: Scene) -> None:
-        server = scene.setup(S1)
-        scene.stage.revoke("monitoring")
+    async def story(theatre: Theatre) -> None:
+        server = theatre.setup(S1)
+        theatre.stage.revoke("monitoring")
         assert [await ask(server), (await ask(server, token=MANAGER))["member"]["Name"]] == [403, S1]
-        scene.stage.restore("monitoring")
+        theatre.stage.restore("monitoring")
         assert (await ask(server))["member"]["Name"] == S1
         assert await ask(server, token=STRANGER) == 403
         with pytest.raises(LookupError):
-            scene.stage.revoke("nobody's")
+            theatre.stage.revoke("nobody's")
         with pytest.raises(LookupError):
-            scene.stage.restore("nobody's")
+            theatre.stage.restore("nobody's")
 
-    play(story, acl=True)
+    staged(story, acl=True)
 
 
 @pytest.fixture(scope="module")
@@ -224,51 +183,51 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def test_a_certificate_expires_at_one_agent_alone_which_goes_on_and_is_renewed(files: Files) -> None:
     tls = ssl.create_default_context(cafile=files.ca_file)
 
-    async def story(scene: Scene) -> None:
-        before = scene.cluster.world.agents[S1]
+    async def story(theatre: Theatre) -> None:
+        before = theatre.cluster.world.agents[S1]
         reader, writer = await asyncio.open_connection(before.setup.host, before.setup.http, ssl=tls)
-        await scene.stage.expire(S1)
+        await theatre.stage.expire(S1)
         assert await is_cut(reader)
         writer.close()
         with pytest.raises(ssl.SSLCertVerificationError, match="certificate has expired"):
             await ask(before.setup, tls=tls)
-        assert (await ask(scene.setup(S2), tls=tls))["member"]["Name"] == S2
-        assert scene.cluster.world.agents[S1].started == before.started
-        assert Path(scene.setup(S1).tls.cert_file).name == "s1.global-expired.pem"  # type: ignore[union-attr]  # it has one
+        assert (await ask(theatre.setup(S2), tls=tls))["member"]["Name"] == S2
+        assert theatre.cluster.world.agents[S1].started == before.started
+        assert Path(theatre.setup(S1).tls.cert_file).name == "s1.global-expired.pem"  # type: ignore[union-attr]  # it has one
 
-        await scene.stage.renew(S1)
+        await theatre.stage.renew(S1)
         assert (await ask(before.setup, tls=tls))["member"]["Name"] == S1
-        assert scene.setup(S1) == before.setup
+        assert theatre.setup(S1) == before.setup
 
-    play(story, files)
+    staged(story, files)
 
 
 def test_a_certificate_can_expire_while_the_clock_is_turned(files: Files) -> None:
     tls = ssl.create_default_context(cafile=files.ca_file)
 
-    async def story(scene: Scene) -> None:
-        turns = [scene.stage.turn() for _ in range(3)]
-        await asyncio.gather(turns[0], scene.stage.expire(S1), turns[1], scene.stage.renew(S1), turns[2])
-        assert (await ask(scene.setup(S1), tls=tls))["member"]["Name"] == S1
+    async def story(theatre: Theatre) -> None:
+        turns = [theatre.stage.turn() for _ in range(3)]
+        await asyncio.gather(turns[0], theatre.stage.expire(S1), turns[1], theatre.stage.renew(S1), turns[2])
+        assert (await ask(theatre.setup(S1), tls=tls))["member"]["Name"] == S1
 
-    play(story, files)
+    staged(story, files)
 
 
 def test_a_dead_agent_whose_certificate_expires_stays_dead(files: Files) -> None:
-    async def story(scene: Scene) -> None:
-        scene.cluster.kill("c1")
-        await scene.stage.turn()
-        await scene.stage.expire("c1")
+    async def story(theatre: Theatre) -> None:
+        theatre.cluster.kill("c1")
+        await theatre.stage.turn()
+        await theatre.stage.expire("c1")
         with pytest.raises(OSError, match="Connect call failed"):
-            await ask(scene.setup("c1"))
+            await ask(theatre.setup("c1"))
 
-    play(story, files)
+    staged(story, files)
 
 
 def test_an_agent_without_tls_has_no_certificate_to_expire() -> None:
-    async def story(scene: Scene) -> None:
-        for deed in (scene.stage.expire, scene.stage.renew):
+    async def story(theatre: Theatre) -> None:
+        for deed in (theatre.stage.expire, theatre.stage.renew):
             with pytest.raises(LookupError, match=r"s1\.global serves no HTTPS"):
                 await deed(S1)
 
-    play(story)
+    staged(story)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from nomad_exporter.demo.face.answers import JSON, TEXT, Answer
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
@@ -18,8 +15,8 @@ from tests.support.clusters import (
     new_cluster,
     pass_time,
     raft_of,
-    server_setups,
     time_until,
+    without_the_key,
 )
 from tests.support.questions import answered, hangs, of_one_agent, of_two_regions, text, told, waited
 
@@ -202,12 +199,7 @@ def test_a_stale_that_is_no_truth_is_to_each_version_something_else(
 
 
 def test_a_server_without_the_key_of_gossip_finds_no_way_to_the_leader_that_it_follows() -> None:
-    cluster = Cluster([replace(setup, encrypted=True) for setup in server_setups(3)], Timing(), 1, 0.0)
-    pass_time(cluster, 30)
-    name = followers(cluster)[0]
-    cluster.kill(name)
-    cluster.start(name, replace(cluster.world.agents[name].setup, encrypted=False))
-    pass_time(cluster, 5)
+    cluster, name = without_the_key()
 
     reply, seconds = waited(Face(cluster), name, HEALTH)
 

@@ -9,7 +9,6 @@ import pytest
 
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
@@ -20,6 +19,7 @@ from tests.support.clusters import (
     server_setups,
     status,
     time_until,
+    without_the_key,
 )
 from tests.support.questions import answered, of_two_regions, text, told, waited, with_clients
 
@@ -275,11 +275,7 @@ def test_autopilot_of_another_region_is_asked_there() -> None:
 
 
 def test_a_server_that_gossip_has_lost_and_raft_reaches_is_not_well_but_in_contact() -> None:
-    cluster = Cluster([replace(setup, encrypted=True) for setup in server_setups(3)], Timing(), 1, 0.0)
-    pass_time(cluster, 30)
-    name = followers(cluster)[0]
-    cluster.kill(name)
-    cluster.start(name, replace(cluster.world.agents[name].setup, encrypted=False))
+    cluster, name = without_the_key()
     time_until(cluster, lambda: status(cluster, leader(cluster), name) == "failed")
 
     status_code, _ = autopilot(cluster)

@@ -27,6 +27,7 @@ from tests.support.clusters import (
     status,
     suffrage,
     time_until,
+    without_the_key,
 )
 
 S1, S2, S3 = "s1.global", "s2.global", "s3.global"
@@ -330,23 +331,6 @@ def test_the_leader_takes_down_the_clients_that_are_overdue() -> None:
     assert known["id-global-c1"].modified <= raft_of(cluster, leader(cluster)).commit
 
 
-def without_the_key(series: str = "2.0") -> tuple[Cluster, str]:
-    """A cluster whose gossip is encrypted, and a follower that was started again without the key.
-
-    Three real servers of 2.0.5 were seen to do so: the one knew itself alone, its contact to the leader stayed below
-    0.1 s, and it had no way to the leader for a question. The others had it failed 42 and 47 s later; within 10 s more
-    it was no peer and knew so. With the key again it was alive at once, and a voter 15 s later.
-    """
-    setups = [replace(setup, encrypted=True) for setup in server_setups(3, VERSIONS[series])]
-    cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, 30)
-    name = followers(cluster)[0]
-    cluster.kill(name)
-    cluster.start(name, replace(cluster.world.agents[name].setup, encrypted=False))
-    pass_time(cluster, 5)
-    return cluster, name
-
-
 def test_a_server_without_the_key_of_gossip_knows_itself_alone_and_raft_goes_on() -> None:
     cluster, name = without_the_key()
     first = leader(cluster)
@@ -362,7 +346,7 @@ def test_a_server_without_the_key_of_gossip_knows_itself_alone_and_raft_goes_on(
 def test_a_server_without_the_key_fails_for_the_others_and_autopilot_tells_it_that_it_is_no_peer(
     series: str, then: str
 ) -> None:
-    cluster, name = without_the_key(series)
+    cluster, name = without_the_key(VERSIONS[series])
     first = leader(cluster)
     assert 28 < time_until(cluster, lambda: status(cluster, first, name) == FAILED) < 32
     assert suffrage(cluster, first, name) == VOTER
