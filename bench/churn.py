@@ -11,7 +11,7 @@ from random import Random
 
 from tests.support.demo import Demo
 
-SICK_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 """How long an agent is dead or frozen."""
 
 
@@ -61,7 +61,7 @@ class Churn:
                 self._do(name, mood.deed)
                 self._watched[name].change(mood)
         for name, watched in self._watched.items():
-            if watched.mood is not Mood.WELL and watched.is_steady(SICK_SECONDS):
+            if watched.mood is not Mood.WELL and watched.is_steady(MAX_BACKOFF_SECONDS):
                 self._do(name, watched.mood.cure)
                 watched.change(Mood.WELL)
         self._exchange()

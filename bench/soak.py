@@ -115,7 +115,7 @@ def look(exporter: Exporter, churn: Churn) -> Seen:
         not_up=well - up,
         stale={agent for agent in well if now - asked.get(agent, 0.0) > STALE_SECONDS},
         wrongly_up=sick & up,
-        missed=int(_number(r"(?m)^nomad_exporter_polls_missed_total (\S+)", page)),
+        missed=int(_number(r"(?m)^nomad_exporter_polls_skipped_total (\S+)", page)),
         lateness=late[int(len(late) * 0.99)] if late else 0.0,
         seconds=seconds,
     )

@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nomad_exporter.config.settings import AGENT, ROWS, Row
+from nomad_exporter.config.settings import AGENT, SETTINGS, Setting
 from nomad_exporter.demo.incidents.catalogue import INCIDENTS
 from nomad_exporter.demo.incidents.story import Incident
-from nomad_exporter.judge import reasons as verdicts
-from nomad_exporter.metrics.drawing import TABLES
-from nomad_exporter.metrics.families import Family
-from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.ourselves import Ourselves
-from nomad_exporter.nomad.failures import GUIDE
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Family
+from nomad_exporter.metrics.render import CATALOGUE
+from nomad_exporter.metrics.self_metrics import SelfMetrics
+from nomad_exporter.nomad.failures import FAILURE_REASONS
+from nomad_exporter.verdicts import reasons as verdicts
 
 README = Path(__file__).parent.parent / "README.md"
 
 
 def metrics() -> str:
     """A row for each family of the catalogue, in the order of the page, and then the exporter's own."""
-    rows = [_metric(family) for table in TABLES for family in table]
+    rows = [_metric(family) for table in CATALOGUE for family in table]
     return _table(("Metric", "Labels beside `agent`", "Meaning", "From"), [*rows, *_own_metrics()])
 
 
@@ -34,7 +34,7 @@ def _metric(family: Family[Any]) -> tuple[str, ...]:
 
 def _own_metrics() -> Iterable[tuple[str, ...]]:
     """The families of the exporter's own page; those of Python and the process are one row each."""
-    page = Ourselves().page(Format.TEXT).decode()
+    page = SelfMetrics().page(Format.TEXT).decode()
     for name, meaning in re.findall(r"^# HELP (nomad_exporter_\S+) (.*)$", page, re.MULTILINE):
         yield (
             f"`{name}`",
@@ -50,11 +50,11 @@ def settings() -> str:
     file = ("`--config.file`", "`NOMAD_EXPORTER_CONFIG_FILE`", "", "", "YAML file with agents and settings.")
     check = ("`--config.check`", "", "", "", "Check the settings and end.")
     return _table(
-        ("Flag", "Variables", "Key in a file", "Default", "Meaning"), [file, check, *map(_setting, ROWS.values())]
+        ("Flag", "Variables", "Key in a file", "Default", "Meaning"), [file, check, *map(_setting, SETTINGS.values())]
     )
 
 
-def _setting(row: Row) -> tuple[str, ...]:
+def _setting(row: Setting) -> tuple[str, ...]:
     flag = "(none: a secret)" if row.secret else f"`{row.flag}`"
     variables = " ".join(f"`{name}`" for name in row.variables)
     key = f"`{row.key}` of an agent" if row.section == AGENT else f"`{row.section}.{row.key}`"
@@ -63,19 +63,22 @@ def _setting(row: Row) -> tuple[str, ...]:
 
 def failures() -> str:
     """A row for each reason why a poll fails, with what to do."""
-    rows = [(f"`{reason}`", f"The agent {advice.meaning}.", advice.remedy) for reason, advice in GUIDE.items()]
+    rows = [
+        (f"`{reason}`", f"The agent {advice.meaning}.", advice.remedy) for reason, advice in FAILURE_REASONS.items()
+    ]
     return _table(("Reason", "What it means", "What to do"), rows)
 
 
 def reasons() -> str:
     """A row for each reason of a verdict: which questions it answers and how, and what to do."""
     rows = [
-        (f"`{reason}`", _answered(advice), advice.meaning, advice.remedy) for reason, advice in verdicts.GUIDE.items()
+        (f"`{reason}`", _answered(advice), advice.meaning, advice.remedy)
+        for reason, advice in verdicts.VERDICT_REASONS.items()
     ]
     return _table(("Reason", "Answers", "What it means", "What to do"), rows)
 
 
-def _answered(advice: verdicts.Advice) -> str:
+def _answered(advice: verdicts.Remedy) -> str:
     return ", ".join(f"{question} {'200' if question in advice.yes else '503'}" for question in advice.questions)
 
 
@@ -88,14 +91,14 @@ def incidents() -> str:
 def _seen(incident: Incident) -> str:
     expected = [each.reasons for scene in incident.scenes for each in scene.expected]
     told = {
-        question: [f"`{reasons[question]}`" for reasons in expected if reasons.get(question, "ok") not in _WELL]
+        question: [f"`{reasons[question]}`" for reasons in expected if reasons.get(question, "ok") not in _DEFAULT]
         for question in verdicts.Question
     }
     shown = [f"{question}: {', '.join(dict.fromkeys(found))}" for question, found in told.items() if found]
     return "; ".join(shown) or "none, but metrics"
 
 
-_WELL = (verdicts.Reason.OK, verdicts.Reason.NOT_A_VOTER)
+_DEFAULT = (verdicts.VerdictReason.OK, verdicts.VerdictReason.NOT_A_VOTER)
 
 
 def _needed(incident: Incident) -> str:

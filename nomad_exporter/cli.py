@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 import click
 
 from nomad_exporter import __version__
+from nomad_exporter.cli_options import CONTEXT, from_context, options
 from nomad_exporter.config import file as config_file
-from nomad_exporter.config.document import DocumentError
-from nomad_exporter.config.gather import gather
-from nomad_exporter.config.plan import ConfigError, Plan
+from nomad_exporter.config.load import load_config
+from nomad_exporter.config.model import Config, ConfigError
+from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.options import CONTEXT, given, options
 
 USAGE_ERROR = 2
 INTERNAL_ERROR = 70
@@ -46,7 +46,7 @@ def main() -> NoReturn:
     try:
         code = _run(arguments)
     except ERRORS as error:
-        _fail(told(error), CHECK_ERROR if is_check else USAGE_ERROR)
+        _fail(format_error(error), CHECK_ERROR if is_check else USAGE_ERROR)
     except Exception as error:  # noqa: BLE001  # The edge of the product: no traceback may reach a user.
         line = f"internal error, please report it: {type(error).__name__} in {_where(error)}"
         _fail(line, CHECK_ERROR if is_check else INTERNAL_ERROR)
@@ -57,7 +57,7 @@ ERRORS = (click.ClickException, ConfigError, DocumentError)
 """What a wrong setting raises, wherever it stands."""
 
 
-def told(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """A wrong setting, in one line."""
     return error.format_message() if isinstance(error, click.ClickException) else str(error)
 
@@ -122,7 +122,7 @@ def _command(context: click.Context, only_check: bool, **_: Any) -> int:
     replan = _planner(context)
     planned = replan()
     if only_check:
-        from nomad_exporter.config.check import check
+        from nomad_exporter.config.credentials import check
 
         path = context.params["file"]
         check(planned.agents, config_file.read(path).agents if path else None)
@@ -133,9 +133,9 @@ def _command(context: click.Context, only_check: bool, **_: Any) -> int:
     return run(planned, lambda: _or_fault(replan))
 
 
-def _planner(context: click.Context) -> Callable[[], Plan]:
+def _planner(context: click.Context) -> Callable[[], Config]:
     """What gathers the plan, now and at each reload; a node keeps the name that it told first."""
-    return partial(gather, given(context), socket.gethostname(), cache(_node_name))
+    return partial(load_config, from_context(context), socket.gethostname(), cache(_node_name))
 
 
 def _node_name(agent: Agent) -> str:
@@ -144,15 +144,15 @@ def _node_name(agent: Agent) -> str:
     return node_name(agent)
 
 
-def _or_fault(replan: Callable[[], Plan]) -> Plan | str:
+def _or_fault(replan: Callable[[], Config]) -> Config | str:
     """The plan as it is now, or in one line why there is none."""
     try:
         return replan()
     except ERRORS as error:
-        return told(error)
+        return format_error(error)
 
 
-def _summary(planned: Plan) -> str:
+def _summary(planned: Config) -> str:
     shown = [f"{agent.name} at {agent.address}" for agent in planned.agents[:5]]
     more = len(planned.agents) - len(shown)
     agents = ", ".join([*shown, *([f"{more} more"] if more else [])])

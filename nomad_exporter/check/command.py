@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nomad_exporter import clock
-from nomad_exporter.config import values
-from nomad_exporter.config.gather import Given, gather
-from nomad_exporter.config.settings import AGENT, ROWS
-from nomad_exporter.judge.reasons import Question
+from nomad_exporter.cli_options import CONTEXT, Value, from_context, options
+from nomad_exporter.config import parsers
+from nomad_exporter.config.load import RawSettings, load_config
+from nomad_exporter.config.settings import AGENT, SETTINGS
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.options import CONTEXT, Value, given, options
+from nomad_exporter.verdicts.reasons import Question
 
 if TYPE_CHECKING:
     from nomad_exporter.nomad.sources import Source
-    from nomad_exporter.watch.snapshot import Snapshot
+    from nomad_exporter.polling.snapshot import Snapshot
 
 QUESTIONS = (*map(str, Question), "health")
 MOST_SECONDS = 60.0
@@ -31,13 +31,13 @@ MOST_SECONDS = 60.0
 _RESERVE = 0.2
 """Seconds of the time-out that are for judging and telling, and for a thread that is a little late."""
 
-_ONCE: Mapping[str, Any] = {"interval": 3600.0, "health_interval": 3600.0, "max_age": None, "attempts": 1}
+_ONCE: Mapping[str, Any] = {"interval": 3600.0, "health_interval": 3600.0, "max_age": None, "failure_threshold": 1}
 """What these settings are here, whatever else was told: there is no cadence that could bound anything."""
 
 _FLAGS = {
     field
-    for field, row in ROWS.items()
-    if (row.section in (AGENT, "verdict") and field != "attempts") or field in ("timeout", "autopilot")
+    for field, row in SETTINGS.items()
+    if (row.section in (AGENT, "verdict") and field != "failure_threshold") or field in ("timeout", "autopilot")
 }
 """Of the exporter's settings those that mean something where all is asked once."""
 
@@ -87,7 +87,7 @@ def _params() -> list[click.Parameter]:
 
 
 def _timeout(text: str) -> float:
-    seconds = values.duration(text)
+    seconds = parsers.duration(text)
     if seconds > MOST_SECONDS:
         raise ValueError("must be at most 1m")
     return seconds
@@ -102,25 +102,25 @@ def _check(
     as_json: bool,
     **_: Any,
 ) -> int:
-    plan = gather(_once(given(context)), socket.gethostname(), lambda agent: agent.name)
+    plan = load_config(_once(from_context(context)), socket.gethostname(), lambda agent: agent.name)
     for warning in plan.warnings:
         click.echo(f"nomad-exporter: {warning}", err=True)
     names = names or [agent.name for agent in plan.agents]
     _must_be_known(names, plan.agents)
 
-    from nomad_exporter.check import telling
-    from nomad_exporter.check.findings import findings, sources
+    from nomad_exporter.check import output
+    from nomad_exporter.check.evaluate import findings, sources
 
-    seconds = _seconds(whole or plan.cadence.timeout, time.process_time())
+    seconds = _seconds(whole or plan.poll.timeout, time.process_time())
     asked = [agent for agent in plan.agents if question == Question.QUORUM or agent.name in names]
-    fleet = _ask(asked, sources(question, plan.limits), seconds)
-    found = findings(question, fleet, names, clock.now(), plan.limits)
-    found = telling.softened(found) if warn else found
-    _tell(telling.as_json(question, found) if as_json else telling.lines(question, found))
-    return telling.worst(found)
+    fleet = _ask(asked, sources(question, plan.thresholds), seconds)
+    found = findings(question, fleet, names, clock.now(), plan.thresholds)
+    found = output.downgrade_critical(found) if warn else found
+    _tell(output.format_json(question, found) if as_json else output.format_lines(question, found))
+    return output.worst(found)
 
 
-def _once(told: Given) -> Given:
+def _once(told: RawSettings) -> RawSettings:
     """The settings where all is asked once: there is no cadence, so no answer is old, and one attempt decides."""
     return replace(told, values={**told.values, **_ONCE}, defaults=told.defaults - _ONCE.keys())
 
@@ -139,12 +139,12 @@ def _seconds(timeout: float, spent: float) -> float:
 
 
 def _ask(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -> list[Snapshot]:
-    from nomad_exporter.check.asking import asked
+    from nomad_exporter.check.collect import collect
     from nomad_exporter.nomad.tls import Contexts
     from nomad_exporter.nomad.transport import Transport
 
     contexts = Contexts()
-    return asked({agent: Transport(agent, contexts) for agent in agents}, sources, clock.now, seconds)
+    return collect({agent: Transport(agent, contexts) for agent in agents}, sources, clock.now, seconds)
 
 
 def _tell(text: str) -> None:

@@ -10,7 +10,7 @@
     web: {listen_address: [":9441"]}
     log: {level: info}
 
-Its keys are those of the flags (``settings.Row``); paths are relative to the folder of the file. Every mistake is a
+Its keys are those of the flags (``settings.Setting``); paths are relative to the folder of the file. Every mistake is a
 ``DocumentError`` that names the line and the key.
 """
 
@@ -22,23 +22,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nomad_exporter.config import document
-from nomad_exporter.config.document import DocumentError, Place
-from nomad_exporter.config.plan import ConfigError, agent
-from nomad_exporter.config.settings import AGENT, ROWS, Row, Settings
-from nomad_exporter.config.values import masked, name
+from nomad_exporter.config import yaml
+from nomad_exporter.config.model import ConfigError, build_agent
+from nomad_exporter.config.parsers import masked, name
+from nomad_exporter.config.settings import AGENT, SETTINGS, Setting, Settings
+from nomad_exporter.config.yaml import DocumentError, Node
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.serving.listen import Listen
 
 RESERVED_LABELS = {
-    *("agent", "address", "group"),
-    *("job", "instance", "cluster", "namespace", "pod", "container", "service", "node", "endpoint"),
+    *("agent", "address", "nomad_cluster", "nomad_region"),
+    *("job", "instance", "cluster", "region", "namespace", "pod", "container", "service", "node", "endpoint"),
 }
 """Labels that the exporter, Prometheus or its operator set themselves."""
 
 _SECTIONS = ("poll", "verdict", "web", "log")
-_FIELDS = {(row.section, row.key): field for field, row in ROWS.items()}
-_AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"cluster", "labels"}
+_FIELDS = {(row.section, row.key): field for field, row in SETTINGS.items()}
+_AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"labels"}
 _DEFAULT_KEYS = _AGENT_KEYS - {"name", "address"}
 _INSTEAD = {"token": "token_file", "token_file": "token"}
 """An agent's own token takes the place of a shared token file, and the other way round."""
@@ -51,8 +51,8 @@ class File:
     """What a file says. ``settings`` are by field of ``Settings``; ``agents`` is None where it lists none."""
 
     settings: Mapping[str, Any]
-    places: Mapping[str, Place]
-    agents: tuple[Mapping[str, Place], ...] | None
+    places: Mapping[str, Node]
+    agents: tuple[Mapping[str, Node], ...] | None
 
     def locate(self, error: ConfigError) -> Exception:
         """``error`` by its line and key, where the setting at fault stands in the file."""
@@ -60,13 +60,13 @@ class File:
         return DocumentError(place.told(error.why(_dotted))) if place else error
 
 
-def _dotted(row: Row) -> str:
+def _dotted(row: Setting) -> str:
     return f"{row.section}.{row.key}"
 
 
 def read(path: Path) -> File:
     """The file at ``path``. Raises DocumentError."""
-    top = document.read(path).entries({"agents", "defaults", *_SECTIONS})
+    top = yaml.read(path).entries({"agents", "defaults", *_SECTIONS})
     places = {
         _FIELDS[section, key]: place
         for section in _SECTIONS
@@ -78,7 +78,7 @@ def read(path: Path) -> File:
     return File({field: _value(field, place) for field, place in places.items()}, places, _listed(top))
 
 
-def _listed(top: Mapping[str, Place]) -> tuple[Mapping[str, Place], ...] | None:
+def _listed(top: Mapping[str, Node]) -> tuple[Mapping[str, Node], ...] | None:
     """The entries of each agent, its own and those of the defaults that it does not replace."""
     if "agents" not in top:
         return None
@@ -88,7 +88,7 @@ def _listed(top: Mapping[str, Place]) -> tuple[Mapping[str, Place], ...] | None:
     return tuple(_entries(place, shared) for place in top["agents"].items())
 
 
-def _entries(place: Place, shared: Mapping[str, Place]) -> Mapping[str, Place]:
+def _entries(place: Node, shared: Mapping[str, Node]) -> Mapping[str, Node]:
     own = place.entries(_AGENT_KEYS)
     if "address" not in own:
         place.fail("has no address")
@@ -96,13 +96,13 @@ def _entries(place: Place, shared: Mapping[str, Place]) -> Mapping[str, Place]:
     return {**kept, **own}
 
 
-def agents(listed: tuple[Mapping[str, Place], ...], settings: Settings, host_name: str) -> tuple[Agent, ...]:
+def agents(listed: tuple[Mapping[str, Node], ...], settings: Settings, host_name: str) -> tuple[Agent, ...]:
     """The agents that a file lists; of ``settings`` only what is not about an agent counts. Raises DocumentError."""
     unset: dict[str, Any] = {
-        field: False if row.switch else None for field, row in ROWS.items() if row.section == AGENT
+        field: False if row.switch else None for field, row in SETTINGS.items() if row.section == AGENT
     }
     blank = replace(settings, **unset)
-    found: dict[str, tuple[Agent, Place]] = {}
+    found: dict[str, tuple[Agent, Node]] = {}
     for entries in listed:
         made, at = _agent(entries, blank, host_name), entries.get("name", entries["address"])
         if made.name in found:
@@ -111,17 +111,16 @@ def agents(listed: tuple[Mapping[str, Place], ...], settings: Settings, host_nam
     return tuple(made for made, _ in found.values())
 
 
-def _agent(entries: Mapping[str, Place], blank: Settings, host_name: str) -> Agent:
+def _agent(entries: Mapping[str, Node], blank: Settings, host_name: str) -> Agent:
     fields = {key: _FIELDS[AGENT, key] for key in entries if (AGENT, key) in _FIELDS}
     given = {field: _value(field, entries[key]) for key, field in fields.items()}
-    group = _name(entries["cluster"]) if "cluster" in entries else ""
     try:
-        return replace(agent(replace(blank, **given), host_name), group=group, labels=_labels(entries.get("labels")))
+        return replace(build_agent(replace(blank, **given), host_name), labels=_labels(entries.get("labels")))
     except ConfigError as error:
-        return entries[ROWS[error.field].key].fail(error.why(lambda row: row.key))
+        return entries[SETTINGS[error.field].key].fail(error.why(lambda row: row.key))
 
 
-def _labels(place: Place | None) -> tuple[tuple[str, str], ...]:
+def _labels(place: Node | None) -> tuple[tuple[str, str], ...]:
     entries = place.entries() if place else {}
     for label, at in entries.items():
         if not _LABEL_NAME.fullmatch(label) or label.startswith("__"):
@@ -131,7 +130,7 @@ def _labels(place: Place | None) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((label, _name(at)) for label, at in entries.items()))
 
 
-def _name(place: Place) -> str:
+def _name(place: Node) -> str:
     """A text that can stand in a label."""
     try:
         return name(place.text())
@@ -139,8 +138,8 @@ def _name(place: Place) -> str:
         place.fail(str(error))
 
 
-def _value(field: str, place: Place) -> Any:
-    row = ROWS[field]
+def _value(field: str, place: Node) -> Any:
+    row = SETTINGS[field]
     if row.repeat:
         return tuple(_read(row, item) for item in place.items())
     if row.switch:
@@ -148,14 +147,14 @@ def _value(field: str, place: Place) -> Any:
     return _read(row, place)
 
 
-def _truth(place: Place) -> bool:
+def _truth(place: Node) -> bool:
     text = place.text()
     if text not in ("true", "false"):
         place.fail("must be true or false")
     return text == "true"
 
 
-def _read(row: Row, place: Place) -> Any:
+def _read(row: Setting, place: Node) -> Any:
     text = place.text()
     try:
         return _from(place.file.parent, row.read(text))

@@ -8,6 +8,9 @@ from typing import Literal
 
 Scheme = Literal["http", "https", "unix"]
 
+DEFAULT_CLUSTER = "default"
+"""Value of the label ``nomad_cluster`` when no cluster is configured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -75,14 +78,15 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One Nomad agent to watch; ``name`` is the ``agent`` label of all its series.
+    """A Nomad agent to monitor.
 
-    ``group``, such as a cluster, and ``labels`` (pairs of name and value) are shown beside it for joins.
+    ``name`` and ``cluster`` are the labels ``agent`` and ``nomad_cluster`` of every series about the agent. ``labels``
+    are pairs of name and value, exported on ``nomad_exporter_agent_info`` for joins.
     """
 
     name: str
     address: Address
     credentials: Credentials = Credentials()
     tls: Tls = Tls()
-    group: str = ""
+    cluster: str = DEFAULT_CLUSTER
     labels: tuple[tuple[str, str], ...] = ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from nomad_exporter.nomad.answers import Autopilot, AutopilotServer
-from nomad_exporter.nomad.parts import Parts, TooMany
+from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
+from nomad_exporter.nomad.models import Autopilot, AutopilotServer
 
 SERVERS_LIMIT = 100
 """More servers than any raft configuration has; an answer with more is refused whole."""
@@ -33,19 +33,19 @@ def decode(body: bytes) -> Autopilot:
     told = msgspec.json.decode(body, type=_Body)
     if len(told.servers or ()) > SERVERS_LIMIT:
         raise TooMany(f"more than {SERVERS_LIMIT} servers")
-    parts = Parts()
+    parts = LenientDecoder()
     tolerance = parts.read(told.failure_tolerance, int, "FailureTolerance")
     servers: list[AutopilotServer] = []
     for raw in told.servers or ():
         found = _server(raw, parts)
         if found is None or any(_are_one(found, other) for other in servers):
-            parts.flaw("Servers[]")
+            parts.mark_invalid("Servers[]")
         else:
             servers.append(found)
-    return Autopilot(told.healthy, tolerance, tuple(sorted(servers, key=_place)), tuple(parts.flaws))
+    return Autopilot(told.healthy, tolerance, tuple(sorted(servers, key=_place)), tuple(parts.invalid_fields))
 
 
-def _server(raw: msgspec.Raw, parts: Parts) -> AutopilotServer | None:
+def _server(raw: msgspec.Raw, parts: LenientDecoder) -> AutopilotServer | None:
     """One server; None where it has no ID, or nothing is told of its health."""
     told = parts.read(raw, _Server, "Servers[]") or _Server()
     server_id = parts.text(told.id, "Servers[].ID")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from nomad_exporter.nomad.answers import Check, HealthAnswer, Role
+from nomad_exporter.nomad.models import Check, HealthAnswer, Role
 
 
 class _Check(msgspec.Struct):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from nomad_exporter.nomad.answers import MEMBER_STATUSES, Member, Members
-from nomad_exporter.nomad.parts import Parts, TooMany
+from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
+from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members
 
 MEMBERS_LIMIT = 5000
 """More servers than any gossip pool has; an answer with more is refused whole."""
@@ -32,18 +32,18 @@ def decode(body: bytes) -> Members:
     told = msgspec.json.decode(body, type=_Body).members
     if len(told) > MEMBERS_LIMIT:
         raise TooMany(f"more than {MEMBERS_LIMIT} members")
-    parts = Parts()
+    parts = LenientDecoder()
     members: dict[str, Member] = {}
     for raw in told:
         found = member(raw, parts, "Members[]")
         if found is None or found.name in members:
-            parts.flaw("Members[]")
+            parts.mark_invalid("Members[]")
         else:
             members[found.name] = found
-    return Members(tuple(members[name] for name in sorted(members)), tuple(parts.flaws))
+    return Members(tuple(members[name] for name in sorted(members)), tuple(parts.invalid_fields))
 
 
-def member(raw: msgspec.Raw, parts: Parts, where: str) -> Member | None:
+def member(raw: msgspec.Raw, parts: LenientDecoder, where: str) -> Member | None:
     """One member; None where it has no name, as in ``self`` of an agent that is only a client."""
     told = parts.read(raw, _Member, where) or _Member()
     name = parts.text(told.name, f"{where}.Name")
@@ -70,11 +70,11 @@ def member(raw: msgspec.Raw, parts: Parts, where: str) -> Member | None:
     )
 
 
-def _status(raw: msgspec.Raw, parts: Parts, where: str) -> str:
+def _status(raw: msgspec.Raw, parts: LenientDecoder, where: str) -> str:
     status = parts.text(raw, f"{where}.Status")
     if status in MEMBER_STATUSES:
         return status
-    parts.flaw(f"{where}.Status")
+    parts.mark_invalid(f"{where}.Status")
     return ""
 
 

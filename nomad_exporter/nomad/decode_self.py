@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import msgspec
 
 from nomad_exporter.nomad import stats
-from nomad_exporter.nomad.answers import SUFFRAGES, AgentSelf, RaftServer, Role
 from nomad_exporter.nomad.decode_members import member
-from nomad_exporter.nomad.parts import TEXT_LIMIT, Parts
+from nomad_exporter.nomad.lenient import TEXT_LIMIT, LenientDecoder
+from nomad_exporter.nomad.models import SUFFRAGES, AgentSelf, RaftServer, Role
 from nomad_exporter.nomad.stats import Kind, Number, Stat
 
 UNKNOWN_LIMIT = 50
@@ -66,7 +66,7 @@ class _Config(msgspec.Struct, rename="pascal"):
 def decode(body: bytes) -> AgentSelf:
     """The answer in ``body``. Raises ValueError or a msgspec error where it is no answer of an agent at all."""
     whole = msgspec.json.decode(body, type=_Body)
-    parts = Parts()
+    parts = LenientDecoder()
     texts = _texts(whole.stats, parts)
     roles = frozenset(role for role, group in ((Role.SERVER, "nomad"), (Role.CLIENT, "client")) if group in whole.stats)
     if not roles:
@@ -87,14 +87,16 @@ def decode(body: bytes) -> AgentSelf:
         member=itself,
         numbers=_numbers(texts, parts),
         texts={path: text for path, text in texts.items() if _is_said(path, text) and _is_short_text(path)},
-        silent=frozenset(path for path, text in texts.items() if path in _KNOWN and text in _KNOWN[path].unsaid),
+        null_paths=frozenset(
+            path for path, text in texts.items() if path in _KNOWN and text in _KNOWN[path].null_values
+        ),
         configuration=_configuration(texts, parts),
         unknown=_unknown(texts),
-        flaws=tuple(parts.flaws),
+        invalid_fields=tuple(parts.invalid_fields),
     )
 
 
-def _texts(groups: Mapping[str, msgspec.Raw], parts: Parts) -> dict[str, str]:
+def _texts(groups: Mapping[str, msgspec.Raw], parts: LenientDecoder) -> dict[str, str]:
     """The texts of all stats in known groups, by path."""
     texts = {}
     for group in stats.GROUPS:
@@ -109,14 +111,14 @@ def _texts(groups: Mapping[str, msgspec.Raw], parts: Parts) -> dict[str, str]:
 
 
 def _is_said(path: str, text: str) -> bool:
-    return path in _KNOWN and text not in _KNOWN[path].unsaid
+    return path in _KNOWN and text not in _KNOWN[path].null_values
 
 
 def _is_short_text(path: str) -> bool:
     return _KNOWN[path].kind is Kind.TEXT and path not in _LIMITS
 
 
-def _numbers(texts: Mapping[str, str], parts: Parts) -> dict[str, Number]:
+def _numbers(texts: Mapping[str, str], parts: LenientDecoder) -> dict[str, Number]:
     numbers = {}
     for path, text in texts.items():
         if not _is_said(path, text) or _KNOWN[path].kind is Kind.TEXT:
@@ -124,7 +126,7 @@ def _numbers(texts: Mapping[str, str], parts: Parts) -> dict[str, Number]:
         try:
             numbers[path] = stats.read(_KNOWN[path].kind, text)
         except ValueError:
-            parts.flaw(f"stats.{path}")
+            parts.mark_invalid(f"stats.{path}")
     return numbers
 
 
@@ -134,7 +136,7 @@ def _unknown(texts: Mapping[str, str]) -> dict[str, str]:
     return {path: texts[path] for path in paths[:UNKNOWN_LIMIT]}
 
 
-def _configuration(texts: Mapping[str, str], parts: Parts) -> tuple[RaftServer, ...] | None:
+def _configuration(texts: Mapping[str, str], parts: LenientDecoder) -> tuple[RaftServer, ...] | None:
     """The raft servers; before 0.5.5 only a list of peers, all of them voters, was told."""
     told = texts.get("raft.latest_configuration")
     if told is None:
@@ -143,12 +145,12 @@ def _configuration(texts: Mapping[str, str], parts: Parts) -> tuple[RaftServer, 
     servers = tuple(RaftServer(*found) for found in _SERVER.findall(told))
     plain = "[" + " ".join(f"{{Suffrage:{s.suffrage} ID:{s.id} Address:{s.address}}}" for s in servers) + "]"
     if told != plain or any(server.suffrage not in SUFFRAGES for server in servers):
-        parts.flaw("stats.raft.latest_configuration")
+        parts.mark_invalid("stats.raft.latest_configuration")
         return None
     return servers
 
 
-def _version(config: _Config, parts: Parts) -> str:
+def _version(config: _Config, parts: LenientDecoder) -> str:
     """``1.11.0-beta.1``, ``2.0.5+ent``: an object since 0.6.1, a text with a sibling before."""
     told = _Version(config.version, config.version_prerelease)
     if bytes(config.version).startswith(b"{"):
@@ -159,7 +161,7 @@ def _version(config: _Config, parts: Parts) -> str:
     return version + (f"-{prerelease}" if prerelease else "") + (f"+{metadata}" if metadata else "")
 
 
-def _bootstrap_expect(config: _Config, tag: str, parts: Parts) -> int | None:
+def _bootstrap_expect(config: _Config, tag: str, parts: LenientDecoder) -> int | None:
     server = parts.read(config.server, _Server, "config.Server") or _Server()
     told = parts.read(server.bootstrap_expect, int, "config.Server.BootstrapExpect")
     return told or (int(tag) if re.fullmatch(r"[0-9]{1,4}", tag) else None)

@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import TypeVar
 
 from nomad_exporter.nomad import decode_autopilot, decode_health, decode_members, decode_self
-from nomad_exporter.nomad.answers import AgentSelf, Autopilot, HealthAnswer, Members
-from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.parts import ERRORS, TooMany
+from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.lenient import ERRORS, TooMany
+from nomad_exporter.nomad.models import AgentSelf, Autopilot, HealthAnswer, Members
 
 A = TypeVar("A")
 
@@ -75,9 +75,9 @@ def _answer(reply: Reply, statuses: tuple[int, ...], decode: Callable[[], A]) ->
     try:
         return decode()
     except TooMany as error:
-        return Failure(Reason.TOO_LARGE, str(error))
+        return Failure(FailureReason.TOO_LARGE, str(error))
     except ERRORS as error:
-        return _refusal(reply) if reply.status != 200 else Failure(Reason.DECODE, _decode_detail(error))
+        return _refusal(reply) if reply.status != 200 else Failure(FailureReason.DECODE, _decode_detail(error))
 
 
 def _decode_detail(error: Exception) -> str:
@@ -89,9 +89,9 @@ def _refusal(reply: Reply) -> Failure:
     """The failure that a status tells; of the body only Nomad's own fixed phrases are looked for."""
     text = reply.body[:4096].lower()
     if reply.status in (401, 403) or (reply.status == 500 and b"acl token" in text):
-        return Failure(Reason.UNAUTHORIZED, f"HTTP {reply.status}: the token was rejected or may not read this")
+        return Failure(FailureReason.UNAUTHORIZED, f"HTTP {reply.status}: the token was rejected or may not read this")
     if reply.status == 400 and b"http request to an https server" in text:
-        return Failure(Reason.TLS, "the agent speaks HTTPS, its address says http://")
+        return Failure(FailureReason.TLS, "the agent speaks HTTPS, its address says http://")
     if 300 <= reply.status < 400:
-        return Failure(Reason.REDIRECT, f"HTTP {reply.status}: the agent sends us elsewhere")
-    return Failure(Reason.STATUS, f"HTTP {reply.status}", status=reply.status)
+        return Failure(FailureReason.REDIRECT, f"HTTP {reply.status}: the agent sends us elsewhere")
+    return Failure(FailureReason.STATUS, f"HTTP {reply.status}", status=reply.status)

@@ -31,7 +31,7 @@ class Kind(StrEnum):
     """How the text of a stat is read; the value is the form that the documentation shows."""
 
     NUMBER = "number"
-    TRUTH = "true or false"
+    BOOL = "true or false"
     DURATION = "duration"
     TIME = "time"
     TEXT = "text"
@@ -39,13 +39,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One key of one group. A value in ``unsaid`` says nothing and counts as absent."""
+    """One key of one group. A value in ``null_values`` says nothing and counts as absent."""
 
     group: str
     key: str
     kind: Kind
     help: str = ""
-    unsaid: frozenset[str] = frozenset()
+    null_values: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:
@@ -54,9 +54,9 @@ class Stat:
 
 STATS = (
     Stat("nomad", "server", Kind.TEXT),
-    Stat("nomad", "leader", Kind.TRUTH, "Whether this server is the leader of its region."),
-    Stat("nomad", "leader_addr", Kind.TEXT, unsaid=frozenset({""})),
-    Stat("nomad", "bootstrap", Kind.TRUTH, "Whether this server was told to be a cluster of one."),
+    Stat("nomad", "leader", Kind.BOOL, "Whether this server is the leader of its region."),
+    Stat("nomad", "leader_addr", Kind.TEXT, null_values=frozenset({""})),
+    Stat("nomad", "bootstrap", Kind.BOOL, "Whether this server was told to be a cluster of one."),
     Stat("nomad", "known_regions", Kind.NUMBER, "Regions with at least one server that is alive, this one included."),
     Stat("raft", "state", Kind.TEXT),
     Stat("raft", "term", Kind.NUMBER, "Current election term."),
@@ -81,7 +81,7 @@ STATS = (
         Kind.NUMBER,
         "Index of the raft configuration in use; 0 on a young cluster.",
     ),
-    Stat("raft", "raft_peers", Kind.TEXT, unsaid=frozenset({""})),
+    Stat("raft", "raft_peers", Kind.TEXT, null_values=frozenset({""})),
     Stat(
         "raft", "num_peers", Kind.NUMBER, "Other voters in the raft configuration; 0 also on a server that is no voter."
     ),
@@ -92,7 +92,7 @@ STATS = (
         "Time since this server last heard from the leader; 0 on the leader, absent where it never heard from one.",
         frozenset({"never"}),
     ),
-    Stat("raft", "logstore_backend", Kind.TEXT, unsaid=frozenset({""})),
+    Stat("raft", "logstore_backend", Kind.TEXT, null_values=frozenset({""})),
     Stat("serf", "members", Kind.NUMBER, "Servers of all regions that gossip knows, failed and left ones included."),
     Stat("serf", "failed", Kind.NUMBER, "Servers that gossip holds for failed."),
     Stat("serf", "left", Kind.NUMBER, "Servers that left."),
@@ -103,9 +103,9 @@ STATS = (
     Stat("serf", "intent_queue", Kind.NUMBER, "Membership messages that wait to be sent."),
     Stat("serf", "event_queue", Kind.NUMBER, "Event messages that wait to be sent."),
     Stat("serf", "query_queue", Kind.NUMBER, "Query messages that wait to be sent."),
-    Stat("serf", "encrypted", Kind.TRUTH, "Whether gossip is encrypted."),
+    Stat("serf", "encrypted", Kind.BOOL, "Whether gossip is encrypted."),
     Stat("serf", "coordinate_resets", Kind.NUMBER, "Times that the network coordinates were reset."),
-    Stat("client", "node_id", Kind.TEXT, unsaid=frozenset({""})),
+    Stat("client", "node_id", Kind.TEXT, null_values=frozenset({""})),
     Stat("client", "known_servers", Kind.TEXT),
     Stat(
         "client",
@@ -160,7 +160,7 @@ def _time(text: str) -> Number:
     return when.timestamp()
 
 
-READERS = {Kind.NUMBER: _number, Kind.TRUTH: _truth, Kind.DURATION: durations.seconds, Kind.TIME: _time}
+READERS = {Kind.NUMBER: _number, Kind.BOOL: _truth, Kind.DURATION: durations.seconds, Kind.TIME: _time}
 
 
 def read(kind: Kind, text: str) -> Number:
@@ -171,14 +171,14 @@ def read(kind: Kind, text: str) -> Number:
     return READERS[kind](text)
 
 
-def told_kind(text: str) -> Kind | None:
+def infer_kind(text: str) -> Kind | None:
     """The kind that the value of an unknown stat proves; None where it proves none.
 
     ``"0"`` proves nothing: a duration can be written so.
     """
     if text == "0":
         return None
-    for kind in (Kind.NUMBER, Kind.TRUTH, Kind.DURATION):
+    for kind in (Kind.NUMBER, Kind.BOOL, Kind.DURATION):
         try:
             read(kind, text)
         except ValueError:
@@ -194,5 +194,5 @@ def learn(known: Mapping[str, Kind], unknown: Mapping[str, str]) -> Mapping[str,
     """
     if len(known) >= KINDS_LIMIT:
         return known
-    told = {path: kind for path, text in unknown.items() if path not in known and (kind := told_kind(text))}
+    told = {path: kind for path, text in unknown.items() if path not in known and (kind := infer_kind(text))}
     return {**known, **told} if told else known

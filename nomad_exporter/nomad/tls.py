@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nomad_exporter.nomad.agent import Tls
 from nomad_exporter.nomad.certificates import not_after
-from nomad_exporter.nomad.sockets import BoundedTlsSocket
+from nomad_exporter.nomad.connections import BoundedTlsSocket
 
 _log = logging.getLogger(__name__)
 

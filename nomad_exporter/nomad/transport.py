@@ -19,10 +19,10 @@ from requests.adapters import HTTPAdapter
 from nomad_exporter import __version__
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent, Secret
-from nomad_exporter.nomad.causes import failure
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sockets import AgentPool, pool
+from nomad_exporter.nomad.connections import AgentPool, pool
+from nomad_exporter.nomad.errors import classify
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import BODY_LIMITS, MIB, Reply
 
 _HEADERS = {
@@ -32,12 +32,12 @@ _HEADERS = {
 }
 
 
-class _Refused(Exception):
+class _RejectedResponse(Exception):
     """A reply that we do not accept; carries its failure."""
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
-        self.failure = failure
+    def __init__(self, classify: Failure) -> None:
+        super().__init__(classify)
+        self.failure = classify
 
 
 class _Adapter(HTTPAdapter):
@@ -74,10 +74,10 @@ class Transport:
         """The reply to ``GET path``, wholly received within ``seconds``; else why there is none."""
         try:
             return self._get(path, seconds)
-        except _Refused as refused:
+        except _RejectedResponse as refused:
             return refused.failure
         except Exception as error:  # noqa: BLE001  # The promise of this room: no exception leaves it.
-            return failure(error, seconds)
+            return classify(error, seconds)
 
     @property
     def certificates(self) -> Certificates:
@@ -91,7 +91,7 @@ class Transport:
         with self._lock:
             self._closed = True
             if self._adapter:
-                self._adapter.pool.cut()
+                self._adapter.pool.abort()
                 self._adapter.pool.close()
 
     def _get(self, path: str, seconds: float) -> Reply:
@@ -104,7 +104,7 @@ class Transport:
         return reply
 
     def _send(self, path: str, token: str | None, end: float) -> Reply:
-        headers = {**_HEADERS, **_proof(token, self._agent.credentials.basic_auth)}
+        headers = {**_HEADERS, **_auth_headers(token, self._agent.credentials.basic_auth)}
         request = requests.Request("GET", self._base + path, headers=headers).prepare()
         timeout = urllib3.Timeout(total=max(end - time.monotonic(), 0.001))
         raw: urllib3.HTTPResponse = self._exchange(request, timeout).raw
@@ -161,7 +161,7 @@ def _filled(token: str, file: Path) -> str:
     return _printable(token, str(file))
 
 
-def _proof(token: str | None, basic_auth: Secret | None) -> Mapping[str, str]:
+def _auth_headers(token: str | None, basic_auth: Secret | None) -> Mapping[str, str]:
     """The headers that prove who we are."""
     headers = {}
     if token:
@@ -180,10 +180,12 @@ def _printable(token: str, origin: str) -> str:
 
 def _body(raw: urllib3.HTTPResponse, limit: int) -> bytes:
     if raw.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise _Refused(Failure(Reason.PROTOCOL, "the answer is compressed, though we did not ask for it"))
+        raise _RejectedResponse(
+            Failure(FailureReason.PROTOCOL, "the answer is compressed, though we did not ask for it")
+        )
     body = bytearray()
     while chunk := raw.read(65536):
         body += chunk
         if len(body) > limit:
-            raise _Refused(Failure(Reason.TOO_LARGE, f"more than {limit // MIB} MiB"))
+            raise _RejectedResponse(Failure(FailureReason.TOO_LARGE, f"more than {limit // MIB} MiB"))
     return bytes(body)

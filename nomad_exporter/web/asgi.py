@@ -9,7 +9,7 @@ from typing import Any
 
 from nomad_exporter.clock import Clock
 from nomad_exporter.web.http import Request, Response, text
-from nomad_exporter.web.routes import Site, answer
+from nomad_exporter.web.routes import Site, handle
 
 Message = MutableMapping[str, Any]
 Application = Callable[
@@ -41,8 +41,8 @@ async def _response(site: Site, request: Request, clock: Clock) -> Response:
     """The answer; a fault of ours is one line in the log and a 500, and costs nothing else."""
     try:
         if request.path in OFF_THE_LOOP:
-            return await asyncio.to_thread(answer, site, request, clock())
-        return answer(site, request, clock())
+            return await asyncio.to_thread(handle, site, request, clock())
+        return handle(site, request, clock())
     except Exception as error:  # noqa: BLE001  # The edge of the product: no traceback may reach a user.
         _log.error("a page broke", extra={"fields": {"path": request.path, "error": type(error).__name__}})
         return text(500, "internal error; see the exporter's log")

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.drawing import Drawing
+from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad import decode_health, durations
-from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
-from nomad_exporter.watch.snapshot import Seen
-from nomad_exporter.watch.store import Store
-from nomad_exporter.web.choice import single
+from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
+from nomad_exporter.polling.snapshot import SourceState
+from nomad_exporter.polling.store import Store
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import JSON, Request, Response
+from nomad_exporter.web.selection import select_agent
 
 _TRUTHS = {"": True} | dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _LIES = dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
@@ -24,9 +24,9 @@ _STALE = {**_TRUTHS, **_LIES}
 """The values of ``?stale`` that Nomad reads; it answers 400 to any other."""
 
 
-def bridge(store: Store[Drawing], request: Request, at: Instant, limits: Limits) -> Response:
+def bridge(store: Store[Rendered], request: Request, at: Instant, thresholds: Thresholds) -> Response:
     """The health of one agent: 200 or 500 as Nomad says it, 503 where the exporter does not know it now."""
-    kept = single(store, request)
+    kept = select_agent(store, request)
     if isinstance(kept, Response):
         return _mistake(kept.status, kept.body.decode().strip())
     roles = _asked_roles(request.parameters.get("type", []))
@@ -36,7 +36,7 @@ def bridge(store: Store[Drawing], request: Request, at: Instant, limits: Limits)
     if stale is None:
         return _mistake(400, "stale must be true or false")
     seen = kept.snapshot.health
-    missing = _missing(seen, at, limits.fresh)
+    missing = _missing(seen, at, thresholds.max_health_age)
     if seen.answer is None or missing:
         return _unknown(roles or sorted(kept.snapshot.roles), missing, seen, at)
     answer = seen.answer.stale if stale else seen.answer.plain
@@ -51,7 +51,7 @@ def _asked_roles(types: Sequence[str]) -> list[Role] | None:
         return None
 
 
-def _missing(seen: Seen[Health], at: Instant, max_age: float) -> str:
+def _missing(seen: SourceState[Health], at: Instant, max_age: float) -> str:
     """Why the newest answer cannot be given; empty where it can."""
     if seen.last is None:
         return "the agent has not been asked yet"
@@ -68,7 +68,7 @@ def _known(answer: HealthAnswer, roles: Sequence[Role]) -> Response:
     return _response(200 if all(check.ok for check in checks.values()) else 500, checks)
 
 
-def _unknown(roles: Sequence[Role], reason: str, seen: Seen[Health], at: Instant) -> Response:
+def _unknown(roles: Sequence[Role], reason: str, seen: SourceState[Health], at: Instant) -> Response:
     check = Check(ok=False, message=f"exporter: {reason}")
     return _aged(_response(503, dict.fromkeys(map(str, roles), check) or {"agent": check}), seen, at)
 
@@ -82,7 +82,7 @@ def _response(status: int, checks: Mapping[Role, Check] | Mapping[str, Check]) -
     return Response(status, decode_health.encode(checks), JSON)
 
 
-def _aged(response: Response, seen: Seen[Health], at: Instant) -> Response:
+def _aged(response: Response, seen: SourceState[Health], at: Instant) -> Response:
     """With the age of the newest attempt's outcome, in whole seconds, where there was one."""
     if seen.last is None:
         return response

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.judge.reasons import Question
-from nomad_exporter.metrics.drawing import Drawing
-from nomad_exporter.metrics.ourselves import Ourselves
-from nomad_exporter.watch.store import Store
+from nomad_exporter.metrics.render import Rendered
+from nomad_exporter.metrics.self_metrics import SelfMetrics
+from nomad_exporter.polling.store import Store
+from nomad_exporter.verdicts.reasons import Question
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.bridge import bridge
 from nomad_exporter.web.http import Request, Response, text
-from nomad_exporter.web.ourselves import healthy, ready
+from nomad_exporter.web.management import healthy, ready
 from nomad_exporter.web.scrape import scrape
 from nomad_exporter.web.status import status
-from nomad_exporter.web.verdict import verdict
+from nomad_exporter.web.verdicts import verdict
 
 READ = ("GET", "HEAD")
 
@@ -34,18 +34,18 @@ class Site:
     allowed from here.
     """
 
-    store: Store[Drawing]
-    ourselves: Ourselves
-    limits: Limits
+    store: Store[Rendered]
+    self_metrics: SelfMetrics
+    thresholds: Thresholds
     reload: Callable[[], str | None] | None = None
 
 
 def _bridge(site: Site, request: Request, at: Instant) -> Response:
-    return bridge(site.store, request, at, site.limits)
+    return bridge(site.store, request, at, site.thresholds)
 
 
 def _verdict(question: Question) -> Page:
-    return lambda site, request, at: verdict(site.store, request, at, site.limits, question)
+    return lambda site, request, at: verdict(site.store, request, at, site.thresholds, question)
 
 
 def _reload(site: Site, _: Request, __: Instant) -> Response:
@@ -64,8 +64,8 @@ class Route:
 
 
 ROUTES: Mapping[str, Route] = {
-    "/": Route(lambda site, request, at: status(site.store, request, at, site.limits)),
-    "/metrics": Route(lambda site, request, at: scrape(site.store, site.ourselves, request, at, site.limits)),
+    "/": Route(lambda site, request, at: status(site.store, request, at, site.thresholds)),
+    "/metrics": Route(lambda site, request, at: scrape(site.store, site.self_metrics, request, at, site.thresholds)),
     "/health": Route(_bridge),
     **{f"/health/{question}": Route(_verdict(question)) for question in Question},
     "/v1/agent/health": Route(_bridge),
@@ -75,7 +75,7 @@ ROUTES: Mapping[str, Route] = {
 }
 
 
-def answer(site: Site, request: Request, at: Instant) -> Response:
+def handle(site: Site, request: Request, at: Instant) -> Response:
     """The response to ``request`` at this instant; to HEAD that of GET without its body."""
     route = ROUTES.get(request.path)
     if route is None:

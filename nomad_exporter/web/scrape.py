@@ -6,24 +6,29 @@ import gzip
 from collections.abc import Iterator
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.drawing import Drawing
-from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.ourselves import Ourselves
-from nomad_exporter.metrics.page import page
-from nomad_exporter.watch.store import Store
-from nomad_exporter.web.choice import chosen, judged
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.render import Rendered, render_page
+from nomad_exporter.metrics.self_metrics import SelfMetrics
+from nomad_exporter.polling.store import Store
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Request, Response
+from nomad_exporter.web.selection import evaluate_agents, select_agents
 
 
-def scrape(store: Store[Drawing], ourselves: Ourselves, request: Request, at: Instant, limits: Limits) -> Response:
+def scrape(
+    store: Store[Rendered], ourselves: SelfMetrics, request: Request, at: Instant, thresholds: Thresholds
+) -> Response:
     """The metrics; with ``?agent=`` the series of those agents only, without the exporter's own."""
-    agents = chosen(store, request)
+    agents = select_agents(store, request)
     if isinstance(agents, Response):
         return agents
     form = preferred_format(request.headers.get("accept", ""))
     own = b"" if request.parameters.get("agent") else ourselves.page(form)
-    body = page(agents, judged(store, agents, at, limits), at, limits.max_age, form) + own + form.end
+    body = (
+        render_page(agents, evaluate_agents(store, agents, at, thresholds), at, thresholds.max_age, form)
+        + own
+        + form.end
+    )
     response = Response(200, body, form.value, {"Vary": "Accept, Accept-Encoding"})
     return _compressed(response) if accepts_gzip(request.headers.get("accept-encoding", "")) else response
 

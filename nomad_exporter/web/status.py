@@ -9,18 +9,17 @@ from urllib.parse import urlencode
 
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.judging import Judged
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.judge.reasons import Question, Reason
-from nomad_exporter.judge.verdict import Verdict
-from nomad_exporter.metrics.drawing import Drawing
+from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad import durations
-from nomad_exporter.nomad.failures import GUIDE, Failure
+from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.snapshot import AnySeen, Snapshot
-from nomad_exporter.watch.store import Store
-from nomad_exporter.web.choice import chosen, judged
+from nomad_exporter.polling.snapshot import AnySourceState, Snapshot
+from nomad_exporter.polling.store import Store
+from nomad_exporter.verdicts.evaluate import Evaluation
+from nomad_exporter.verdicts.reasons import Question, VerdictReason
+from nomad_exporter.verdicts.verdict import Thresholds, Verdict
 from nomad_exporter.web.http import HTML, Request, Response
+from nomad_exporter.web.selection import evaluate_agents, select_agents
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
@@ -50,12 +49,12 @@ _ASKED = {Question.LIVE: "live", Question.READY: "ready", Question.QUORUM: "safe
 _LINKS = (("Metrics", "/metrics"), ("Exporter healthy", "/-/healthy"), ("Exporter ready", "/-/ready"))
 
 
-def status(store: Store[Drawing], request: Request, at: Instant, limits: Limits) -> Response:
+def status(store: Store[Rendered], request: Request, at: Instant, thresholds: Thresholds) -> Response:
     """The page: a row for each agent, or for those named, with what it is, how it is, and how the asking goes."""
-    agents = chosen(store, request)
+    agents = select_agents(store, request)
     if isinstance(agents, Response):
         return agents
-    rows = "".join(_row(each, at) for each in judged(store, agents, at, limits))
+    rows = "".join(_row(each, at) for each in evaluate_agents(store, agents, at, thresholds))
     links = "".join(f'<a href="{path}">{name}</a>' for name, path in _LINKS)
     heads = "".join(f"<th>{head}</th>" for head in ("Agent", "Role", "State", "Health", "Verdicts", "Newest answers"))
     body = (
@@ -69,8 +68,8 @@ def status(store: Store[Drawing], request: Request, at: Instant, limits: Limits)
     return Response(200, body.encode(), HTML, _SECURITY)
 
 
-def _row(of: Judged, at: Instant) -> str:
-    snapshot, agent, own = of.snapshot, of.snapshot.agent, of.snapshot.own.answer
+def _row(of: Evaluation, at: Instant) -> str:
+    snapshot, agent, own = of.snapshot, of.snapshot.agent, of.snapshot.agent_self.answer
     version = f"Nomad {own.version}" if own and own.version else ""
     cells = (
         f"<strong>{escape(agent.name)}</strong><br>{escape(str(agent.address))}<br>{_links(agent.name)}",
@@ -78,7 +77,7 @@ def _row(of: Judged, at: Instant) -> str:
         _state(snapshot),
         "<br>".join(_health(snapshot)),
         "<br>".join(_verdict(verdict) for verdict in of.verdicts.values()),
-        "<br>".join(_answers(snapshot.seen, at)),
+        "<br>".join(_answers(snapshot.source_states, at)),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
@@ -92,16 +91,16 @@ def _links(name: str) -> str:
 def _state(snapshot: Snapshot) -> str:
     """Every failure of polls, each once with the sources that it befalls, and what to do."""
     failures: dict[Failure, list[Source]] = {}
-    for seen in snapshot.seen:
+    for seen in snapshot.source_states:
         if seen.failure:
             failures.setdefault(seen.failure, []).append(seen.source)
     if failures:
         return "".join(
             f"<div>{_mark('sick', str(failure))} ({', '.join(sources)})<br>"
-            f"{escape(_plain(GUIDE[failure.reason].remedy))}</div>"
+            f"{escape(_plain(FAILURE_REASONS[failure.reason].remedy))}</div>"
             for failure, sources in failures.items()
         )
-    return _mark("well", "answers") if snapshot.attempted else _mark("wait", "not asked yet")
+    return _mark("well", "answers") if snapshot.is_polled else _mark("wait", "not asked yet")
 
 
 def _health(snapshot: Snapshot) -> Iterator[str]:
@@ -116,14 +115,14 @@ def _health(snapshot: Snapshot) -> Iterator[str]:
 
 def _verdict(verdict: Verdict) -> str:
     """What holds needs no words."""
-    if verdict.holds:
-        words = "no voter" if verdict.reason is Reason.NOT_A_VOTER else _ASKED[verdict.question]
+    if verdict.ok:
+        words = "no voter" if verdict.reason is VerdictReason.NOT_A_VOTER else _ASKED[verdict.question]
         return _mark("well", words)
-    kind = "wait" if verdict.reason is Reason.STARTING else "sick"
-    return f"{_mark(kind, f'not {_ASKED[verdict.question]}')}<br>{escape(verdict.sentence)}"
+    kind = "wait" if verdict.reason is VerdictReason.STARTING else "sick"
+    return f"{_mark(kind, f'not {_ASKED[verdict.question]}')}<br>{escape(verdict.message)}"
 
 
-def _answers(seen_sources: Iterable[AnySeen], at: Instant) -> Iterator[str]:
+def _answers(seen_sources: Iterable[AnySourceState], at: Instant) -> Iterator[str]:
     for seen in seen_sources:
         if seen.answered:
             yield f"{seen.source} {durations.text(max(0, round(seen.age(at))))} ago"

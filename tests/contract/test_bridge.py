@@ -27,7 +27,7 @@ def red(message: str) -> dict[str, Any]:
 NO_WAY_TO = "rpc error: failed to get conn: dial tcp 127.0.1.{}:4647: connect: connection refused"
 SILENT = red("exporter: timeout: no whole answer within 200ms")
 
-ROWS = {
+SETTINGS = {
     "a well server": ("2.0.5/healthy/s1-follower", "/health", 200, {"server": WELL}),
     "a well client": ("2.0.5/healthy/c1-client", "/health", 200, {"client": WELL}),
     "both roles": ("2.0.5/single/bacon-mac", "/health", 200, {"client": WELL, "server": WELL}),
@@ -84,7 +84,7 @@ def answers(exporter: Exporter, path: str, status: int, body: dict[str, Any]) ->
     return exporter.get(path)
 
 
-@pytest.mark.parametrize(("situation", "path", "status", "body"), ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize(("situation", "path", "status", "body"), SETTINGS.values(), ids=SETTINGS)
 def test_it_answers_at_once_what_nomad_says(
     exporter: Exporter, agent: RecordedAgent, situation: str, path: str, status: int, body: dict[str, Any]
 ) -> None:

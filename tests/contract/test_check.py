@@ -37,7 +37,7 @@ DEAD = "a port on which nobody listens"
 
 
 @dataclass(frozen=True)
-class Row:
+class Setting:
     """What is asked of agents in a situation, and what comes of it: how the first line begins, and the exit code."""
 
     question: str
@@ -64,63 +64,69 @@ LEADERLESS = "2.0.5/no-leader/s3-follower"
 CUT_OFF = "2.0.5/no-leader-for-long/c1-client"
 DENIED = "2.0.5/acl/anonymous"
 
-ROWS = {
-    "a well server lives": Row("live", one(FOLLOWER), 0, "OK a live: The agent answers."),
-    "a well server is ready": Row("ready", one(FOLLOWER), 0, "OK a ready: The server can do its work."),
-    "a well client is ready": Row("ready", one(CLIENT), 0, "OK a ready: The client can do its work."),
-    "a well server is healthy": Row("health", one(FOLLOWER), 0, "OK a health: Nomad says of the server: ok."),
-    "an old one too": Row("ready", one("1.6.10/healthy/s1-follower"), 0, "OK a ready: "),
-    "the leader just died": Row("ready", one("2.0.5/leader-just-died/s3-follower"), 2, "CRITICAL a ready: leader_unr"),
-    "no leader": Row("ready", one(LEADERLESS), 2, "CRITICAL a ready: no_leader: The server is unhealthy: no leader."),
-    "no leader, in the words of Nomad": Row(
+SETTINGS = {
+    "a well server lives": Setting("live", one(FOLLOWER), 0, "OK a live: The agent answers."),
+    "a well server is ready": Setting("ready", one(FOLLOWER), 0, "OK a ready: The server can do its work."),
+    "a well client is ready": Setting("ready", one(CLIENT), 0, "OK a ready: The client can do its work."),
+    "a well server is healthy": Setting("health", one(FOLLOWER), 0, "OK a health: Nomad says of the server: ok."),
+    "an old one too": Setting("ready", one("1.6.10/healthy/s1-follower"), 0, "OK a ready: "),
+    "the leader just died": Setting(
+        "ready", one("2.0.5/leader-just-died/s3-follower"), 2, "CRITICAL a ready: leader_unr"
+    ),
+    "no leader": Setting(
+        "ready", one(LEADERLESS), 2, "CRITICAL a ready: no_leader: The server is unhealthy: no leader."
+    ),
+    "no leader, in the words of Nomad": Setting(
         "health", one(LEADERLESS), 2, "CRITICAL a health: unhealthy: Nomad says of the server: no leader."
     ),
-    "no leader, and yet it lives": Row("live", one(LEADERLESS), 0, "OK a live: "),
-    "dead": Row("live", one(DEAD), 2, "CRITICAL a live: not_answering: "),
-    "dead, and so not ready": Row("ready", one(DEAD), 2, "CRITICAL a ready: not_answering: ", BRIEF),
-    "dead, where a warning is enough": Row("ready", one(DEAD), 1, "WARNING a ready: not_answering: ", ("--warn",)),
-    "frozen": Row("live", one(FROZEN), 2, "CRITICAL a live: not_answering: ", BRIEF),
-    "frozen, within the time of a poll": Row(
-        "ready", one(FROZEN), 2, "CRITICAL a ready: not_answering: ", ("--poll.timeout", "500ms")
+    "no leader, and yet it lives": Setting("live", one(LEADERLESS), 0, "OK a live: "),
+    "dead": Setting("live", one(DEAD), 2, "CRITICAL a live: unresponsive: "),
+    "dead, and so not ready": Setting("ready", one(DEAD), 2, "CRITICAL a ready: unresponsive: ", BRIEF),
+    "dead, where a warning is enough": Setting("ready", one(DEAD), 1, "WARNING a ready: unresponsive: ", ("--warn",)),
+    "frozen": Setting("live", one(FROZEN), 2, "CRITICAL a live: unresponsive: ", BRIEF),
+    "frozen, within the time of a poll": Setting(
+        "ready", one(FROZEN), 2, "CRITICAL a ready: unresponsive: ", ("--poll.timeout", "500ms")
     ),
-    "a client cut off from its servers": Row("ready", one(CUT_OFF), 2, "CRITICAL a ready: servers_unreachable: "),
-    "the same, in the words of Nomad": Row("health", one(CUT_OFF), 0, "OK a health: Nomad says of the client: ok."),
-    "a client that cannot have the token judged": Row(
+    "a client cut off from its servers": Setting("ready", one(CUT_OFF), 2, "CRITICAL a ready: servers_unreachable: "),
+    "the same, in the words of Nomad": Setting("health", one(CUT_OFF), 0, "OK a health: Nomad says of the client: ok."),
+    "a client that cannot have the token judged": Setting(
         "ready", one("2.0.5/acl-servers-killed/c1-client"), 2, "CRITICAL a ready: servers_unreachable: ", SHORT
     ),
-    "without a token": Row("ready", one(DENIED), 3, "UNKNOWN a ready: not_readable: "),
-    "without a token, where a warning is enough": Row("ready", one(DENIED), 3, "UNKNOWN a ready: ", ("--warn",)),
-    "without a token it lives": Row("live", one(DENIED), 0, "OK a live: "),
-    "without a token it is healthy": Row("health", one(DENIED), 0, "OK a health: "),
-    "without a token nobody knows the quorum": Row("quorum", one(DENIED), 3, "UNKNOWN a quorum: unknown: "),
-    "a token file that is not there": Row(
-        "live", one(FOLLOWER), 3, "UNKNOWN a live: not_readable: ", env={"NOMAD_EXPORTER_NOMAD_TOKEN_FILE": "/no/such"}
+    "without a token": Setting("ready", one(DENIED), 3, "UNKNOWN a ready: poll_error: "),
+    "without a token, where a warning is enough": Setting("ready", one(DENIED), 3, "UNKNOWN a ready: ", ("--warn",)),
+    "without a token it lives": Setting("live", one(DENIED), 0, "OK a live: "),
+    "without a token it is healthy": Setting("health", one(DENIED), 0, "OK a health: "),
+    "without a token nobody knows the quorum": Setting("quorum", one(DENIED), 3, "UNKNOWN a quorum: unknown: "),
+    "a token file that is not there": Setting(
+        "live", one(FOLLOWER), 3, "UNKNOWN a live: poll_error: ", env={"NOMAD_EXPORTER_NOMAD_TOKEN_FILE": "/no/such"}
     ),
-    "three of three servers": Row("quorum", healthy(), 0, "OK s1 quorum: 3 of 3 voters are well, 2 are needed"),
-    "two of three servers": Row(
-        "quorum", healthy(s3=DEAD), 2, "CRITICAL s1 quorum: not_enough_witnesses: 2 of 3", BRIEF
+    "three of three servers": Setting("quorum", healthy(), 0, "OK s1 quorum: 3 of 3 voters are well, 2 are needed"),
+    "two of three servers": Setting(
+        "quorum", healthy(s3=DEAD), 2, "CRITICAL s1 quorum: insufficient_evidence: 2 of 3", BRIEF
     ),
-    "two of three, and the third is frozen": Row(
-        "quorum", healthy(s3=FROZEN), 2, "CRITICAL s1 quorum: not_enough_witnesses: 2 of 3", ("--agent", "s1", *SHORT)
+    "two of three, and the third is frozen": Setting(
+        "quorum", healthy(s3=FROZEN), 2, "CRITICAL s1 quorum: insufficient_evidence: 2 of 3", ("--agent", "s1", *SHORT)
     ),
-    "two of three, where gossip would vouch for the third": Row(
+    "two of three, where gossip would vouch for the third": Setting(
         "quorum",
         healthy(s3=DEAD),
         2,
-        "CRITICAL s2 quorum: not_enough_witnesses: ",
+        "CRITICAL s2 quorum: insufficient_evidence: ",
         ("--agent", "s2", "--verdict.trust-gossip"),
     ),
-    "one server of three, alone": Row("quorum", {"s1": FOLLOWER}, 2, "CRITICAL s1 quorum: not_enough_witnesses: "),
-    "one of three that trusts gossip": Row(
+    "one server of three, alone": Setting("quorum", {"s1": FOLLOWER}, 2, "CRITICAL s1 quorum: insufficient_evidence: "),
+    "one of three that trusts gossip": Setting(
         "quorum", {"s1": FOLLOWER}, 0, "OK s1 quorum: ", ("--verdict.trust-gossip",)
     ),
-    "only one is asked about": Row("ready", healthy(s3=DEAD), 0, "OK s2 ready: ", ("--agent", "s2")),
-    "the worst is told first": Row("ready", healthy(s2=LEADERLESS), 2, "CRITICAL s2 ready: no_leader: "),
-    "a dead one is worse than one that keeps us out": Row("ready", healthy(s1=DENIED, s3=DEAD), 2, "CRITICAL s3 "),
-    "one that keeps us out is worse than a warning": Row(
+    "only one is asked about": Setting("ready", healthy(s3=DEAD), 0, "OK s2 ready: ", ("--agent", "s2")),
+    "the worst is told first": Setting("ready", healthy(s2=LEADERLESS), 2, "CRITICAL s2 ready: no_leader: "),
+    "a dead one is worse than one that keeps us out": Setting("ready", healthy(s1=DENIED, s3=DEAD), 2, "CRITICAL s3 "),
+    "one that keeps us out is worse than a warning": Setting(
         "ready", healthy(s1=DENIED, s3=DEAD), 3, "UNKNOWN s1 ", ("--warn",)
     ),
-    "a client may be stopped": Row("quorum", {**healthy(), "c": CLIENT}, 0, "OK c quorum: not_a_v", ("--agent", "c")),
+    "a client may be stopped": Setting(
+        "quorum", {**healthy(), "c": CLIENT}, 0, "OK c quorum: not_a_v", ("--agent", "c")
+    ),
 }
 
 
@@ -151,8 +157,8 @@ def check(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.C
     return ended
 
 
-@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_a_situation_has_its_line_and_its_exit_code(row: Row, tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", SETTINGS.values(), ids=SETTINGS)
+def test_a_situation_has_its_line_and_its_exit_code(row: Setting, tmp_path: Path) -> None:
     with served(row.agents) as urls:
         alone = ["--nomad.address", *urls.values(), "--nomad.agent-name", *urls]
         told = alone if len(urls) == 1 else ["--config.file", fleet_file(tmp_path, urls)]
@@ -173,19 +179,19 @@ def test_json_says_the_same_as_the_line(question: str, tmp_path: Path) -> None:
     told = json.loads(ended.stdout)
     assert ended.returncode == plain.returncode
     assert told["verdict"] == question
-    assert told["holds"] is (ended.returncode == 0)
+    assert told["ok"] is (ended.returncode == 0)
     lines = {f"{one['state']} {one['agent']} {question}" for one in told["agents"]}
     assert lines == {line.partition(":")[0] for line in plain.stdout.splitlines()}
     for agent in told["agents"]:
-        assert {"holds", "reason", "sentence", "numbers", "ages"} < set(agent)
+        assert {"ok", "reason", "message", "details", "ages"} < set(agent)
 
 
 def test_one_agent_has_the_numbers_behind_the_verdict_in_json() -> None:
     with served(one(FOLLOWER)) as urls:
         told = json.loads(check("--nomad.address", urls["a"], "--json").stdout)
 
-    assert (told["verdict"], told["holds"], told["reason"]) == ("ready", True, "ok")
-    assert told["numbers"]["raft_state"] == "Follower"
+    assert (told["verdict"], told["ok"], told["reason"]) == ("ready", True, "ok")
+    assert told["details"]["raft_state"] == "Follower"
     assert set(told["ages"]) == {"attempt", "health", "self"}
 
 
@@ -293,7 +299,7 @@ def test_where_tls_refuses_the_agent_lives_and_nobody_knows_more(
     ready, live = (check(question, env={"NOMAD_ADDR": guarded, **shown}) for question in ("ready", "live"))
 
     assert (ready.returncode, live.returncode) == (2, 0)
-    assert "ready: not_readable: " in ready.stdout
+    assert "ready: poll_error: " in ready.stdout
     assert words in ready.stdout
 
 
@@ -340,7 +346,7 @@ def test_a_name_that_nobody_resolves_is_a_silent_agent_and_not_a_check_that_hang
         out, err = process.communicate(timeout=PATIENCE)
 
         assert (process.returncode, err) == (2, "")
-        assert "CRITICAL nomad.example.org:80 live: not_answering: " in out
+        assert "CRITICAL nomad.example.org:80 live: unresponsive: " in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,7 +11,7 @@ import pytest
 from apscheduler.schedulers import base
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.watch.schedule import Schedule, Turn
+from nomad_exporter.polling.schedule import PollJob, Schedule
 from tests.support.waiting import PATIENCE
 
 HOUR = 3600.0
@@ -65,11 +65,11 @@ def polls() -> Polls:
 
 @pytest.fixture
 def schedule(clock: SteppedClock, polls: Polls, steps: list[int]) -> Iterator[Schedule]:
-    schedule = Schedule([Turn("poll", 0.05, polls)], clock, 2, lambda _: None, lambda: None, lambda: steps.append(1))
+    schedule = Schedule([PollJob("poll", 0.05, polls)], clock, 2, lambda _: None, lambda: None, lambda: steps.append(1))
     schedule.start()
     yield schedule
     schedule.stop()
-    assert schedule.ended(PATIENCE)
+    assert schedule.join(PATIENCE)
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR, 365 * 24 * HOUR], ids=["an hour on", "an hour back", "a year on"])
@@ -79,14 +79,14 @@ def test_polls_go_on_after_a_step(
     assert polls.come(3)
 
     clock.step = step
-    schedule.put_right()
+    schedule.resync()
 
     assert polls.come(10)
     assert steps == [1]
 
 
 def test_a_clock_that_keeps_its_pace_is_not_put_right(schedule: Schedule, steps: list[int]) -> None:
-    schedule.put_right()
-    schedule.put_right()
+    schedule.resync()
+    schedule.resync()
 
     assert steps == []

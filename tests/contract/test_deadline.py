@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import Script, scripted
@@ -92,7 +92,7 @@ def test_an_attempt_at_a_stalling_agent_ends_in_time(script: Script, seen_as: Ca
         # A busy machine can make one attempt late; nothing can make three late but a missing deadline.
         attempts = [overshoot(seen_as(address)) for _ in range(3)]
 
-    assert all(isinstance(outcome, Failure) and outcome.reason is Reason.TIMEOUT for _, outcome in attempts)
+    assert all(isinstance(outcome, Failure) and outcome.reason is FailureReason.TIMEOUT for _, outcome in attempts)
     assert 0 <= min(late for late, _ in attempts) <= TOLERANCE
 
 
@@ -107,5 +107,5 @@ def test_an_endless_body_that_comes_fast_ends_at_the_cap() -> None:
         late, outcome = overshoot(address)
 
     assert isinstance(outcome, Failure)
-    assert outcome.reason is Reason.TOO_LARGE
+    assert outcome.reason is FailureReason.TOO_LARGE
     assert late < 0

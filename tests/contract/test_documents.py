@@ -10,14 +10,14 @@ import pytest
 from docs.generate import README, generated
 from nomad_exporter.cli import command
 from nomad_exporter.clock import Instant
-from nomad_exporter.config.plan import Plan
-from nomad_exporter.metrics.drawing import draw
-from nomad_exporter.metrics.lines import Format
+from nomad_exporter.config.model import Config
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.sources import Reply, Source
-from nomad_exporter.watch.poll import ask
-from nomad_exporter.watch.store import Store
+from nomad_exporter.polling.poller import poll
+from nomad_exporter.polling.store import Store
 from tests.support.pages import page_of
 
 ROOT = README.parent
@@ -51,9 +51,9 @@ def test_the_value_is_followed_in_six_excerpts() -> None:
 def test_the_value_arrives_on_the_page_as_the_document_says() -> None:
     at = Instant(0.0, 0.0)
     agent = Agent("s1", Address("http", "10.0.0.1", 4646))
-    store = Store([agent], draw)
-    store.record(agent, ask(Source.SELF, Wire(), lambda: at, 1.0))
-    lines = page_of(store.kept(), at, 45.0, Format.TEXT).decode().splitlines()
+    store = Store([agent], render_agent)
+    store.record(agent, poll(Source.SELF, Wire(), lambda: at, 1.0))
+    lines = page_of(store.entries(), at, 45.0, Format.TEXT).decode().splitlines()
 
     assert re.findall(r"```\n(nomad_agent.*?)\n```", ARCHITECTURE)[0] in lines
 
@@ -67,9 +67,9 @@ def test_every_link_to_a_file_leads_somewhere(document: str) -> None:
 
 
 def test_the_example_of_a_fleet_is_read_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    plans: list[Plan] = []
+    plans: list[Config] = []
 
-    def take(plan: Plan, _: object) -> int:
+    def take(plan: Config, _: object) -> int:
         plans.append(plan)
         return 0
 

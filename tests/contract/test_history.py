@@ -15,14 +15,14 @@ from nomad_exporter.demo.face.answers import Answer, Held
 from nomad_exporter.demo.face.routes import Face, answer
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.versions import VERSIONS
-from nomad_exporter.metrics.drawing import Drawing, draw
+from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import Reply
-from nomad_exporter.watch.changes import Change
-from nomad_exporter.watch.rounds import Rounds
-from nomad_exporter.watch.store import Store
+from nomad_exporter.polling.poller import Poller
+from nomad_exporter.polling.store import Store
+from nomad_exporter.polling.transitions import Change
 from tests.support.answers import REFUSED
 from tests.support.clusters import calm_cluster, followers, leader, pass_time
 from tests.support.questions import question
@@ -52,7 +52,7 @@ class ModelWire:
                 return Reply(reply.status, reply.body)
             assert isinstance(reply, Held), reply
             if cluster.world.now + reply.seconds > asked.since + seconds:
-                return Failure(Reason.TIMEOUT, f"no whole answer within {seconds:g}s")
+                return Failure(FailureReason.TIMEOUT, f"no whole answer within {seconds:g}s")
             pass_time(cluster, reply.seconds)
         return REFUSED
 
@@ -63,10 +63,10 @@ class Watch:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.agents = [Agent(name, Address("http", "127.0.0.1", 4646)) for name in cluster.world.agents]
-        self.store: Store[Drawing] = Store(self.agents, draw)
+        self.store: Store[Rendered] = Store(self.agents, render_agent)
         self.lines: list[tuple[str, Change]] = []
         wires = {agent.name: ModelWire(cluster, agent.name) for agent in self.agents}
-        self.rounds = Rounds(self.store, wires, self.now, SECONDS, self.tell)
+        self.rounds = Poller(self.store, wires, self.now, SECONDS, self.tell)
 
     def now(self) -> Instant:
         return Instant(1_800_000_000.0 + self.cluster.world.now, self.cluster.world.now)
@@ -79,8 +79,8 @@ class Watch:
         end = self.cluster.world.now + seconds
         while self.cluster.world.now < end:
             for agent in self.agents:
-                self.rounds.health(agent)
-                self.rounds.facts(agent)
+                self.rounds.poll_health(agent)
+                self.rounds.poll_state(agent)
             pass_time(self.cluster, INTERVAL)
 
     def go_on_until(self, holds: Callable[[], bool]) -> None:
@@ -94,8 +94,12 @@ class Watch:
         """The counters of an agent that are not zero, without their prefix and their label ``agent``."""
         kept = self.store.get(name)
         assert kept
-        page = b"".join(kept.drawing.history[1]).decode()
-        lines = re.sub(rf'^nomad_agent_|agent="{name}",?', "", page, flags=re.MULTILINE).replace("{}", "").splitlines()
+        page = b"".join(kept.rendered.history[1]).decode()
+        lines = (
+            re.sub(rf'^nomad_agent_|agent="{name}",nomad_cluster="default",?', "", page, flags=re.MULTILINE)
+            .replace("{}", "")
+            .splitlines()
+        )
         return [line for line in lines if "_timestamp_" not in line and not line.endswith(" 0")]
 
     def events(self, name: str) -> list[str]:
@@ -149,7 +153,7 @@ def test_a_leader_that_is_killed_and_started_again_is_counted_once_by_everyone(w
         "raft_term_increases_total 1",
         "restarts_total 1",
     ]
-    assert lasting(watch.events(killed)) == ["poll_failed", "restarted", "answers_again", "leader_changed", "term"]
+    assert lasting(watch.events(killed)) == ["poll_failed", "restarted", "agent_recovered", "leader_changed", "term"]
     assert watch.counted("c1") == watch.events("c1") == []
 
 

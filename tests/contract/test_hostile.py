@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from nomad_exporter.watch.schedule import SICK_WORKERS
+from nomad_exporter.polling.schedule import SLOW_WORKERS
 from tests.support.agents import RecordedAgent
 from tests.support.exporter import Exporter, running
 from tests.support.hostile import HOSTILE, USABLE, hostile_agents
@@ -40,7 +40,7 @@ GROWTH = 1.5
 FEW = 30
 """Descriptors that come with more polls at the same moment; one for each poll would be ``POLLS``."""
 
-THREADS = 2 * (len(HOSTILE) + len(WELL)) + SICK_WORKERS + 10
+THREADS = 2 * (len(HOSTILE) + len(WELL)) + SLOW_WORKERS + 10
 """One for each turn that can hang at once, those for the sick, and those of the exporter itself."""
 
 Samples = Mapping[str, Mapping[str, float]]

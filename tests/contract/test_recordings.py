@@ -18,8 +18,8 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.self_metrics import SelfMetrics
 from tests.regenerate import GOLDEN, golden, path
 from tests.support.pages import page_of
 from tests.support.playback import AT, MAX_AGE, TIMEOUT, played
@@ -262,7 +262,7 @@ def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: 
 )
 def test_promtool_has_no_complaint_about_a_page(agents: Iterable[Situation]) -> None:
     text = page_of(played({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
-    whole = text + Ourselves().page(Format.TEXT)
+    whole = text + SelfMetrics().page(Format.TEXT)
     checked = subprocess.run(
         [real("promtool"), "check", "metrics"], input=whole, capture_output=True, check=False, timeout=20
     )

@@ -25,7 +25,7 @@ from tests.support.waiting import PATIENCE, eventually
 SERVER = "2.0.5/healthy/s1-follower"
 
 
-class Counted(RecordedAgent):
+class Transition(RecordedAgent):
     """A recorded agent that knows how many connections its questions came by, and the tokens in them."""
 
     def __init__(self, name: str = SERVER) -> None:
@@ -33,7 +33,7 @@ class Counted(RecordedAgent):
         self.connections: set[Any] = set()
         self.tokens: list[str] = []
 
-    def __enter__(self) -> Counted:
+    def __enter__(self) -> Transition:
         super().__enter__()
         return self
 
@@ -44,10 +44,10 @@ class Counted(RecordedAgent):
 
 
 @pytest.fixture
-def agents() -> Iterator[dict[str, Counted]]:
+def agents() -> Iterator[dict[str, Transition]]:
     """Three agents by the names that a file gives to them."""
     with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(Counted()) for name in ("s1", "s2", "s3")}
+        yield {name: stack.enter_context(Transition()) for name in ("s1", "s2", "s3")}
 
 
 class Fleet:
@@ -99,7 +99,7 @@ def value(exporter: Exporter, name: str) -> float:
 
 def polls(exporter: Exporter, agent: str) -> float:
     """How often the agent was asked for itself; zero where it is not on the page."""
-    found = series(exporter, f'nomad_exporter_polls_total{{agent="{agent}",source="self"}}')
+    found = series(exporter, f'nomad_exporter_polls_total{{agent="{agent}",nomad_cluster="default",source="self"}}')
     return count(found[0]) if found else 0.0
 
 
@@ -144,7 +144,7 @@ def reload(request: pytest.FixtureRequest) -> Reload:
 
 
 def test_an_equal_agent_keeps_its_connections_its_counts_and_what_is_known_of_it(
-    fleet: Fleet, agents: dict[str, Counted], reload: Reload
+    fleet: Fleet, agents: dict[str, Transition], reload: Reload
 ) -> None:
     fleet.write(agents, interval="500ms")
     with watching(fleet, "--web.enable-lifecycle") as exporter:
@@ -163,7 +163,7 @@ def test_an_equal_agent_keeps_its_connections_its_counts_and_what_is_known_of_it
 
 
 def test_an_agent_that_is_left_out_is_gone_from_the_page_and_is_asked_no_more(
-    fleet: Fleet, agents: dict[str, Counted], reload: Reload
+    fleet: Fleet, agents: dict[str, Transition], reload: Reload
 ) -> None:
     fleet.write(agents, interval="100ms")
     with watching(fleet, "--web.enable-lifecycle") as exporter:
@@ -184,7 +184,7 @@ def test_an_agent_that_is_left_out_is_gone_from_the_page_and_is_asked_no_more(
 
 
 def test_an_agent_that_is_added_is_on_the_page_at_once_and_is_asked(
-    fleet: Fleet, agents: dict[str, Counted], reload: Reload
+    fleet: Fleet, agents: dict[str, Transition], reload: Reload
 ) -> None:
     fleet.write({"s2": agents["s2"]})
     with watching(fleet, "--web.enable-lifecycle") as exporter:
@@ -194,7 +194,7 @@ def test_an_agent_that_is_added_is_on_the_page_at_once_and_is_asked(
         eventually(lambda: all(known(exporter, name) for name in agents))
 
 
-def test_an_agent_of_another_address_begins_anew(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_an_agent_of_another_address_begins_anew(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write({"s1": agents["s1"]}, interval="60s")
     with watching(fleet) as exporter:
         eventually(lambda: polls(exporter, "s1"))
@@ -208,12 +208,12 @@ def test_an_agent_of_another_address_begins_anew(fleet: Fleet, agents: dict[str,
         assert agents["s2"].url in series(exporter, "nomad_exporter_agent_info")[0]
 
 
-def test_the_cluster_and_the_labels_of_an_agent_are_beside_it(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_the_cluster_and_the_labels_of_an_agent_are_beside_it(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write({"s1": agents["s1"]}, cluster="east", labels={"rack": 'a "b" \\c'})
     with watching(fleet) as exporter:
         (line,) = series(exporter, "nomad_exporter_agent_info")
 
-    assert 'group="east"' in line
+    assert 'cluster="east"' in line
     assert r'rack="a \"b\" \\c"' in line
 
 
@@ -229,7 +229,7 @@ BROKEN = [
 """What stands at the end of a broken file, and what is said of it."""
 
 
-def test_a_broken_file_changes_nothing_and_one_line_says_why(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_broken_file_changes_nothing_and_one_line_says_why(fleet: Fleet, agents: dict[str, Transition]) -> None:
     metric = "nomad_exporter_config_last_reload_"
     one = {"s1": agents["s1"]}
     fleet.write(one)
@@ -258,7 +258,7 @@ def test_a_broken_file_changes_nothing_and_one_line_says_why(fleet: Fleet, agent
 
 @pytest.mark.parametrize(("more", "fault"), BROKEN)
 def test_a_start_with_a_broken_file_ends_with_one_line(
-    fleet: Fleet, agents: dict[str, Counted], more: str, fault: str
+    fleet: Fleet, agents: dict[str, Transition], more: str, fault: str
 ) -> None:
     fleet.write({"s1": agents["s1"]}, more=f"{more}\n")
     ended = run("--config.file", str(fleet.path))
@@ -267,7 +267,7 @@ def test_a_start_with_a_broken_file_ends_with_one_line(
     assert re.fullmatch(rf"nomad-exporter: {fleet.path}{fault}.*\n", ended.stderr)
 
 
-def test_a_file_that_is_gone_changes_nothing(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_file_that_is_gone_changes_nothing(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write(agents)
     with watching(fleet) as exporter:
         fleet.path.unlink()
@@ -281,7 +281,7 @@ def test_a_file_that_is_gone_changes_nothing(fleet: Fleet, agents: dict[str, Cou
 # By POST.
 
 
-def test_a_reload_by_post_says_that_it_is_done(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_reload_by_post_says_that_it_is_done(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write(agents)
     with watching(fleet, "--web.enable-lifecycle") as exporter:
         answer = post(exporter)
@@ -290,7 +290,7 @@ def test_a_reload_by_post_says_that_it_is_done(fleet: Fleet, agents: dict[str, C
         assert exporter.get("/-/reload").status_code == 405
 
 
-def test_a_reload_by_post_of_a_broken_file_says_why(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_reload_by_post_of_a_broken_file_says_why(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write(agents)
     with watching(fleet, "--web.enable-lifecycle") as exporter:
         fleet.write(agents, more="webb: {}\n")
@@ -301,7 +301,7 @@ def test_a_reload_by_post_of_a_broken_file_says_why(fleet: Fleet, agents: dict[s
         assert shown(exporter) == ["s1", "s2", "s3"]
 
 
-def test_a_reload_by_post_is_not_allowed_unless_it_is_enabled(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_reload_by_post_is_not_allowed_unless_it_is_enabled(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write({"s1": agents["s1"]})
     with watching(fleet) as exporter:
         fleet.write(agents)
@@ -312,7 +312,7 @@ def test_a_reload_by_post_is_not_allowed_unless_it_is_enabled(fleet: Fleet, agen
     assert not lines(exporter, "reload")
 
 
-def test_a_reload_can_allow_and_forbid_the_next_one(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_reload_can_allow_and_forbid_the_next_one(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write(agents)
     with watching(fleet) as exporter:
         fleet.write(agents, more="web: {enable_lifecycle: true}\n")
@@ -344,7 +344,7 @@ def serving_as_the_file_says(fleet: Fleet) -> Iterator[Exporter]:
             process.stderr.close()
 
 
-def test_another_listen_address_is_said_to_need_a_restart(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_another_listen_address_is_said_to_need_a_restart(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write(agents, more="web: {listen_address: ['127.0.0.1:0']}\n")
     with serving_as_the_file_says(fleet) as exporter:
         exporter.url = "http://" + exporter.wait_for_line("started").rpartition("serving=")[2].strip('"')
@@ -357,7 +357,7 @@ def test_another_listen_address_is_said_to_need_a_restart(fleet: Fleet, agents: 
     assert 'level=warn msg="this setting needs a restart" setting=--web.listen-address' in line
 
 
-def test_another_log_level_is_said_to_need_a_restart(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_another_log_level_is_said_to_need_a_restart(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write(agents)
     with watching(fleet) as exporter:
         fleet.write(agents, more="log: {level: debug}\n")
@@ -368,7 +368,7 @@ def test_another_log_level_is_said_to_need_a_restart(fleet: Fleet, agents: dict[
 
 
 def test_what_is_said_of_one_agent_beside_a_file_of_agents_is_warned_of_and_reaches_none(
-    fleet: Fleet, agents: dict[str, Counted]
+    fleet: Fleet, agents: dict[str, Transition]
 ) -> None:
     watched = {name: agents[name] for name in ("s1", "s2")}
     given = {
@@ -395,7 +395,7 @@ def test_what_is_said_of_one_agent_beside_a_file_of_agents_is_warned_of_and_reac
 def test_each_of_fifty_agents_sees_only_its_own_token_through_reloads_and_rotations(tmp_path: Path) -> None:
     """Half of them have their token in a file; some come and go, and two change their addresses with each other."""
     with contextlib.ExitStack() as stack:
-        fifty = [stack.enter_context(Counted()) for _ in range(50)]
+        fifty = [stack.enter_context(Transition()) for _ in range(50)]
         path = tmp_path / "fleet.yml"
         allowed: list[set[str]] = [set() for _ in fifty]
 
@@ -432,7 +432,7 @@ def test_each_of_fifty_agents_sees_only_its_own_token_through_reloads_and_rotati
         assert {*agent.tokens} <= allowed[number], number
 
 
-def test_a_hang_up_before_it_serves_waits_until_it_does(fleet: Fleet, agents: dict[str, Counted]) -> None:
+def test_a_hang_up_before_it_serves_waits_until_it_does(fleet: Fleet, agents: dict[str, Transition]) -> None:
     fleet.write(agents)
     with running("--config.file", str(fleet.path)) as exporter:
         exporter.process.send_signal(signal.SIGHUP)

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import SELF_PATH, Reply
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
@@ -94,7 +94,11 @@ def put(file: Path, content: bytes) -> None:
 
 def told(outcome: Reply | Failure) -> str:
     """Whether the agent ``answered``, or its certificate was ``refused``; else what came."""
-    if isinstance(outcome, Failure) and outcome.reason is Reason.TLS and "certificate was refused" in outcome.detail:
+    if (
+        isinstance(outcome, Failure)
+        and outcome.reason is FailureReason.TLS
+        and "certificate was refused" in outcome.detail
+    ):
         return "refused"
     return "answered" if outcome == ANSWER else str(outcome)
 
@@ -272,7 +276,7 @@ def test_the_second_try_has_only_the_time_that_the_first_one_left(files: Files) 
     ):
         failed = wire.get(SELF_PATH, 0.2)
 
-    assert failed == Failure(Reason.TIMEOUT, "no whole answer within 200ms")
+    assert failed == Failure(FailureReason.TIMEOUT, "no whole answer within 200ms")
 
 
 # CAs.

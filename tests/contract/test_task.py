@@ -77,7 +77,9 @@ def test_the_agent_of_the_node_is_watched_under_the_name_of_the_node(agent: Unix
         page = exporter.get("/metrics").text
         health = exporter.get("/health")
 
-    assert f'nomad_exporter_agent_info{{agent="c1",address="{task["NOMAD_UNIX_ADDR"]}"}} 1' in page
+    assert (
+        f'nomad_exporter_agent_info{{agent="c1",nomad_cluster="default",address="{task["NOMAD_UNIX_ADDR"]}"}} 1' in page
+    )
     assert health.status_code == 200
 
 

@@ -10,38 +10,38 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from nomad_exporter.judge.judging import judge_all
-from nomad_exporter.judge.limits import Limits
+from nomad_exporter.verdicts.evaluate import evaluate
+from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.playback import AT, played
 from tests.support.recordings import Situation, situations
 
 VERDICTS = """
 scenario                  agent               live  ready               quorum                versions
 
-acl                       agent-and-node-read ok    ok                  no_margin             every
-acl                       agent-read          ok    not_registered      no_margin             1.2.16
-acl                       agent-read          ok    ok                  no_margin             1.10.5 1.6.10 2.0.5
-acl                       anonymous           ok    not_readable        unknown               every
-acl                       bearer              ok    not_readable        no_leader             1.10.5 1.6.10 2.0.5
-acl                       bearer              ok    not_readable        unknown               1.2.16
-acl                       malformed           ok    not_readable        unknown               every
-acl                       management          ok    not_registered      no_margin             1.2.16 2.0.5
-acl                       management          ok    ok                  no_margin             1.10.5 1.6.10
-acl                       unknown             ok    not_readable        unknown               every
+acl                       agent-and-node-read ok    ok                  would_lose_quorum             every
+acl                       agent-read          ok    not_registered      would_lose_quorum             1.2.16
+acl                       agent-read          ok    ok                  would_lose_quorum             1.10.5 1.6.10 2.0.5
+acl                       anonymous           ok    poll_error        unknown               every
+acl                       bearer              ok    poll_error        no_leader             1.10.5 1.6.10 2.0.5
+acl                       bearer              ok    poll_error        unknown               1.2.16
+acl                       malformed           ok    poll_error        unknown               every
+acl                       management          ok    not_registered      would_lose_quorum             1.2.16 2.0.5
+acl                       management          ok    ok                  would_lose_quorum             1.10.5 1.6.10
+acl                       unknown             ok    poll_error        unknown               every
 acl-healthy               c1-client           ok    ok                  not_a_voter           1.6.10 2.0.5
 acl-servers-frozen        c1-client           ok    servers_unreachable not_a_voter           1.6.10 2.0.5
 acl-servers-killed        c1-client           ok    servers_unreachable not_a_voter           1.6.10 2.0.5
-autopilot-cleaned         s1-leader           ok    ok                  no_margin             1.10.5 1.6.10 2.0.5
-autopilot-cleaned         s2-leader           ok    ok                  no_margin             1.2.16
-autopilot-cleaned         s3-follower         ok    ok                  no_margin             every
+autopilot-cleaned         s1-leader           ok    ok                  would_lose_quorum             1.10.5 1.6.10 2.0.5
+autopilot-cleaned         s2-leader           ok    ok                  would_lose_quorum             1.2.16
+autopilot-cleaned         s3-follower         ok    ok                  would_lose_quorum             every
 failed-follower           c1-client           ok    ok                  not_a_voter           every
-failed-follower           s2-follower         ok    ok                  no_margin             1.10.5 1.6.10
-failed-follower           s2-leader           ok    ok                  no_margin             1.2.16 2.0.5
-failed-follower           s3-follower         ok    ok                  no_margin             1.2.16 2.0.5
-failed-follower           s3-leader           ok    ok                  no_margin             1.10.5 1.6.10
-failed-follower-unnoticed s2-leader           ok    ok                  not_enough_witnesses  1.2.16 2.0.5
-failed-follower-unnoticed s3-leader           ok    ok                  not_enough_witnesses  1.10.5 1.6.10
-frozen                    s1-follower         ok    not_answering       unknown               every
+failed-follower           s2-follower         ok    ok                  would_lose_quorum             1.10.5 1.6.10
+failed-follower           s2-leader           ok    ok                  would_lose_quorum             1.2.16 2.0.5
+failed-follower           s3-follower         ok    ok                  would_lose_quorum             1.2.16 2.0.5
+failed-follower           s3-leader           ok    ok                  would_lose_quorum             1.10.5 1.6.10
+failed-follower-unnoticed s2-leader           ok    ok                  insufficient_evidence  1.2.16 2.0.5
+failed-follower-unnoticed s3-leader           ok    ok                  insufficient_evidence  1.10.5 1.6.10
+frozen                    s1-follower         ok    unresponsive       unknown               every
 healthy                   c1-client           ok    ok                  not_a_voter           every
 healthy                   s1-follower         ok    ok                  ok                    every
 healthy                   s2-follower         ok    ok                  ok                    1.10.5 1.6.10
@@ -61,10 +61,10 @@ no-leader-for-long        s2-follower         ok    no_leader           quorum_l
 no-leader-for-long        s3-follower         ok    no_leader           no_leader             1.2.16 2.0.5
 no-servers                c8-client           ok    servers_unreachable not_a_voter           every
 one-left                  c1-client           ok    ok                  not_a_voter           every
-one-left                  s2-follower         ok    ok                  no_margin             1.10.5 1.2.16 2.0.5
-one-left                  s2-leader           ok    ok                  no_margin             1.6.10
-one-left                  s3-follower         ok    ok                  no_margin             1.6.10
-one-left                  s3-leader           ok    ok                  no_margin             1.10.5 1.2.16 2.0.5
+one-left                  s2-follower         ok    ok                  would_lose_quorum             1.10.5 1.2.16 2.0.5
+one-left                  s2-leader           ok    ok                  would_lose_quorum             1.6.10
+one-left                  s3-follower         ok    ok                  would_lose_quorum             1.6.10
+one-left                  s3-leader           ok    ok                  would_lose_quorum             1.10.5 1.2.16 2.0.5
 recovered                 c1-client           ok    ok                  not_a_voter           1.10.5 1.2.16 1.6.10
 recovered                 c1-client           ok    servers_unreachable not_a_voter           2.0.5
 recovered                 s1-follower         ok    ok                  ok                    every
@@ -72,17 +72,17 @@ recovered                 s2-follower         ok    ok                  ok      
 recovered                 s2-leader           ok    ok                  ok                    1.6.10
 recovered                 s3-follower         ok    ok                  ok                    1.6.10
 recovered                 s3-leader           ok    ok                  ok                    1.10.5 1.2.16 2.0.5
-region-lost               west-s1             ok    ok                  no_margin             every
-rejoined-nonvoter         s1-leader           ok    ok                  no_margin             1.10.5 1.6.10 2.0.5
+region-lost               west-s1             ok    ok                  would_lose_quorum             every
+rejoined-nonvoter         s1-leader           ok    ok                  would_lose_quorum             1.10.5 1.6.10 2.0.5
 rejoined-nonvoter         s1-nonvoter         ok    not_yet_voter       ok                    1.2.16
-rejoined-nonvoter         s2-leader           ok    ok                  no_margin             1.2.16
+rejoined-nonvoter         s2-leader           ok    ok                  would_lose_quorum             1.2.16
 rejoined-nonvoter         s2-nonvoter         ok    not_yet_voter       ok                    1.10.5 1.6.10 2.0.5
-rejoined-nonvoter         s3-follower         ok    ok                  no_margin             every
+rejoined-nonvoter         s3-follower         ok    ok                  would_lose_quorum             every
 servers-unreachable       c1-client           ok    servers_unreachable not_a_voter           every
-single                    bacon-mac           ok    ok                  no_margin             0.5.5-documented every
+single                    bacon-mac           ok    ok                  would_lose_quorum             0.5.5-documented every
 single-starting           bacon-mac           ok    not_registered      no_leader             every
-two-regions               east-s1             ok    ok                  no_margin             every
-two-regions               west-s1             ok    ok                  no_margin             every
+two-regions               east-s1             ok    ok                  would_lose_quorum             every
+two-regions               west-s1             ok    ok                  would_lose_quorum             every
 """
 """Why each agent is live, ready and may be stopped, or not; ``every`` stands for all versions that were recorded.
 
@@ -92,11 +92,11 @@ with another token. ``bearer`` was asked for nothing but ``self``.
 
 EVERY = ("1.10.5", "1.2.16", "1.6.10", "2.0.5")
 
-Row = tuple[str, str, str]
+Setting = tuple[str, str, str]
 """Why it is live, ready and may be stopped, or not."""
 
 
-def expected() -> Iterator[tuple[str, Row]]:
+def expected() -> Iterator[tuple[str, Setting]]:
     """The verdicts about each agent, by the name of its recording."""
     for line in VERDICTS.splitlines()[3:]:
         scenario, agent, live, ready, quorum, *versions = line.split()
@@ -125,7 +125,7 @@ def test_a_recorded_agent_is_judged_as_one_who_reads_its_answers_would(fleet: tu
     snapshots = [kept.snapshot for kept in played(agents)]
     found = {
         agents[each.snapshot.agent.name].name: tuple(str(verdict.reason) for verdict in each.verdicts.values())
-        for each in judge_all(snapshots, snapshots, AT, Limits())
+        for each in evaluate(snapshots, snapshots, AT, Thresholds())
     }
 
     assert found == {situation.name: EXPECTED.get(situation.name) for situation in agents.values()}

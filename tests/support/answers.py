@@ -8,15 +8,15 @@ from typing import Any
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.answers import AgentSelf, Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.sources import SELF_PATH, Reply
 from tests.support.recordings import situation
 
 AGENT = Agent("s1", Address("http", "127.0.0.1", 4646))
 START = Instant(wall=1_800_000_000.0, monotonic=5000.0)
-REFUSED = Failure(Reason.REFUSED, "connection refused")
+REFUSED = Failure(FailureReason.REFUSED, "connection refused")
 WELL = Check(ok=True, message="ok")
 
 

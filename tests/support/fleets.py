@@ -10,12 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.judging import Judged, judge_all
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.judge.reasons import Question, Reason
-from nomad_exporter.judge.verdict import Verdict
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.answers import (
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.models import (
     AgentSelf,
     Autopilot,
     AutopilotServer,
@@ -27,21 +24,23 @@ from nomad_exporter.nomad.answers import (
     RaftServer,
     Role,
 )
-from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.snapshot import AnyReading, Reading, Seen, Snapshot
+from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot, SourceState
+from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
+from nomad_exporter.verdicts.reasons import Question, VerdictReason
+from nomad_exporter.verdicts.verdict import Thresholds, Verdict
 from tests.support.answers import REFUSED, START, WELL, health
 
 AT = START
 """When all is judged."""
 
-LIMITS = Limits()
-AUTOPILOT = Limits(autopilot=True)
-GOSSIP = Limits(trust_gossip=True)
+THRESHOLDS = Thresholds()
+AUTOPILOT = Thresholds(autopilot=True)
+GOSSIP = Thresholds(trust_gossip=True)
 
 RED = Check(ok=False, message="no leader")
 
-FIELDS = {Source.HEALTH: "health", Source.SELF: "own", Source.MEMBERS: "members", Source.AUTOPILOT: "autopilot"}
+FIELDS = {Source.HEALTH: "health", Source.SELF: "agent_self", Source.MEMBERS: "members", Source.AUTOPILOT: "autopilot"}
 
 Fleet = Mapping[str, Snapshot]
 
@@ -77,12 +76,15 @@ def autopilot(*healthy: int, unhealthy: Iterable[int] = ()) -> Autopilot:
 
 def told(number: int, configuration: tuple[RaftServer, ...], leader: int | None = 1, **other: Any) -> AgentSelf:
     """What server ``number`` says of itself."""
-    leads = number == leader
+    is_leader = number == leader
     said: dict[str, Any] = {
         "member": member(number),
         "configuration": configuration,
-        "numbers": {"nomad.leader": int(leads), "raft.term": 2, "raft.commit_index": 20, "raft.applied_index": 20},
-        "texts": {"raft.state": "Leader" if leads else "Follower", "nomad.leader_addr": rpc(leader) if leader else ""},
+        "numbers": {"nomad.leader": int(is_leader), "raft.term": 2, "raft.commit_index": 20, "raft.applied_index": 20},
+        "texts": {
+            "raft.state": "Leader" if is_leader else "Follower",
+            "nomad.leader_addr": rpc(leader) if leader else "",
+        },
     }
     return AgentSelf(frozenset({Role.SERVER}), **{**said, **other})
 
@@ -154,7 +156,7 @@ def deserted(snapshot: Snapshot) -> Snapshot:
 
 def without(snapshot: Snapshot, *sources: Source) -> Snapshot:
     """The snapshot as if these had never been asked for."""
-    blank: dict[str, Any] = {FIELDS[source]: Seen(source) for source in sources}
+    blank: dict[str, Any] = {FIELDS[source]: SourceState(source) for source in sources}
     return replace(snapshot, **blank)
 
 
@@ -163,21 +165,21 @@ def with_autopilot(fleet: Fleet, says: Autopilot | Failure, leader: str = "s1") 
     return {**fleet, leader: asked(fleet[leader], Source.AUTOPILOT, says, 1)}
 
 
-def judged(fleet: Fleet, limits: Limits = LIMITS, at: Instant = AT) -> dict[str, Judged]:
+def evaluated(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> dict[str, Evaluation]:
     """All verdicts about all agents, by name."""
     snapshots = list(fleet.values())
-    return {each.snapshot.agent.name: each for each in judge_all(snapshots, snapshots, at, limits)}
+    return {each.snapshot.agent.name: each for each in evaluate(snapshots, snapshots, at, thresholds)}
 
 
-def quorum(fleet: Fleet, name: str, limits: Limits = LIMITS, at: Instant = AT) -> Verdict:
-    return judged(fleet, limits, at)[name].verdicts[Question.QUORUM]
+def quorum(fleet: Fleet, name: str, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> Verdict:
+    return evaluated(fleet, thresholds, at)[name].verdicts[Question.QUORUM]
 
 
-def reasons(fleet: Fleet, limits: Limits = LIMITS, at: Instant = AT) -> dict[str, Reason]:
+def reasons(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> dict[str, VerdictReason]:
     """Why each agent may be stopped, or may not."""
-    return {name: each.verdicts[Question.QUORUM].reason for name, each in judged(fleet, limits, at).items()}
+    return {name: each.verdicts[Question.QUORUM].reason for name, each in evaluated(fleet, thresholds, at).items()}
 
 
-def safe(fleet: Fleet, limits: Limits = LIMITS, at: Instant = AT) -> set[str]:
+def safe(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> set[str]:
     """The agents that may be stopped."""
-    return {name for name, each in judged(fleet, limits, at).items() if each.verdicts[Question.QUORUM].holds}
+    return {name for name, each in evaluated(fleet, thresholds, at).items() if each.verdicts[Question.QUORUM].ok}

@@ -11,12 +11,11 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.drawing import Drawing, draw
-from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.render import Rendered, render_agent
+from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.failures import Reason
+from nomad_exporter.nomad.failures import FailureReason
 from nomad_exporter.nomad.sources import (
     AUTOPILOT_PATH,
     HEALTH_PATH,
@@ -26,9 +25,10 @@ from nomad_exporter.nomad.sources import (
     Reply,
     Source,
 )
-from nomad_exporter.watch.rounds import Rounds
-from nomad_exporter.watch.store import Kept, Store
-from nomad_exporter.web.routes import Site, answer
+from nomad_exporter.polling.poller import Poller
+from nomad_exporter.polling.store import Entry, Store
+from nomad_exporter.verdicts.verdict import Thresholds
+from nomad_exporter.web.routes import Site, handle
 from tests.support.answers import AGENT, FakeWire, self_body
 from tests.support.pages import get, page_of
 from tests.support.playback import ADDRESS, AT, MAX_AGE, TIMEOUT
@@ -43,7 +43,7 @@ PATHS = {
 
 STATUSES = (200, 500, 204, 301, 400, 401, 403, 404, 429, 501)
 
-_WELL = {
+_DEFAULT = {
     SELF_PATH: Reply(200, self_body({"nomad": {"leader": "true"}, "raft": {"term": "7", "new": "1"}})),
     MEMBERS_PATH: Reply(200, b'{"Members":[{"Name":"m","Status":"alive"}]}'),
     **dict.fromkeys(PATHS[Source.HEALTH], Reply(200, b'{"server":{"ok":true,"message":"ok"}}')),
@@ -51,7 +51,7 @@ _WELL = {
 }
 """The least that a well leader says, with a stat that is unknown to us: small pages make many inputs."""
 
-_OURSELVES = Ourselves()
+_OURSELVES = SelfMetrics()
 
 Series = Counter[tuple[str, frozenset[tuple[str, str]], str]]
 
@@ -76,34 +76,34 @@ def bodies(source: Source) -> tuple[bytes, ...]:
     )
 
 
-def outcome(source: Source, reply: Reply) -> Reason | None:
+def outcome(source: Source, reply: Reply) -> FailureReason | None:
     """The reason why ``reply`` is no answer to ``source``, None where it is one.
 
     Raises, AssertionError or whatever else, where the promise is broken: the agent is asked once, with well answers to
     its other sources, and shown beside a well agent on every page.
     """
-    store = _asked(AGENT, {**_WELL, **dict.fromkeys(PATHS[source], reply)})
-    kept = store.kept()
+    store = _asked(AGENT, {**_DEFAULT, **dict.fromkeys(PATHS[source], reply)})
+    kept = store.entries()
     _check_page(lambda form: page_of((*_beside(), *kept), AT, MAX_AGE, form) + form.end)
-    site = Site(store, _OURSELVES, Limits(TIMEOUT, MAX_AGE))
-    assert answer(site, get("/"), AT).status == 200
-    assert answer(site, get("/health"), AT).status in (200, 500, 503)
+    site = Site(store, _OURSELVES, Thresholds(TIMEOUT, MAX_AGE))
+    assert handle(site, get("/"), AT).status == 200
+    assert handle(site, get("/health"), AT).status in (200, 500, 503)
     seen = kept[0].snapshot.of(source)
     assert seen.failure or seen.answer, "the source was not asked"
     return seen.failure.reason if seen.failure else None
 
 
-def _asked(agent: Agent, replies: Mapping[str, Reply]) -> Store[Drawing]:
-    store = Store((agent,), draw)
-    rounds = Rounds(store, {agent.name: FakeWire(replies)}, lambda: AT, TIMEOUT, lambda *_: None, autopilot=True)
-    rounds.health(agent)
-    rounds.facts(agent)
+def _asked(agent: Agent, replies: Mapping[str, Reply]) -> Store[Rendered]:
+    store = Store((agent,), render_agent)
+    rounds = Poller(store, {agent.name: FakeWire(replies)}, lambda: AT, TIMEOUT, lambda *_: None, autopilot=True)
+    rounds.poll_health(agent)
+    rounds.poll_state(agent)
     return store
 
 
 @cache
-def _beside() -> tuple[Kept[Drawing], ...]:
-    return _asked(Agent("beside", ADDRESS), _WELL).kept()
+def _beside() -> tuple[Entry[Rendered], ...]:
+    return _asked(Agent("beside", ADDRESS), _DEFAULT).entries()
 
 
 @cache

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nomad_exporter.judge.judging import Judged, judge_all
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.watch.rounds import Rounds
+from nomad_exporter.watch.store import Store
+
 from nomad_exporter.clock import Instant
 from nomad_exporter.demo.face.answers import Answer
 from nomad_exporter.demo.face.routes import Face
 from nomad_exporter.demo.model.agents import State
 from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.judge.judging import Judged, judge_all
-from nomad_exporter.judge.limits import Limits
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, Reason
 from nomad_exporter.nomad.sources import Reply
-from nomad_exporter.watch.rounds import Rounds
-from nomad_exporter.watch.store import Store
 from tests.support.clusters import pass_time
 from tests.support.fleets import agent
 from tests.support.questions import ask

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.judging import judge_all
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.drawing import Drawing, draw
-from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.page import page
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.render import Rendered, render_agent, render_page
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.answers import Health
-from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.models import Health
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.poll import ask
-from nomad_exporter.watch.snapshot import AnyReading, Reading
-from nomad_exporter.watch.store import Kept, Store
+from nomad_exporter.polling.poller import poll
+from nomad_exporter.polling.snapshot import AnyReading, Reading
+from nomad_exporter.polling.store import Entry, Store
+from nomad_exporter.verdicts.evaluate import evaluate
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Request
 from tests.support.playback import RecordedWire
 from tests.support.recordings import situation
@@ -30,23 +29,23 @@ def agent(name: str = "a1") -> Agent:
     return Agent(name, Address("http", f"{name}.example.org", 4646))
 
 
-def store_of(*readings: AnyReading, name: str = "a1") -> Store[Drawing]:
+def store_of(*readings: AnyReading, name: str = "a1") -> Store[Rendered]:
     """A store that watches one agent and has taken in ``readings`` of it."""
     watched = agent(name)
-    store = Store((watched,), draw)
+    store = Store((watched,), render_agent)
     for reading in readings:
         store.record(watched, reading)
     return store
 
 
-def fleet(*names: str) -> Store[Drawing]:
+def fleet(*names: str) -> Store[Rendered]:
     """A store that watches an agent of each name, none of which was asked yet."""
-    return Store(map(agent, names), draw)
+    return Store(map(agent, names), render_agent)
 
 
 def told(source: Source, name: str, seconds: float = 4.0) -> AnyReading:
     """The reading of ``source`` that the recorded situation ``name`` gives to one who waits ``seconds``."""
-    return ask(source, RecordedWire(situation(name)), lambda: NOW, seconds)
+    return poll(source, RecordedWire(situation(name)), lambda: NOW, seconds)
 
 
 def health(outcome: Health) -> AnyReading:
@@ -54,7 +53,9 @@ def health(outcome: Health) -> AnyReading:
     return Reading(Source.HEALTH, outcome, NOW, 0.0)
 
 
-def failed(source: Source, reason: Reason = Reason.REFUSED, detail: str = "connection refused") -> AnyReading:
+def failed(
+    source: Source, reason: FailureReason = FailureReason.REFUSED, detail: str = "connection refused"
+) -> AnyReading:
     """A reading of ``source`` that is no answer."""
     outcome: Any = Failure(reason, detail)
     return Reading(source, outcome, NOW, 0.0)
@@ -66,7 +67,7 @@ def get(target: str, **headers: str) -> Request:
     return Request("GET", path, query, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def page_of(agents: Sequence[Kept[Drawing]], at: Instant, max_age: float, form: Format) -> bytes:
+def page_of(agents: Sequence[Entry[Rendered]], at: Instant, max_age: float, form: Format) -> bytes:
     """The page of agents that are the whole fleet, judged by the usual limits."""
     fleet = [kept.snapshot for kept in agents]
-    return page(agents, judge_all(fleet, fleet, at, Limits(max_age=max_age)), at, max_age, form)
+    return render_page(agents, evaluate(fleet, fleet, at, Thresholds(max_age=max_age)), at, max_age, form)

@@ -19,7 +19,7 @@ from tests.support.waiting import PATIENCE, eventually
 
 SCRAPE_INTERVAL = "250ms"
 
-Row = tuple[str | float, ...]
+Setting = tuple[str | float, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Prometheus:
     log: Path
     targets: int
 
-    def query(self, promql: str, *labels: str) -> list[Row]:
+    def query(self, promql: str, *labels: str) -> list[Setting]:
         """The rows of an instant query, sorted: the values of ``labels`` in each, and its number."""
         told = requests.get(f"{self.url}/api/v1/query", {"query": promql}, timeout=PATIENCE).json()
         assert told["status"] == "success", told

@@ -7,7 +7,7 @@ import threading
 
 from nomad_exporter import clock
 from nomad_exporter.clock import Clock
-from nomad_exporter.watch.schedule import Schedule, Turn
+from nomad_exporter.polling.schedule import PollJob, Schedule
 from tests.support.waiting import PATIENCE
 
 
@@ -35,7 +35,7 @@ class Running:
         self.release = threading.Event()
         self._started: list[Schedule] = []
 
-    def start(self, *turns: Turn, at: Clock = clock.now, workers: int = 2) -> Schedule:
+    def start(self, *turns: PollJob, at: Clock = clock.now, workers: int = 2) -> Schedule:
         started = Schedule(turns, at, workers, self.beats, self.missed, self.stepped)
         started.start()
         self._started.append(started)
@@ -50,7 +50,7 @@ class Running:
         for started in self._started:
             if started._scheduler.running:
                 started.stop()
-            assert started.ended(PATIENCE)
+            assert started.join(PATIENCE)
 
 
 class Keeping(logging.Handler):

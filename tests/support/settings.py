@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from nomad_exporter.config.settings import ROWS
+from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.serving.listen import Listen
 
 HTTP = Address("http", "nomad.example.org", 4646)
 
 UNTOLD: dict[str, Any] = {
-    **dict.fromkeys(ROWS),
+    **dict.fromkeys(SETTINGS),
     "address": (HTTP, None),
     "skip_verify": False,
     "interval": 15.0,
     "health_interval": 5.0,
     "autopilot": False,
-    "attempts": 3,
+    "failure_threshold": 3,
     "heartbeat_grace": 10.0,
-    "max_contact": 10.0,
+    "max_leader_contact": 10.0,
     "max_apply_lag": 1000,
     "trust_gossip": False,
     "listen": (Listen("", 9441),),

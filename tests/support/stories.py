@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from nomad_exporter.judge.limits import Limits
+from nomad_exporter.judge.reasons import GUIDE, Question, Reason
 from urllib3 import HTTPConnectionPool
 
 from nomad_exporter.demo.deeds import DEEDS
 from nomad_exporter.demo.incidents.story import SERVERS, Deed, Expected, Incident, Role, Scene, Shown, Sight
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.judge.reasons import GUIDE, Question, Reason
 from tests.support.demo import Demo
 from tests.support.exporter import run
 from tests.support.looks import QUESTIONS, Look, Page, Verdict, look, page

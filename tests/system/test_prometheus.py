@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.agents import RecordedAgent, scripted
 from tests.support.exporter import Exporter, running
-from tests.support.prometheus import Prometheus, Row, scraping
+from tests.support.prometheus import Prometheus, Setting, scraping
 from tests.support.real import real
 from tests.support.waiting import eventually
 
@@ -115,7 +115,7 @@ def test_every_line_of_a_page_becomes_a_series_of_its_own(prometheus: Prometheus
     assert missing == [(0.0,)] * (len(SITUATIONS) + 1)
 
 
-QUERIES: dict[str, tuple[str, tuple[str, ...], list[Row]]] = {
+QUERIES: dict[str, tuple[str, tuple[str, ...], list[Setting]]] = {
     "the leader": (
         "nomad_agent_leader == 1",
         ("agent",),
@@ -137,7 +137,7 @@ QUERIES: dict[str, tuple[str, tuple[str, ...], list[Row]]] = {
         [("c1", 1.0), ("lone", 0.0)],
     ),
     "votes of the cluster": (
-        'nomad_agent_raft_servers{agent="s1"} > 0',
+        'nomad_agent_raft_servers{agent="s1",nomad_cluster="default"} > 0',
         ("suffrage",),
         [("Nonvoter", 1.0), ("Voter", 2.0)],
     ),
@@ -152,12 +152,12 @@ QUERIES: dict[str, tuple[str, tuple[str, ...], list[Row]]] = {
         [("", 1.0), ("1.6.10", 1.0), ("2.0.5", 4.0)],
     ),
     "how old the newest answers are, in minutes": (
-        'round((time() - nomad_exporter_poll_last_success_timestamp_seconds{agent="s1"}) / 60)',
+        'round((time() - nomad_exporter_poll_last_success_timestamp_seconds{agent="s1",nomad_cluster="default"}) / 60)',
         ("source",),
         [("health", 0.0), ("members", 0.0), ("self", 0.0)],
     ),
     "members by status": (
-        'nomad_agent_members{agent="s1"} > 0',
+        'nomad_agent_members{agent="s1",nomad_cluster="default"} > 0',
         ("region", "status"),
         [("global", "alive", 3.0)],
     ),
@@ -165,7 +165,7 @@ QUERIES: dict[str, tuple[str, tuple[str, ...], list[Row]]] = {
 
 
 @pytest.mark.parametrize(("promql", "labels", "rows"), QUERIES.values(), ids=QUERIES)
-def test_a_query_is_answered(prometheus: Prometheus, promql: str, labels: tuple[str, ...], rows: list[Row]) -> None:
+def test_a_query_is_answered(prometheus: Prometheus, promql: str, labels: tuple[str, ...], rows: list[Setting]) -> None:
     assert prometheus.query(promql, *labels) == rows
 
 
@@ -205,7 +205,7 @@ def test_the_leader_is_joined_with_its_name(prometheus: Prometheus) -> None:
 
 
 def test_odd_names_arrive_as_they_are(prometheus: Prometheus) -> None:
-    rows = prometheus.query('nomad_agent_member_status{agent="odd", status="alive"}', "member")
+    rows = prometheus.query('nomad_agent_member_status{agent="odd",nomad_cluster="default", status="alive"}', "member")
 
     assert [name for name, _ in rows] == sorted(ODD_NAMES)
 
@@ -213,16 +213,20 @@ def test_odd_names_arrive_as_they_are(prometheus: Prometheus) -> None:
 def test_a_frozen_agent_is_down_at_once_and_its_values_vanish_once_they_are_too_old(
     prometheus: Prometheus, agents: dict[str, RecordedAgent]
 ) -> None:
-    before = prometheus.query('nomad_agent_raft_term{agent="sleeper"}')
+    before = prometheus.query('nomad_agent_raft_term{agent="sleeper",nomad_cluster="default"}')
     agents["sleeper"].play(FROZEN)
-    said = 'nomad_agent_raft_term{agent="sleeper"} or nomad_agent_healthy{agent="sleeper"}'
+    said = 'nomad_agent_raft_term{agent="sleeper",nomad_cluster="default"} or nomad_agent_healthy{agent="sleeper",nomad_cluster="default"}'
     eventually(lambda: prometheus.query(said) == [])
     kept = prometheus.query("max_over_time((nomad_agent_raft_term and on (agent) nomad_agent_up == 0)[1m:100ms])")
 
     assert kept == before != []
-    assert prometheus.query('nomad_agent_up{agent="sleeper"}') == [(0.0,)]
-    assert prometheus.query('up * on (instance) group_left () nomad_exporter_agent_info{agent="sleeper"}') == [(1.0,)]
-    assert prometheus.query('nomad_exporter_poll_failing{agent="sleeper"}', "source", "reason") == [
+    assert prometheus.query('nomad_agent_up{agent="sleeper",nomad_cluster="default"}') == [(0.0,)]
+    assert prometheus.query(
+        'up * on (instance) group_left () nomad_exporter_agent_info{agent="sleeper",nomad_cluster="default"}'
+    ) == [(1.0,)]
+    assert prometheus.query(
+        'nomad_exporter_poll_failing{agent="sleeper",nomad_cluster="default"}', "source", "reason"
+    ) == [
         ("health", "timeout", 1.0),
         ("members", "timeout", 1.0),
         ("self", "timeout", 1.0),

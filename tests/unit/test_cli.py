@@ -15,13 +15,13 @@ import pytest
 
 from nomad_exporter import __version__
 from nomad_exporter.cli import command
-from nomad_exporter.config.plan import Plan
-from nomad_exporter.config.settings import ROWS
+from nomad_exporter.config.model import Config
+from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.serving.listen import Listen, listen
 from tests.support.exporter import environment, run
 
-Planner = Callable[..., Plan]
+Planner = Callable[..., Config]
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +34,10 @@ def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
 def planned(monkeypatch: pytest.MonkeyPatch) -> Planner:
     """The plan with which the exporter would run, had it been started with these arguments."""
 
-    def start(*arguments: str) -> Plan:
-        plans: list[Plan] = []
+    def start(*arguments: str) -> Config:
+        plans: list[Config] = []
 
-        def take(plan: Plan, _: Callable[[], Plan | str]) -> int:
+        def take(plan: Config, _: Callable[[], Config | str]) -> int:
             plans.append(plan)
             return 0
 
@@ -86,7 +86,7 @@ def test_every_flag_reaches_the_plan(planned: Planner) -> None:
     assert (agent.tls.ca_file, agent.tls.ca_path) == (Path("ca"), Path("cas"))
     assert (agent.tls.cert_file, agent.tls.key_file) == (Path("cert"), Path("key"))
     assert (agent.tls.server_name, agent.tls.skip_verify) == ("server.global.nomad", True)
-    cadence = plan.cadence
+    cadence = plan.poll
     assert (cadence.interval, cadence.health_interval, cadence.timeout, cadence.max_age) == (30.0, 10.0, 3.0, 60.0)
     assert plan.listen == (Listen("127.0.0.1", 1), Listen(path="/x"))
     assert (plan.log_level, plan.log_format) == ("debug", "json")
@@ -283,7 +283,7 @@ def test_the_version_is_told_on_one_line(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_check_tells_what_would_be_done_and_does_not_do_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started: list[Plan] = []
+    started: list[Config] = []
     monkeypatch.setattr("nomad_exporter.app.run", started.append)
 
     code = command().main(
@@ -300,7 +300,7 @@ def test_the_help_tells_every_flag_and_every_default(capsys: pytest.CaptureFixtu
     command().main(["--help"], standalone_mode=False)
 
     words = " ".join(capsys.readouterr().out.split())
-    public = [row for row in ROWS.values() if not row.secret]
+    public = [row for row in SETTINGS.values() if not row.secret]
     assert [row.flag for row in public if f" {row.flag} " not in words] == []
     assert [row.flag for row in public if row.default and f"{row.help} [default: {row.default}] -" not in words] == []
     assert words.count("[default: ") == sum(row.default is not None for row in public)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from nomad_exporter.check.findings import Finding, findings
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.nomad.answers import Role
-from nomad_exporter.nomad.failures import Failure
-from nomad_exporter.nomad.failures import Reason as Failed
+from nomad_exporter.check.evaluate import Finding, findings
+from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.models import Role
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.snapshot import Snapshot
+from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.answers import WELL, health
 from tests.support.fleets import AT, Fleet, agent, asked, gossip, raft, told
 
-ONCE = Limits(health_interval=3600.0, max_age=10800.0, attempts=1)
+ONCE = Thresholds(health_interval=3600.0, max_age=10800.0, failure_threshold=1)
 """What the command makes of the limits."""
 
-SILENT = Failure(Failed.TIMEOUT, "no whole answer within 4s")
-DENIED = Failure(Failed.UNAUTHORIZED, "HTTP 403: the token was rejected or may not read this")
-LOCKED = Failure(Failed.CREDENTIALS, "token: No such file or directory")
-NAMELESS = Failure(Failed.DNS, "the host name could not be resolved")
-DISTRUSTED = Failure(Failed.TLS, "the agent's certificate was refused")
+SILENT = Failure(FailureReason.TIMEOUT, "no whole answer within 4s")
+DENIED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403: the token was rejected or may not read this")
+LOCKED = Failure(FailureReason.CREDENTIALS, "token: No such file or directory")
+NAMELESS = Failure(FailureReason.DNS, "the host name could not be resolved")
+DISTRUSTED = Failure(FailureReason.TLS, "the agent's certificate was refused")
 
 ALL = raft(1, 2, 3)
 WELL_SERVER = health({Role.SERVER: WELL})
@@ -39,9 +38,9 @@ def nothing_from(number: int, failure: Failure) -> Snapshot:
     return snapshot
 
 
-def found(question: str, *fleet: Snapshot, limits: Limits = ONCE) -> Finding:
+def found(question: str, *fleet: Snapshot, thresholds: Thresholds = ONCE) -> Finding:
     """What is found about the first agent."""
-    (finding,) = findings(question, fleet, [fleet[0].agent.name], AT, limits)
+    (finding,) = findings(question, fleet, [fleet[0].agent.name], AT, thresholds)
     return finding
 
 

@@ -12,10 +12,10 @@ import click
 import pytest
 
 from nomad_exporter.check.command import _seconds, command
-from nomad_exporter.config.settings import ROWS, Row
+from nomad_exporter.config.settings import SETTINGS, Setting
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.snapshot import Snapshot
+from nomad_exporter.polling.snapshot import Snapshot
 from tests.support.answers import REFUSED
 from tests.support.fleets import AT, reading
 
@@ -163,13 +163,13 @@ def test_autopilot_is_asked_where_that_is_wanted(asked: list[Asked]) -> None:
 
 def test_no_is_a_warning_where_that_is_enough(asked: list[Asked], capsys: pytest.CaptureFixture[str]) -> None:
     assert check("--warn", "--nomad.agent-name", "s1") == 1
-    assert capsys.readouterr().out.startswith("WARNING s1 ready: not_answering: ")
+    assert capsys.readouterr().out.startswith("WARNING s1 ready: unresponsive: ")
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in ROWS.values() if row.section in ("web", "log")], ids=lambda row: row.name
+    "row", [row for row in SETTINGS.values() if row.section in ("web", "log")], ids=lambda row: row.name
 )
-def test_a_flag_that_means_nothing_here_is_refused(row: Row) -> None:
+def test_a_flag_that_means_nothing_here_is_refused(row: Setting) -> None:
     assert refusal(row.flag, "1").startswith(f"No such option '{row.flag}'")
 
 
@@ -177,7 +177,7 @@ def test_a_setting_that_means_nothing_here_may_stand_in_the_environment(
     asked: list[Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOMAD_EXPORTER_WEB_LISTEN_ADDRESS", ":1 :2")
-    monkeypatch.setenv("NOMAD_EXPORTER_VERDICT_ATTEMPTS", "9")
+    monkeypatch.setenv("NOMAD_EXPORTER_VERDICT_FAILURE_THRESHOLD", "9")
 
     assert check("live") == 2
 
@@ -186,8 +186,12 @@ def test_the_help_tells_the_settings_that_matter_and_no_others(capsys: pytest.Ca
     check("--help")
 
     told = capsys.readouterr().out
-    assert [flag for flag in ("--nomad.address", "--poll.timeout", "--verdict.max-contact") if flag not in told] == []
-    assert [flag for flag in ("--web.", "--log.", "--poll.interval", "--verdict.attempts") if flag in told] == []
+    assert [
+        flag for flag in ("--nomad.address", "--poll.timeout", "--verdict.max-leader-contact") if flag not in told
+    ] == []
+    assert [
+        flag for flag in ("--web.", "--log.", "--poll.interval", "--verdict.failure-threshold") if flag in told
+    ] == []
 
 
 def test_inside_a_task_no_time_is_lost_to_ask_for_a_name(

@@ -9,31 +9,31 @@ from typing import Any
 import pytest
 
 from nomad_exporter.config import file as config_file
-from nomad_exporter.config.document import DocumentError
 from nomad_exporter.config.file import RESERVED_LABELS
-from nomad_exporter.config.plan import Cadence, ConfigError, Plan, plan
+from nomad_exporter.config.model import Config, ConfigError, PollConfig, build_config
 from nomad_exporter.config.settings import Settings
-from nomad_exporter.judge.limits import Limits
+from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Address, Agent, Secret, Tls
 from nomad_exporter.serving.listen import Listen
+from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.settings import UNTOLD
 
 ONE_AGENT = (Address("http", "of-the-one-agent", 4646), None)
 
-Planner = Callable[..., Plan]
+Planner = Callable[..., Config]
 
 
 @pytest.fixture
 def planned(tmp_path: Path) -> Planner:
     """The plan of a file with this text, beside settings of a command line."""
 
-    def read(text: str, **settings: Any) -> Plan:
+    def read(text: str, **settings: Any) -> Config:
         path = tmp_path / "fleet.yml"
         path.write_text(text)
         file = config_file.read(path)
         told = Settings(**{**UNTOLD, "address": ONE_AGENT, **file.settings, **settings})
         try:
-            return plan(told, config_file.agents(file.agents or (), told, "host-1"))
+            return build_config(told, config_file.agents(file.agents or (), told, "host-1"))
         except ConfigError as error:
             raise file.locate(error) from None
 
@@ -95,7 +95,7 @@ agents:
     assert agent.tls == Tls(
         Path("/ca.pem"), Path("/cas"), Path("/cert.pem"), Path("/key.pem"), "server.global.nomad", True
     )
-    assert (agent.group, agent.labels) == ("east", (("az", "1"), ("rack", "b")))
+    assert (agent.cluster, agent.labels) == ("east", (("az", "1"), ("rack", "b")))
 
 
 def test_an_agent_without_a_name_is_called_by_its_address(planned: Planner) -> None:
@@ -153,8 +153,8 @@ agents:
 """
     ).agents
 
-    assert (first.tls, first.group) == (Tls(Path("/ca.pem"), server_name="shared", skip_verify=True), "east")
-    assert (second.tls, second.group) == (Tls(Path("/own.pem"), server_name="own"), "west")
+    assert (first.tls, first.cluster) == (Tls(Path("/ca.pem"), server_name="shared", skip_verify=True), "east")
+    assert (second.tls, second.cluster) == (Tls(Path("/own.pem"), server_name="own"), "west")
 
 
 def test_half_of_a_certificate_pair_may_come_from_the_defaults(planned: Planner) -> None:
@@ -219,7 +219,7 @@ log: {level: debug, format: json}
 """
     )
 
-    assert made.cadence == Cadence(30.0, 10.0, 2.0, 60.0)
+    assert made.poll == PollConfig(30.0, 10.0, 2.0, 60.0)
     assert (made.listen, made.enable_lifecycle) == ((Listen("", 1), Listen(path="/x")), True)
     assert (made.log_level, made.log_format) == ("debug", "json")
 
@@ -229,11 +229,11 @@ def test_the_limits_of_the_verdicts_are_taken(planned: Planner) -> None:
         """
 agents: [{address: http://a}]
 poll: {autopilot: true}
-verdict: {attempts: 5, heartbeat_grace: 1m, max_contact: 500ms, max_apply_lag: 7, trust_gossip: true}
+verdict: {failure_threshold: 5, heartbeat_grace: 1m, max_leader_contact: 500ms, max_apply_lag: 7, trust_gossip: true}
 """
     )
 
-    assert made.limits == Limits(5.0, 45.0, 5, 60.0, 0.5, 7, trust_gossip=True, autopilot=True)
+    assert made.thresholds == Thresholds(5.0, 45.0, 5, 60.0, 0.5, 7, trust_gossip=True, autopilot=True)
 
 
 @pytest.mark.parametrize(("text", "allowed"), [("true", True), ("false", False), ('"true"', True)])
@@ -248,7 +248,7 @@ def test_no_is_a_name_like_any_other(planned: Planner) -> None:
         planned, "agents: [{name: no, address: http://a, cluster: off, token: 0123, labels: {on: yes, t: 12:30:00}}]"
     )
 
-    assert (agent.name, agent.group) == ("no", "off")
+    assert (agent.name, agent.cluster) == ("no", "off")
     assert agent.labels == (("on", "yes"), ("t", "12:30:00"))
     assert agent.credentials.token == Secret("0123")
 
@@ -270,8 +270,8 @@ ONE = "agents: [{name: s1, address: http://a}]\n"
             id="web",
         ),
         pytest.param(
-            ONE + "verdict: {attempts: 0}",
-            "fleet.yml:2: verdict.attempts: '0': must be a whole number from 1 to 999999999",
+            ONE + "verdict: {failure_threshold: 0}",
+            "fleet.yml:2: verdict.failure-threshold: '0': must be a whole number from 1 to 999999999",
             id="a count of nothing",
         ),
         pytest.param(

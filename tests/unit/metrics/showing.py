@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nomad_exporter.metrics.families import Family, T
-from nomad_exporter.metrics.lines import samples
+from nomad_exporter.metrics.exposition import render_family
+from nomad_exporter.metrics.family import Family, T
 
 
 def shown(table: Sequence[Family[T]], of: T, name: str = "") -> list[str]:
     """The lines of the family ``name``, or of all families of ``table``."""
     families = [family for family in table if family.name == name or not name]
     assert families, f"no family is called {name}"
-    return [line for family in families for line in samples(family, of, "").decode().splitlines()]
+    return [line for family in families for line in render_family(family, of, "").decode().splitlines()]

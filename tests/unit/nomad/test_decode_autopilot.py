@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomad_exporter.nomad import decode_autopilot
-from nomad_exporter.nomad.answers import Autopilot, AutopilotServer
-from nomad_exporter.nomad.parts import ERRORS, TooMany
+from nomad_exporter.nomad.lenient import ERRORS, TooMany
+from nomad_exporter.nomad.models import Autopilot, AutopilotServer
 from nomad_exporter.nomad.sources import AUTOPILOT_PATH
 from tests.support.answers import recorded
 from tests.support.recordings import situations
@@ -42,7 +42,7 @@ def test_every_recorded_answer_is_read_without_a_flaw(name: str) -> None:
     assert {(one.id, one.name, one.address, one.healthy, one.voter) for one in answer.servers} == {
         (one["ID"], one["Name"], one["Address"], one["Healthy"], one["Voter"]) for one in told["Servers"]
     }
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 @pytest.mark.parametrize("version", ["2.0.5", "1.10.5", "1.6.10", "1.2.16"])
@@ -86,14 +86,14 @@ def test_a_broken_value_costs_only_itself(part: dict[str, Any], flaw: str) -> No
     answer = decoded({**S1, **part}, S2)
 
     assert {server.id for server in answer.servers} == {"41cc56e1", "bf642eea"}
-    assert answer.flaws == (flaw,)
+    assert answer.invalid_fields == (flaw,)
 
 
 @pytest.mark.parametrize("tolerance", ["1", 1.5, True, 2**40], ids=repr)
 def test_a_tolerance_that_is_no_count_costs_only_itself(tolerance: Any) -> None:
     answer = decoded(S1, FailureTolerance=tolerance)
 
-    assert (answer.failure_tolerance, answer.flaws) == (None, ("FailureTolerance",))
+    assert (answer.failure_tolerance, answer.invalid_fields) == (None, ("FailureTolerance",))
     assert [server.id for server in answer.servers] == ["41cc56e1"]
 
 
@@ -114,7 +114,7 @@ def test_a_server_without_an_id_or_a_verdict_is_left_out_as_a_flaw(server: Any) 
     answer = decoded(server, S2)
 
     assert [server.id for server in answer.servers] == ["bf642eea"]
-    assert "Servers[]" in answer.flaws
+    assert "Servers[]" in answer.invalid_fields
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_of_two_servers_that_are_one_the_first_stands(other: dict[str, Any]) -> 
     answer = decoded(S1, {**other, "Healthy": False})
 
     assert [(server.id, server.healthy) for server in answer.servers] == [("41cc56e1", True)]
-    assert answer.flaws == ("Servers[]",)
+    assert answer.invalid_fields == ("Servers[]",)
 
 
 def test_two_servers_of_one_name_are_two() -> None:

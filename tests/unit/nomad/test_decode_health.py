@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomad_exporter.nomad import decode_health
-from nomad_exporter.nomad.answers import Check, HealthAnswer, Role
-from nomad_exporter.nomad.parts import ERRORS
+from nomad_exporter.nomad.lenient import ERRORS
+from nomad_exporter.nomad.models import Check, HealthAnswer, Role
 from nomad_exporter.nomad.sources import HEALTH_PATH
 from tests.support.answers import WELL, recorded
 from tests.support.recordings import situations

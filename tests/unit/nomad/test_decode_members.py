@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nomad_exporter.nomad import decode_members
-from nomad_exporter.nomad.answers import Member, Members
-from nomad_exporter.nomad.parts import ERRORS, TooMany
+from nomad_exporter.nomad.lenient import ERRORS, TooMany
+from nomad_exporter.nomad.models import Member, Members
 from nomad_exporter.nomad.sources import MEMBERS_PATH
 from tests.support.answers import recorded
 from tests.support.recordings import situations
@@ -45,7 +45,7 @@ def test_every_recorded_answer_is_read_without_a_flaw(name: str) -> None:
     answer = decode_members.decode(body)
 
     assert {member.name for member in answer.members} == {told["Name"] for told in json.loads(body)["Members"]}
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 def test_all_that_is_told_of_a_member_is_read() -> None:
@@ -115,7 +115,7 @@ def test_a_status_that_gossip_does_not_have_is_a_flaw_and_the_member_stays(statu
     answer = decoded({**S1, "Status": status})
 
     assert [member.status for member in answer.members] == [""]
-    assert "Members[].Status" in answer.flaws
+    assert "Members[].Status" in answer.invalid_fields
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_broken_value_costs_only_itself(part: dict[str, Any], flaw: str) -> No
         ("s1.global", "alive"),
         ("s2.global", "alive"),
     ]
-    assert answer.flaws == (flaw,)
+    assert answer.invalid_fields == (flaw,)
 
 
 @pytest.mark.parametrize(
@@ -156,21 +156,21 @@ def test_a_member_without_a_name_is_left_out_as_a_flaw(member: Any) -> None:
     answer = decoded(member, S1)
 
     assert [member.name for member in answer.members] == ["s1.global"]
-    assert "Members[]" in answer.flaws
+    assert "Members[]" in answer.invalid_fields
 
 
 def test_of_two_members_of_one_name_the_first_stands() -> None:
     answer = decoded(S1, {**S1, "Status": "failed"})
 
     assert [member.status for member in answer.members] == ["alive"]
-    assert answer.flaws == ("Members[]",)
+    assert answer.invalid_fields == ("Members[]",)
 
 
 def test_tags_that_are_null_are_no_flaw() -> None:
     answer = decoded({**S1, "Tags": None})
 
     assert [(member.name, member.region) for member in answer.members] == [("s1.global", "")]
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 def test_tags_that_a_later_nomad_adds_are_passed_over() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomad_exporter.nomad import decode_self, stats
-from nomad_exporter.nomad.answers import AgentSelf, RaftServer, Role
-from nomad_exporter.nomad.parts import ERRORS, TEXT_LIMIT
+from nomad_exporter.nomad.lenient import ERRORS, TEXT_LIMIT
+from nomad_exporter.nomad.models import AgentSelf, RaftServer, Role
 from nomad_exporter.nomad.sources import SELF_PATH
 from nomad_exporter.nomad.stats import Kind
 from tests.support.answers import recorded, self_body
@@ -49,7 +49,7 @@ def client(**told: Any) -> AgentSelf:
 def test_every_recorded_answer_is_known_to_its_last_stat(name: str) -> None:
     answer = of(name)
 
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
     assert answer.unknown == {}
 
 
@@ -154,21 +154,21 @@ def test_last_contact(text: str, number: float | None) -> None:
     answer = raft(last_contact=text)
 
     assert answer.numbers.get("raft.last_contact") == number
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 def test_the_heartbeat_of_292_years_that_an_old_client_tells_is_not_said() -> None:
     answer = client(last_heartbeat="2562047h47m16.854775807s")
 
     assert answer.numbers == {}
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 def test_a_ttl_of_zero_is_not_said() -> None:
     answer = client(heartbeat_ttl="0s")
 
     assert answer.numbers == {}
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_a_ttl_of_zero_is_not_said() -> None:
     ],
 )
 def test_a_stat_that_says_that_there_is_nothing_is_silent(group: str, key: str, text: str) -> None:
-    assert decoded(stats={group: {key: text}}).silent == {f"{group}.{key}"}
+    assert decoded(stats={group: {key: text}}).null_paths == {f"{group}.{key}"}
 
 
 def test_a_stat_that_is_missing_is_not_called_silent() -> None:
-    assert raft(term="4").silent == frozenset()
+    assert raft(term="4").null_paths == frozenset()
 
 
 def test_a_client_that_knows_no_server_says_so() -> None:
@@ -203,7 +203,7 @@ def test_a_server_without_a_vault_token_says_nothing_of_one(told: dict[str, str]
     answer = decoded(stats={"vault": told})
 
     assert answer.numbers == {}
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 def test_the_times_of_a_vault_token_are_unix_times() -> None:
@@ -239,7 +239,7 @@ def test_the_version_is_read_in_both_of_its_forms(config: dict[str, Any], versio
     answer = decoded(config=config)
 
     assert answer.version == version
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 # How many servers were planned.
@@ -297,7 +297,7 @@ def test_the_raft_servers_are_read(text: str, servers: tuple[RaftServer, ...]) -
     answer = raft(latest_configuration=text)
 
     assert answer.configuration == servers
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_a_configuration_that_is_not_understood_whole_is_not_shown_in_part(text:
     answer = raft(latest_configuration=text)
 
     assert answer.configuration is None
-    assert answer.flaws == ("stats.raft.latest_configuration",)
+    assert answer.invalid_fields == ("stats.raft.latest_configuration",)
 
 
 def test_six_hundred_raft_servers_are_not_too_many() -> None:
@@ -336,7 +336,7 @@ def test_before_0_5_5_the_peers_are_the_voters() -> None:
         RaftServer("Voter", "10.0.0.1:4647", "10.0.0.1:4647"),
         RaftServer("Voter", "[::1]:4647", "[::1]:4647"),
     )
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 @pytest.mark.parametrize("told", [{}, {"raft_peers": ""}], ids=["said nothing", "an empty list"])
@@ -351,14 +351,14 @@ def test_an_unknown_stat_of_a_known_group_is_kept_as_it_was_told() -> None:
     answer = raft(lease_timeout="500ms", backend="wal")
 
     assert answer.unknown == {"raft.lease_timeout": "500ms", "raft.backend": "wal"}
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 def test_an_unknown_group_is_passed_over() -> None:
     answer = decoded(stats={"autopilot": {"healthy": "true"}, "licence": ["anything"]})
 
     assert answer.unknown == {}
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 @pytest.mark.parametrize("key", ["Upper", "a-b", "a.b", "1st", "_a", "", "é", "a" * 65, 'a"} 1\nb'], ids=ascii)
@@ -378,7 +378,7 @@ def test_an_unknown_stat_that_is_no_text_is_a_flaw_without_its_name() -> None:
     answer = raft(secret_name=7, term="4")
 
     assert answer.unknown == {}
-    assert answer.flaws == ("stats.raft.(unknown)",)
+    assert answer.invalid_fields == ("stats.raft.(unknown)",)
     assert answer.numbers == {"raft.term": 4}
 
 
@@ -400,7 +400,7 @@ def without_stat(stat: stats.Stat) -> AgentSelf:
         numbers={path: number for path, number in whole.numbers.items() if path != stat.path},
         texts={path: text for path, text in whole.texts.items() if path != stat.path},
         configuration=None if stat.path == "raft.latest_configuration" else whole.configuration,
-        flaws=(f"stats.{stat.path}",),
+        invalid_fields=(f"stats.{stat.path}",),
     )
 
 
@@ -424,14 +424,14 @@ def test_whatever_stands_where_a_text_belongs_costs_only_that(value: object) -> 
     answer = raft(term=value, commit_index="13")
 
     assert answer.numbers == {"raft.commit_index": 13}
-    assert answer.flaws == ("stats.raft.term",)
+    assert answer.invalid_fields == ("stats.raft.term",)
 
 
 def test_a_stat_that_is_null_is_not_said_and_no_flaw() -> None:
     answer = raft(term=None, commit_index="13")
 
     assert answer.numbers == {"raft.commit_index": 13}
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 @pytest.mark.parametrize("group", [7, "none", [], ["raft"], True], ids=repr)
@@ -439,7 +439,7 @@ def test_a_group_that_is_none_costs_only_itself(group: object) -> None:
     answer = decoded(stats={"raft": group, "serf": {"members": "3"}})
 
     assert answer.numbers == {"serf.members": 3}
-    assert answer.flaws == ("stats.raft",)
+    assert answer.invalid_fields == ("stats.raft",)
 
 
 @pytest.mark.parametrize(
@@ -471,7 +471,7 @@ def test_a_broken_fact_costs_only_itself(config: dict[str, Any], flaw: str) -> N
     facts = ("region", "datacenter", "node_name", "version", "acl_enabled", "tls_http", "bootstrap_expect")
     assert sum(getattr(answer, fact) != getattr(whole, fact) for fact in facts) <= 1
     assert (answer.numbers, answer.texts) == (whole.numbers, whole.texts)
-    assert answer.flaws == (flaw,)
+    assert answer.invalid_fields == (flaw,)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_a_broken_part_of_the_version_costs_only_itself(told: dict[str, Any], ve
     answer = decoded(config={"Version": told})
 
     assert answer.version == version
-    assert answer.flaws == ("config.Version",)
+    assert answer.invalid_fields == ("config.Version",)
 
 
 @pytest.mark.parametrize("config", [7, "none", ["dc1"]], ids=repr)
@@ -497,7 +497,7 @@ def test_a_config_that_is_none_costs_only_itself(config: Any) -> None:
 
     assert answer.region == ""
     assert answer.numbers == of(FOLLOWER).numbers
-    assert answer.flaws == ("config",)
+    assert answer.invalid_fields == ("config",)
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ def test_an_agent_that_is_no_member_is_no_flaw(member: Any) -> None:
     answer = decoded(member=member)
 
     assert answer.member is None
-    assert answer.flaws == ()
+    assert answer.invalid_fields == ()
 
 
 def test_a_member_that_is_none_costs_only_itself() -> None:
@@ -519,7 +519,7 @@ def test_a_member_that_is_none_costs_only_itself() -> None:
 
     assert answer.member is None
     assert answer.numbers == {"raft.term": 4}
-    assert answer.flaws == ("member",)
+    assert answer.invalid_fields == ("member",)
 
 
 def test_only_the_allowed_facts_are_taken_from_the_config() -> None:
@@ -572,7 +572,7 @@ def test_a_text_that_no_page_could_show_costs_only_itself(text: bytes) -> None:
     answer = decode_self.decode(body)
 
     assert (answer.texts, answer.numbers, answer.region) == ({}, {"nomad.leader": 1}, "")
-    assert answer.flaws == ("stats.nomad.leader_addr", "config.Region")
+    assert answer.invalid_fields == ("stats.nomad.leader_addr", "config.Region")
 
 
 def test_of_two_values_of_one_stat_the_last_stands() -> None:
@@ -627,4 +627,4 @@ def test_a_recorded_answer_with_bytes_overwritten_is_an_answer_or_one_of_the_pro
 def test_flaws_without_end_are_not_kept() -> None:
     answer = decode_self.decode(self_body(stats={"raft": {f"key_{number}": number for number in range(100_000)}}))
 
-    assert len(answer.flaws) <= 1000
+    assert len(answer.invalid_fields) <= 1000

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomad_exporter.nomad import sources
-from nomad_exporter.nomad.answers import AgentSelf, Autopilot, Check, HealthAnswer, Members, Role
 from nomad_exporter.nomad.decode_autopilot import SERVERS_LIMIT
 from nomad_exporter.nomad.decode_members import MEMBERS_LIMIT
-from nomad_exporter.nomad.failures import Failure, Reason
+from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.models import AgentSelf, Autopilot, Check, HealthAnswer, Members, Role
 from nomad_exporter.nomad.sources import AUTOPILOT_PATH, HEALTH_PATH, MEMBERS_PATH, SELF_PATH, Reply
 from tests.support.answers import recorded
 
@@ -59,13 +59,13 @@ def test_autopilot_that_does_not_find_all_well_is_an_answer_though_its_status_is
 def test_an_agent_that_has_too_many_connections_says_nothing_of_autopilot_under_the_same_status() -> None:
     failure = sources.autopilot(Reply(429, b"Your IP is issuing too many concurrent connections"))
 
-    assert failure == Failure(Reason.STATUS, "HTTP 429", status=429)
+    assert failure == Failure(FailureReason.STATUS, "HTTP 429", status=429)
 
 
 def test_a_token_without_operator_read_is_told_as_that() -> None:
     failure = sources.autopilot(Reply(403, b"Permission denied"))
 
-    assert failure == Failure(Reason.UNAUTHORIZED, f"HTTP 403: {REJECTED}")
+    assert failure == Failure(FailureReason.UNAUTHORIZED, f"HTTP 403: {REJECTED}")
 
 
 REJECTED = "the token was rejected or may not read this"
@@ -82,13 +82,13 @@ REJECTED = "the token was rejected or may not read this"
     ],
 )
 def test_a_recorded_refusal_of_a_token_is_told_as_that(name: str, path: str, detail: str) -> None:
-    assert READERS[path](recorded(name, path)) == Failure(Reason.UNAUTHORIZED, detail)
+    assert READERS[path](recorded(name, path)) == Failure(FailureReason.UNAUTHORIZED, detail)
 
 
 def test_a_client_that_cannot_ask_its_servers_is_no_matter_of_tokens() -> None:
     failure = sources.members(recorded("2.0.5/acl-servers-killed/c1-client", MEMBERS_PATH))
 
-    assert failure == Failure(Reason.STATUS, "HTTP 500", status=500)
+    assert failure == Failure(FailureReason.STATUS, "HTTP 500", status=500)
 
 
 @every_source
@@ -96,48 +96,55 @@ def test_a_client_that_cannot_ask_its_servers_is_no_matter_of_tokens() -> None:
     ("reply", "reason", "detail"),
     [
         pytest.param(
-            Reply(401, b"Unauthorized"), Reason.UNAUTHORIZED, f"HTTP 401: {REJECTED}", id="the socket of a task"
+            Reply(401, b"Unauthorized"), FailureReason.UNAUTHORIZED, f"HTTP 401: {REJECTED}", id="the socket of a task"
         ),
         pytest.param(
             Reply(500, b"failed to resolve ACL token: ACL token expired"),
-            Reason.UNAUTHORIZED,
+            FailureReason.UNAUTHORIZED,
             f"HTTP 500: {REJECTED}",
             id="an expired token",
         ),
         pytest.param(
             Reply(400, b"Client sent an HTTP request to an HTTPS server.\n"),
-            Reason.TLS,
+            FailureReason.TLS,
             "the agent speaks HTTPS, its address says http://",
             id="HTTP to HTTPS",
         ),
-        pytest.param(Reply(400, b"bad request"), Reason.STATUS, "HTTP 400", id="any other 400"),
+        pytest.param(Reply(400, b"bad request"), FailureReason.STATUS, "HTTP 400", id="any other 400"),
         pytest.param(
-            Reply(307, b""), Reason.REDIRECT, "HTTP 307: the agent sends us elsewhere", id="the page of an old Nomad"
+            Reply(307, b""),
+            FailureReason.REDIRECT,
+            "HTTP 307: the agent sends us elsewhere",
+            id="the page of an old Nomad",
         ),
-        pytest.param(Reply(300, b""), Reason.REDIRECT, "HTTP 300: the agent sends us elsewhere", id="several choices"),
-        pytest.param(Reply(404, b""), Reason.STATUS, "HTTP 404", id="not found"),
-        pytest.param(Reply(429, b"Your IP is issuing too many"), Reason.STATUS, "HTTP 429", id="too many connections"),
-        pytest.param(Reply(500, b"no servers"), Reason.STATUS, "HTTP 500", id="a client without servers"),
-        pytest.param(Reply(501, b"Invalid method"), Reason.STATUS, "HTTP 501", id="a role that it lacks"),
-        pytest.param(Reply(204, b""), Reason.STATUS, "HTTP 204", id="nothing, on purpose"),
+        pytest.param(
+            Reply(300, b""), FailureReason.REDIRECT, "HTTP 300: the agent sends us elsewhere", id="several choices"
+        ),
+        pytest.param(Reply(404, b""), FailureReason.STATUS, "HTTP 404", id="not found"),
+        pytest.param(
+            Reply(429, b"Your IP is issuing too many"), FailureReason.STATUS, "HTTP 429", id="too many connections"
+        ),
+        pytest.param(Reply(500, b"no servers"), FailureReason.STATUS, "HTTP 500", id="a client without servers"),
+        pytest.param(Reply(501, b"Invalid method"), FailureReason.STATUS, "HTTP 501", id="a role that it lacks"),
+        pytest.param(Reply(204, b""), FailureReason.STATUS, "HTTP 204", id="nothing, on purpose"),
     ],
 )
-def test_a_status_tells_the_reason(read: Read, reply: Reply, reason: Reason, detail: str) -> None:
-    assert read(reply) == Failure(reason, detail, status=reply.status if reason is Reason.STATUS else 0)
+def test_a_status_tells_the_reason(read: Read, reply: Reply, reason: FailureReason, detail: str) -> None:
+    assert read(reply) == Failure(reason, detail, status=reply.status if reason is FailureReason.STATUS else 0)
 
 
 @pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH])
 def test_an_answer_under_status_500_is_none_but_for_health(path: str) -> None:
     body = recorded("2.0.5/healthy/s2-leader", path).body
 
-    assert READERS[path](Reply(500, body)) == Failure(Reason.STATUS, "HTTP 500", status=500)
+    assert READERS[path](Reply(500, body)) == Failure(FailureReason.STATUS, "HTTP 500", status=500)
 
 
 @every_source
 def test_a_page_of_something_else_is_no_answer(read: Read) -> None:
     failure = read(Reply(200, b"<!doctype html><title>Nomad</title>"))
 
-    assert failure == Failure(Reason.DECODE, "the body is not the JSON that Nomad answers there")
+    assert failure == Failure(FailureReason.DECODE, "the body is not the JSON that Nomad answers there")
 
 
 @pytest.mark.parametrize(
@@ -153,20 +160,22 @@ def test_a_page_of_something_else_is_no_answer(read: Read) -> None:
     ],
 )
 def test_json_that_says_too_little_is_no_answer(path: str, body: bytes, detail: str) -> None:
-    assert READERS[path](Reply(200, body)) == Failure(Reason.DECODE, detail)
+    assert READERS[path](Reply(200, body)) == Failure(FailureReason.DECODE, detail)
 
 
 def test_more_members_than_any_pool_has_are_too_large() -> None:
     body = json.dumps({"Members": [{}] * (MEMBERS_LIMIT + 1)}).encode()
 
-    assert sources.members(Reply(200, body)) == Failure(Reason.TOO_LARGE, f"more than {MEMBERS_LIMIT} members")
+    assert sources.members(Reply(200, body)) == Failure(FailureReason.TOO_LARGE, f"more than {MEMBERS_LIMIT} members")
 
 
 @pytest.mark.parametrize("status", [200, 429])
 def test_more_servers_than_any_raft_configuration_has_are_too_large(status: int) -> None:
     body = json.dumps({"Healthy": True, "Servers": [{}] * (SERVERS_LIMIT + 1)}).encode()
 
-    assert sources.autopilot(Reply(status, body)) == Failure(Reason.TOO_LARGE, f"more than {SERVERS_LIMIT} servers")
+    assert sources.autopilot(Reply(status, body)) == Failure(
+        FailureReason.TOO_LARGE, f"more than {SERVERS_LIMIT} servers"
+    )
 
 
 SECRET = "5ecret00-70ce-4aaa-bbbb-0123456789ab"

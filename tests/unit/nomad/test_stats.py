@@ -36,8 +36,8 @@ def test_every_stat_that_becomes_a_family_is_explained_in_a_sentence(stat: stats
         pytest.param(Kind.NUMBER, "-1", -1, id="a negative number"),
         pytest.param(Kind.NUMBER, "0.5", 0.5, id="a fraction"),
         pytest.param(Kind.NUMBER, "18446744073709551615", 2**64 - 1, id="the greatest index, to its last digit"),
-        pytest.param(Kind.TRUTH, "true", 1, id="true"),
-        pytest.param(Kind.TRUTH, "false", 0, id="false"),
+        pytest.param(Kind.BOOL, "true", 1, id="true"),
+        pytest.param(Kind.BOOL, "false", 0, id="false"),
         pytest.param(Kind.DURATION, "37.821µs", 3.7821e-05, id="a duration"),
         pytest.param(Kind.TIME, "2026-01-02T03:04:05Z", 1767323045.0, id="a time"),
         pytest.param(Kind.TIME, "2026-01-02T03:04:05+01:00", 1767319445.0, id="a time of another zone"),
@@ -64,8 +64,8 @@ def test_an_index_stays_an_integer() -> None:
         pytest.param(Kind.NUMBER, "0x10", id="a hexadecimal number"),
         pytest.param(Kind.NUMBER, "٣", id="a digit of another script"),
         pytest.param(Kind.NUMBER, "1" * 21, id="more digits than an index has"),
-        pytest.param(Kind.TRUTH, "True", id="a truth in upper case"),
-        pytest.param(Kind.TRUTH, "1", id="a truth as a number"),
+        pytest.param(Kind.BOOL, "True", id="a truth in upper case"),
+        pytest.param(Kind.BOOL, "1", id="a truth as a number"),
         pytest.param(Kind.DURATION, "never", id="no duration"),
         pytest.param(Kind.TIME, "2026-01-02T03:04:05", id="a time without its zone"),
         pytest.param(Kind.TIME, "soon", id="no time"),
@@ -81,7 +81,7 @@ def test_a_text_of_another_kind_is_refused(kind: Kind, text: str) -> None:
     [
         pytest.param("7", Kind.NUMBER, id="a number"),
         pytest.param("0.0", Kind.NUMBER, id="a zero with decimals"),
-        pytest.param("true", Kind.TRUTH, id="a truth"),
+        pytest.param("true", Kind.BOOL, id="a truth"),
         pytest.param("1m30s", Kind.DURATION, id="a duration"),
         pytest.param("0s", Kind.DURATION, id="a duration of zero"),
         pytest.param("0", None, id="zero proves nothing, for a duration can be written so"),
@@ -90,7 +90,7 @@ def test_a_text_of_another_kind_is_refused(kind: Kind, text: str) -> None:
     ],
 )
 def test_the_kind_of_an_unknown_stat_is_what_its_value_proves(text: str, kind: Kind | None) -> None:
-    assert stats.told_kind(text) is kind
+    assert stats.infer_kind(text) is kind
 
 
 def test_what_a_value_proves_is_learned() -> None:
@@ -130,6 +130,6 @@ def test_an_agent_that_makes_up_ever_new_stats_is_not_learned_from_without_end()
 @given(text=st.text() | st.text(alphabet="0123456789.-+:TZhmsµtruefals"))
 @settings(deadline=None)
 def test_a_kind_is_proved_only_by_a_text_that_can_be_read_as_it(text: str) -> None:
-    kind = stats.told_kind(text)
+    kind = stats.infer_kind(text)
 
     assert kind is None or isinstance(stats.read(kind, text), int | float)

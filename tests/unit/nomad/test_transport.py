@@ -22,12 +22,11 @@ import responses
 import trustme
 
 from nomad_exporter import __version__
-from nomad_exporter.nomad import sockets
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
-from nomad_exporter.nomad.causes import failure
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure, Reason
-from nomad_exporter.nomad.sockets import BoundedSocket
+from nomad_exporter.nomad.connections import BoundedSocket
+from nomad_exporter.nomad.errors import classify
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import (
     BODY_LIMITS,
     HEALTH_PATH,
@@ -41,7 +40,7 @@ from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, Script, answer, free_port, scripted
 from tests.support.answers import recorded
 from tests.support.waiting import PATIENCE
-from tests.unit.nomad.test_sockets import full
+from tests.unit.nomad.test_connections import full
 
 ServerContext = Callable[..., ssl.SSLContext]
 
@@ -54,8 +53,8 @@ PROOF = Credentials(token=Secret(TOKEN), basic_auth=Secret(f"poller:{PASSWORD}")
 PROOF_HEADERS = (TOKEN, PASSWORD, "cG9sbGVyOnBhc3N3MHJk")
 
 OK = b"HTTP/1.1 200 OK\r\n"
-CUT_OFF = Failure(Reason.RESET, "the agent closed the connection before its answer was whole")
-NOT_HTTP = Failure(Reason.PROTOCOL, "the answer is not HTTP as Nomad speaks it")
+CUT_OFF = Failure(FailureReason.RESET, "the agent closed the connection before its answer was whole")
+NOT_HTTP = Failure(FailureReason.PROTOCOL, "the answer is not HTTP as Nomad speaks it")
 
 
 @contextlib.contextmanager
@@ -293,7 +292,7 @@ def test_an_empty_token_file_is_named_and_nothing_is_asked(tmp_path: Path) -> No
     with RecordedAgent(SERVER) as agent:
         failed = ask(agent.address, Credentials(token_file=tmp_path / "token"))
 
-    assert failed == Failure(Reason.CREDENTIALS, f"{tmp_path / 'token'}: is empty")
+    assert failed == Failure(FailureReason.CREDENTIALS, f"{tmp_path / 'token'}: is empty")
     assert agent.asked == []
 
 
@@ -316,13 +315,13 @@ def test_nothing_of_the_environment_changes_the_way_to_the_agent(
 
 
 def test_a_port_without_a_listener() -> None:
-    assert ask(Address("http", LOOPBACK, free_port())) == Failure(Reason.REFUSED, "connection refused")
+    assert ask(Address("http", LOOPBACK, free_port())) == Failure(FailureReason.REFUSED, "connection refused")
 
 
 def test_a_socket_that_is_missing(tmp_path: Path) -> None:
     failed = ask(Address("unix", path=str(tmp_path / "api.sock")))
 
-    assert failed == Failure(Reason.REFUSED, "no such socket")
+    assert failed == Failure(FailureReason.REFUSED, "no such socket")
 
 
 @pytest.fixture
@@ -347,13 +346,15 @@ def test_a_socket_that_may_not_be_opened(
         request.getfixturevalue("ordinary_user")
         failed = ask(Address("unix", path=str(path)))
 
-    assert failed == Failure(Reason.CREDENTIALS, "the system forbids it: the permissions of the socket, or a firewall")
+    assert failed == Failure(
+        FailureReason.CREDENTIALS, "the system forbids it: the permissions of the socket, or a firewall"
+    )
 
 
 def test_a_network_without_a_route() -> None:
     failed = ask(Address("http", "127.255.255.255", 4646))  # The broadcast address, to which no TCP goes.
 
-    assert failed == Failure(Reason.UNREACHABLE, "no route to the agent")
+    assert failed == Failure(FailureReason.UNREACHABLE, "no route to the agent")
 
 
 def test_a_host_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,12 +363,14 @@ def test_a_host_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    assert ask(Address("http", "nomad.example", 4646)) == Failure(Reason.DNS, "the host name could not be resolved")
+    assert ask(Address("http", "nomad.example", 4646)) == Failure(
+        FailureReason.DNS, "the host name could not be resolved"
+    )
 
 
 @pytest.mark.parametrize("host", ["nomad..example", "x" * 70, "exämple..de"], ids=["dots", "long", "of umlauts"])
 def test_a_host_name_that_is_none(host: str) -> None:
-    assert ask(Address("http", host, 4646)) == Failure(Reason.DNS, "the host name is not one")
+    assert ask(Address("http", host, 4646)) == Failure(FailureReason.DNS, "the host name is not one")
 
 
 # Failures of HTTP.
@@ -411,7 +414,7 @@ def stalling(said: bytes) -> Script:
         ),
         pytest.param(
             sending(OK + b"Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"),
-            Failure(Reason.PROTOCOL, "the answer is compressed, though we did not ask for it"),
+            Failure(FailureReason.PROTOCOL, "the answer is compressed, though we did not ask for it"),
             id="compressed, though empty",
         ),
     ],
@@ -434,7 +437,7 @@ def test_an_agent_that_does_not_go_on(said: bytes) -> None:
     with scripted(stalling(said)) as address:
         failed = ask(address, seconds=0.1)
 
-    assert failed == Failure(Reason.TIMEOUT, "no whole answer within 100ms")
+    assert failed == Failure(FailureReason.TIMEOUT, "no whole answer within 100ms")
 
 
 @pytest.mark.parametrize("path", BODY_LIMITS)
@@ -453,7 +456,7 @@ def test_a_body_of_the_greatest_size_is_read(path: str) -> None:
 )
 def test_a_greater_body_is_refused(path: str, detail: str) -> None:
     with scripted(answer(b"x" * (BODY_LIMITS[path] + 1))) as address:
-        assert ask(address, path=path) == Failure(Reason.TOO_LARGE, detail)
+        assert ask(address, path=path) == Failure(FailureReason.TOO_LARGE, detail)
 
 
 # Failures of TLS.
@@ -526,7 +529,7 @@ def test_when_a_ca_is_revoked_the_connections_that_it_vouched_for_are_made_anew(
         failed = made.get(SELF_PATH, PATIENCE)
 
     assert reply == recorded(SERVER)
-    assert failed == Failure(Reason.TLS, REFUSED_CERTIFICATE + "unable to get local issuer certificate")
+    assert failed == Failure(FailureReason.TLS, REFUSED_CERTIFICATE + "unable to get local issuer certificate")
 
 
 REFUSED_CERTIFICATE = "the agent's certificate was refused: "
@@ -536,7 +539,7 @@ def test_an_agent_of_another_ca(other_ca_file: Path, server_context: ServerConte
     with tls_agent(server_context()) as address:
         failed = ask(address, tls=Tls(ca_file=other_ca_file))
 
-    assert failed == Failure(Reason.TLS, REFUSED_CERTIFICATE + "unable to get local issuer certificate")
+    assert failed == Failure(FailureReason.TLS, REFUSED_CERTIFICATE + "unable to get local issuer certificate")
 
 
 def test_an_agent_whose_certificate_is_for_another_address(ca_file: Path, server_context: ServerContext) -> None:
@@ -544,7 +547,7 @@ def test_an_agent_whose_certificate_is_for_another_address(ca_file: Path, server
         failed = ask(address, tls=Tls(ca_file=ca_file))
 
     why = "IP address mismatch, certificate is not valid for '127.0.0.1'."
-    assert failed == Failure(Reason.TLS, REFUSED_CERTIFICATE + why)
+    assert failed == Failure(FailureReason.TLS, REFUSED_CERTIFICATE + why)
 
 
 def test_an_agent_whose_certificate_has_expired(ca: trustme.CA, ca_file: Path) -> None:
@@ -556,7 +559,7 @@ def test_an_agent_whose_certificate_has_expired(ca: trustme.CA, ca_file: Path) -
     with tls_agent(context) as address:
         failed = ask(address, tls=Tls(ca_file=ca_file))
 
-    assert failed == Failure(Reason.TLS, REFUSED_CERTIFICATE + "certificate has expired")
+    assert failed == Failure(FailureReason.TLS, REFUSED_CERTIFICATE + "certificate has expired")
 
 
 def demanding(context: ssl.SSLContext) -> Script:
@@ -582,7 +585,7 @@ def test_an_agent_that_wants_a_client_certificate_and_gets_none(ca_file: Path, s
     with scripted(demanding(server_context(wants_certificate=True))) as address:
         failed = ask(https(address), tls=Tls(ca_file=ca_file))
 
-    assert failed == Failure(Reason.TLS, "the agent wants a client certificate")
+    assert failed == Failure(FailureReason.TLS, "the agent wants a client certificate")
 
 
 def test_an_agent_that_wants_a_client_certificate_and_gets_that_of_another_ca(
@@ -591,7 +594,7 @@ def test_an_agent_that_wants_a_client_certificate_and_gets_that_of_another_ca(
     with scripted(demanding(server_context(wants_certificate=True))) as address:
         failed = ask(https(address), tls=Tls(ca_file=ca_file, cert_file=other_client_file, key_file=other_client_file))
 
-    assert failed == Failure(Reason.TLS, "the agent does not know the CA of our client certificate")
+    assert failed == Failure(FailureReason.TLS, "the agent does not know the CA of our client certificate")
 
 
 def test_an_agent_that_speaks_nothing_newer_than_tls_1_1(ca_file: Path, server_context: ServerContext) -> None:
@@ -604,7 +607,7 @@ def test_an_agent_that_speaks_nothing_newer_than_tls_1_1(ca_file: Path, server_c
     with tls_agent(context) as address:
         failed = ask(address, tls=Tls(ca_file=ca_file))
 
-    assert failed == Failure(Reason.TLS, "the agent has no TLS 1.2 or later")
+    assert failed == Failure(FailureReason.TLS, "the agent has no TLS 1.2 or later")
 
 
 def alert(number: int) -> Script:
@@ -640,7 +643,7 @@ def test_a_handshake_that_fails_says_why(ca_file: Path, script: Script, detail: 
     with scripted(script) as address:
         failed = ask(https(address), tls=Tls(ca_file=ca_file))
 
-    assert failed == Failure(Reason.TLS, detail)
+    assert failed == Failure(FailureReason.TLS, detail)
 
 
 def test_an_agent_that_ends_the_handshake_without_a_word(ca_file: Path) -> None:
@@ -652,7 +655,7 @@ def test_an_agent_that_does_not_answer_the_handshake(ca_file: Path) -> None:
     with scripted(stalling(b"")) as address:
         failed = ask(https(address), tls=Tls(ca_file=ca_file), seconds=0.1)
 
-    assert failed == Failure(Reason.TIMEOUT, "no whole answer within 100ms")
+    assert failed == Failure(FailureReason.TIMEOUT, "no whole answer within 100ms")
 
 
 # Failures of ours.
@@ -663,7 +666,7 @@ def test_a_token_that_no_header_can_carry_is_not_sent_and_not_quoted(tmp_path: P
     with RecordedAgent(SERVER) as agent:
         failed = ask(agent.address, Credentials(token_file=tmp_path / "token"))
 
-    assert failed == Failure(Reason.CREDENTIALS, f"{tmp_path}/token: not one line of printable ASCII")
+    assert failed == Failure(FailureReason.CREDENTIALS, f"{tmp_path}/token: not one line of printable ASCII")
     assert agent.asked == []
 
 
@@ -671,17 +674,17 @@ def test_a_token_that_no_header_can_carry_is_not_sent_and_not_quoted(tmp_path: P
 def test_a_token_of_the_environment_that_no_header_can_carry_is_told_by_the_variable(token: str) -> None:
     failed = ask(Address("http", LOOPBACK, free_port()), Credentials(token=Secret(token)))
 
-    assert failed == Failure(Reason.CREDENTIALS, "NOMAD_TOKEN: not one line of printable ASCII")
+    assert failed == Failure(FailureReason.CREDENTIALS, "NOMAD_TOKEN: not one line of printable ASCII")
 
 
 def test_a_folder_without_a_ca(tmp_path: Path) -> None:
     failed = ask(Address("https", LOOPBACK, free_port()), tls=Tls(ca_path=tmp_path))
 
-    assert failed == Failure(Reason.CREDENTIALS, f"{tmp_path}: no CA certificate in this folder")
+    assert failed == Failure(FailureReason.CREDENTIALS, f"{tmp_path}: no CA certificate in this folder")
 
 
 def test_a_fault_of_ours_is_told_as_one_and_not_quoted() -> None:
-    assert failure(KeyError(TOKEN), 4.0) == Failure(Reason.INTERNAL, "an error of the exporter, KeyError")
+    assert classify(KeyError(TOKEN), 4.0) == Failure(FailureReason.INTERNAL, "an error of the exporter, KeyError")
 
 
 def test_no_exception_leaves_the_wire() -> None:
@@ -691,7 +694,7 @@ def test_no_exception_leaves_the_wire() -> None:
 
     made = Transport(Agent("s1", Address("https", LOOPBACK, 4646)), Broken())
 
-    assert made.get(SELF_PATH, PATIENCE) == Failure(Reason.INTERNAL, "an error of the exporter, KeyError")
+    assert made.get(SELF_PATH, PATIENCE) == Failure(FailureReason.INTERNAL, "an error of the exporter, KeyError")
 
 
 @pytest.mark.parametrize(
@@ -812,7 +815,7 @@ def test_a_question_on_a_kept_connection_has_a_time_of_its_own() -> None:
         failed = made.get("/2", 0.1)
         took = time.monotonic() - began
 
-    assert failed == Failure(Reason.TIMEOUT, "no whole answer within 100ms")
+    assert failed == Failure(FailureReason.TIMEOUT, "no whole answer within 100ms")
     assert took < PATIENCE / 2
 
 
@@ -962,21 +965,21 @@ MISSING = Path("/missing")
 def test_a_credential_file_that_cannot_be_used_is_named(credentials: Credentials, tls: Tls, detail: str) -> None:
     failed = ask(Address("https", LOOPBACK, free_port()), credentials, tls)
 
-    assert failed == Failure(Reason.CREDENTIALS, detail)
+    assert failed == Failure(FailureReason.CREDENTIALS, detail)
 
 
 def test_an_agent_that_takes_no_connection() -> None:
     with full() as port:
         failed = ask(Address("http", LOOPBACK, port), seconds=0.1)
 
-    assert failed == Failure(Reason.TIMEOUT, "no connection within 100ms")
+    assert failed == Failure(FailureReason.TIMEOUT, "no connection within 100ms")
 
 
 def test_a_connection_that_is_reset_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     def reset(*_: object) -> BoundedSocket:
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
-    monkeypatch.setattr(sockets, "connect", reset)
+    monkeypatch.setattr("nomad_exporter.nomad.connections.connect", reset)
 
     assert ask(Address("http", LOOPBACK, 4646)) == CUT_OFF
 
@@ -986,7 +989,7 @@ def test_an_agent_that_has_another_name_than_expected(ca_file: Path, server_cont
         failed = ask(address, tls=Tls(ca_file=ca_file, server_name="client.global.nomad"))
 
     why = "Hostname mismatch, certificate is not valid for 'client.global.nomad'."
-    assert failed == Failure(Reason.TLS, REFUSED_CERTIFICATE + why)
+    assert failed == Failure(FailureReason.TLS, REFUSED_CERTIFICATE + why)
 
 
 def test_after_the_first_byte_of_an_answer_nothing_is_tried_again() -> None:
@@ -1013,7 +1016,7 @@ def test_what_the_second_try_fails_of_is_told() -> None:
         made.get("/1", PATIENCE)
         failed = made.get("/2", 0.1)
 
-    assert failed == Failure(Reason.TIMEOUT, "no whole answer within 100ms")
+    assert failed == Failure(FailureReason.TIMEOUT, "no whole answer within 100ms")
 
 
 def test_closing_ends_a_question_that_hangs_on_a_kept_connection_and_asks_no_more() -> None:
@@ -1062,13 +1065,13 @@ def test_an_address_that_nobody_can_connect_to(address: Address, why: str) -> No
     failed = ask(address)
 
     assert isinstance(failed, Failure)
-    assert failed.reason is Reason.UNREACHABLE
+    assert failed.reason is FailureReason.UNREACHABLE
     assert why in failed.detail
 
 
 @pytest.mark.parametrize("host", ["*", ".example"])
 def test_a_host_name_that_no_url_can_hold(host: str) -> None:
-    assert ask(Address("http", host, 4646)) == Failure(Reason.DNS, "the host name is not one")
+    assert ask(Address("http", host, 4646)) == Failure(FailureReason.DNS, "the host name is not one")
 
 
 @pytest.mark.parametrize("chunks", [b"", b"4\r\ntold\r\n"], ids=["before the first", "between two"])

@@ -11,19 +11,19 @@ from typing import Any, cast
 import pytest
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.drawing import Drawing
-from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.metrics.render import Rendered
+from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.store import Store
+from nomad_exporter.polling.store import Store
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.asgi import Message, application
 from nomad_exporter.web.routes import Site
 from tests.support.pages import NOW, store_of, told
 
 
-def site(store: Store[Drawing] | None = None) -> Site:
+def site(store: Store[Rendered] | None = None) -> Site:
     well = store_of(*(told(source, "2.0.5/healthy/s2-leader") for source in Source))
-    return Site(store or well, Ourselves(), Limits())
+    return Site(store or well, SelfMetrics(), Thresholds())
 
 
 def exchange(
@@ -90,7 +90,7 @@ def test_the_headers_are_read_from_the_wire() -> None:
     assert body["body"].startswith(b"\x1f\x8b")
 
 
-class Watched(Store[Drawing]):
+class Watched(Store[Rendered]):
     """A store that notes which threads read it, or breaks under them."""
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -102,7 +102,7 @@ class Watched(Store[Drawing]):
         self.readers.append(threading.current_thread())
         if self.error:
             raise self.error
-        return super().kept()
+        return super().entries()
 
 
 @pytest.mark.parametrize(("path", "on_the_loop"), [("/metrics", False), ("/", False), ("/health", True)])

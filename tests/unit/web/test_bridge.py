@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.ourselves import Ourselves
-from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
-from nomad_exporter.nomad.failures import Reason
+from nomad_exporter.metrics.self_metrics import SelfMetrics
+from nomad_exporter.nomad.failures import FailureReason
+from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.snapshot import AnyReading
+from nomad_exporter.polling.snapshot import AnyReading
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.bridge import bridge
 from nomad_exporter.web.http import Request, Response
-from nomad_exporter.web.routes import Site, answer
+from nomad_exporter.web.routes import Site, handle
 from tests.support.pages import NOW, failed, fleet, get, health, store_of, told
 
-LIMITS = Limits(health_interval=5.0)
+LIMITS = Thresholds(health_interval=5.0)
 
 OK = {"ok": True, "message": "ok"}
 
@@ -100,7 +100,7 @@ def test_one_red_role_makes_the_whole_answer_red() -> None:
 
 
 def test_an_agent_that_cannot_be_asked_is_unknown_with_the_reason() -> None:
-    response = answered(failed(Source.HEALTH, Reason.REFUSED, "connection refused"))
+    response = answered(failed(Source.HEALTH, FailureReason.REFUSED, "connection refused"))
 
     assert told_by(response) == (
         503,
@@ -246,7 +246,7 @@ def test_of_several_agents_one_must_be_named() -> None:
 
 def test_of_several_agents_the_one_that_is_named_answers() -> None:
     store = fleet("a1", "a2")
-    store.record(store.kept()[1].snapshot.agent, CLIENT)
+    store.record(store.entries()[1].snapshot.agent, CLIENT)
 
     assert bridge(store, get("/health?agent=a1"), NOW, LIMITS).status == 503
     assert bridge(store, get("/health?agent=a2"), NOW, LIMITS).status == 200
@@ -287,9 +287,9 @@ def test_a_verdict_tells_its_age(readings: list[AnyReading], after: float, age: 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/agent/health"])
 def test_head_is_answered_like_get_on_both_paths(path: str) -> None:
-    site = Site(store_of(SILENT_LEADER), Ourselves(), LIMITS)
+    site = Site(store_of(SILENT_LEADER), SelfMetrics(), LIMITS)
 
-    by_get, by_head = (answer(site, Request(method, path), NOW) for method in ("GET", "HEAD"))
+    by_get, by_head = (handle(site, Request(method, path), NOW) for method in ("GET", "HEAD"))
 
     assert by_get.status == 500
     assert by_head == by_get

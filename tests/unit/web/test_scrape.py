@@ -10,12 +10,12 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.drawing import Drawing, draw
-from nomad_exporter.metrics.lines import Format
-from nomad_exporter.metrics.ourselves import Ourselves
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.render import Rendered, render_agent
+from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.store import Store
+from nomad_exporter.polling.store import Store
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Response
 from nomad_exporter.web.scrape import accepts_gzip, preferred_format, scrape
 from tests.support.pages import NOW, agent, get, store_of, told
@@ -37,10 +37,10 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
-def two_servers() -> Store[Drawing]:
+def two_servers() -> Store[Rendered]:
     """A store that watches two agents, both of which answered."""
     agents = (agent("a1"), agent("a2"))
-    store = Store(agents, draw)
+    store = Store(agents, render_agent)
     for watched in agents:
         for source in Source:
             store.record(watched, told(source, "2.0.5/healthy/s2-leader"))
@@ -48,7 +48,7 @@ def two_servers() -> Store[Drawing]:
 
 
 def scraped(target: str = "/metrics", **headers: str) -> Response:
-    return scrape(two_servers(), Ourselves(), get(target, **headers), NOW, Limits())
+    return scrape(two_servers(), SelfMetrics(), get(target, **headers), NOW, Thresholds())
 
 
 def agents_on(response: Response) -> set[str]:
@@ -209,7 +209,7 @@ def test_a_page_tells_what_it_depends_on(accept_encoding: str) -> None:
 def test_a_number_is_shown_until_it_is_too_old(after: float, shown: bool) -> None:
     store = store_of(told(Source.SELF, "2.0.5/healthy/s1-follower"))
 
-    page = scrape(store, Ourselves(), get("/metrics"), NOW + after, Limits()).body
+    page = scrape(store, SelfMetrics(), get("/metrics"), NOW + after, Thresholds()).body
 
     assert (b"nomad_agent_raft_commit_index{" in page) is shown
     assert b"nomad_agent_up{" in page

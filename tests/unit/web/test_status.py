@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 import pytest
 
 from nomad_exporter import __version__
-from nomad_exporter.judge.limits import Limits
-from nomad_exporter.metrics.drawing import Drawing, draw
+from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
-from nomad_exporter.nomad.answers import Check, Health, HealthAnswer, Role
-from nomad_exporter.nomad.failures import GUIDE, Reason
+from nomad_exporter.nomad.failures import FAILURE_REASONS, FailureReason
+from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.watch.snapshot import AnyReading
-from nomad_exporter.watch.store import Store
+from nomad_exporter.polling.snapshot import AnyReading
+from nomad_exporter.polling.store import Store
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.status import status
 from tests.support.pages import NOW, failed, fleet, get, health, store_of, told
 
@@ -52,9 +52,9 @@ class Table(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def page_of(store: Store[Drawing], after: float = 0.0) -> Table:
+def page_of(store: Store[Rendered], after: float = 0.0) -> Table:
     table = Table()
-    table.feed(status(store, get("/"), NOW + after, Limits()).body.decode())
+    table.feed(status(store, get("/"), NOW + after, Thresholds()).body.decode())
     return table
 
 
@@ -80,7 +80,7 @@ def test_a_verdict_that_holds_needs_no_words_and_one_that_does_not_says_why() ->
 
 
 def test_verdicts_about_an_agent_that_was_never_asked_are_awaited() -> None:
-    body = status(fleet("a1"), get("/"), NOW, Limits()).body.decode()
+    body = status(fleet("a1"), get("/"), NOW, Thresholds()).body.decode()
 
     assert re.findall('<span class="wait">not (live|ready|safe to stop)<', body) == ["live", "ready", "safe to stop"]
     assert "The agent has not been asked yet." in body
@@ -90,7 +90,7 @@ def test_a_server_shows_its_role_its_version_and_its_health() -> None:
     cells = row(*SERVER, after=3.0)
 
     assert cells[ROLE].split() == ["server", "Nomad", "2.0.5"]
-    assert cells[STATE].strip() == "answers"
+    assert cells[STATE].strip() == "agent_up"
     assert cells[HEALTH].strip() == "server: ok"
 
 
@@ -132,7 +132,7 @@ def test_a_server_that_is_asked_for_autopilot_shows_how_old_that_answer_is_too()
     cells = row(*LEADER, after=3.0)
 
     assert "autopilot 3s ago" in cells[AGES]
-    assert cells[STATE].strip() == "answers"
+    assert cells[STATE].strip() == "agent_up"
 
 
 def test_a_server_that_is_not_asked_for_autopilot_is_not_said_to_lack_it() -> None:
@@ -140,7 +140,7 @@ def test_a_server_that_is_not_asked_for_autopilot_is_not_said_to_lack_it() -> No
 
 
 def test_autopilot_that_was_asked_for_in_vain_is_said_to_be_lacking_with_what_to_do() -> None:
-    cells = row(*LEADER[:3], failed(Source.AUTOPILOT, Reason.UNAUTHORIZED, "HTTP 403"))
+    cells = row(*LEADER[:3], failed(Source.AUTOPILOT, FailureReason.UNAUTHORIZED, "HTTP 403"))
 
     assert "autopilot never" in cells[AGES]
     assert "unauthorized: HTTP 403" in cells[STATE]
@@ -152,10 +152,10 @@ def test_an_agent_that_was_not_asked_yet_says_so(readings: list[AnyReading]) -> 
 
 
 def test_a_failure_is_told_with_what_to_do() -> None:
-    state = row(failed(Source.SELF, Reason.REFUSED, "connection refused"))[STATE]
+    state = row(failed(Source.SELF, FailureReason.REFUSED, "connection refused"))[STATE]
 
     assert "refused: connection refused" in state
-    assert GUIDE[Reason.REFUSED].remedy in state
+    assert FAILURE_REASONS[FailureReason.REFUSED].remedy in state
 
 
 def test_several_sources_that_fail_for_one_reason_are_told_once() -> None:
@@ -165,7 +165,9 @@ def test_several_sources_that_fail_for_one_reason_are_told_once() -> None:
 
 
 def test_every_reason_to_fail_is_told() -> None:
-    state = row(failed(Source.HEALTH, Reason.TIMEOUT, "late"), failed(Source.SELF, Reason.STATUS, "HTTP 500"))[STATE]
+    state = row(
+        failed(Source.HEALTH, FailureReason.TIMEOUT, "late"), failed(Source.SELF, FailureReason.STATUS, "HTTP 500")
+    )[STATE]
 
     assert "timeout: late" in state
     assert "status: HTTP 500" in state
@@ -176,16 +178,19 @@ def test_a_red_role_is_told_with_its_reason() -> None:
 
     store = store_of(health(Health(plain=red, stale=red)))
 
-    assert '<span class="sick">server: No cluster leader</span>' in status(store, get("/"), NOW, Limits()).body.decode()
+    assert (
+        '<span class="sick">server: No cluster leader</span>'
+        in status(store, get("/"), NOW, Thresholds()).body.decode()
+    )
 
 
 def test_what_an_agent_says_is_never_markup() -> None:
     evil = "<script>alert('\"&')</script>"
     red = HealthAnswer(500, {Role.SERVER: Check(ok=False, message=evil)})
     named = Agent(evil, Address("http", "a1.example.org", 4646))
-    store = Store((named,), draw)
+    store = Store((named,), render_agent)
     store.record(named, health(Health(plain=red, stale=red)))
-    store.record(named, failed(Source.SELF, Reason.DNS, evil))
+    store.record(named, failed(Source.SELF, FailureReason.DNS, evil))
 
     page = page_of(store)
 
@@ -196,11 +201,11 @@ def test_what_an_agent_says_is_never_markup() -> None:
 def test_a_page_shows_no_secret() -> None:
     named = Agent("a1", Address("http", "nomad", 4646), Credentials(Secret("hidden-1"), None, Secret("user:hidden-2")))
 
-    assert b"hidden-" not in status(Store((named,), draw), get("/"), NOW, Limits()).body
+    assert b"hidden-" not in status(Store((named,), render_agent), get("/"), NOW, Thresholds()).body
 
 
 def test_a_page_may_load_and_run_nothing() -> None:
-    response = status(fleet("a1"), get("/"), NOW, Limits())
+    response = status(fleet("a1"), get("/"), NOW, Thresholds())
 
     assert response.content_type == "text/html; charset=utf-8"
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
@@ -208,7 +213,7 @@ def test_a_page_may_load_and_run_nothing() -> None:
 
 
 def test_a_page_tells_the_version_and_comes_again_by_itself() -> None:
-    body = status(fleet("a1"), get("/"), NOW, Limits()).body.decode()
+    body = status(fleet("a1"), get("/"), NOW, Thresholds()).body.decode()
 
     assert __version__ in body
     assert '<meta http-equiv="refresh" content="15">' in body
@@ -222,8 +227,8 @@ def test_an_answer_of_this_moment_is_no_milliseconds_old() -> None:
     assert "0ms" not in row(*SERVER)[AGES]
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_what_to_do_is_told_without_marks_of_markdown(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", FailureReason)
+def test_what_to_do_is_told_without_marks_of_markdown(reason: FailureReason) -> None:
     state = row(failed(Source.SELF, reason, "so"))[STATE]
 
     assert not re.search(r"`|\]\(", state)
@@ -234,8 +239,8 @@ def test_the_health_of_an_agent_that_answers_no_more_is_not_shown_as_well() -> N
 
 
 def test_the_page_can_be_asked_for_one_agent() -> None:
-    body = status(fleet("a1", "a2"), get("/?agent=a2"), NOW, Limits()).body
+    body = status(fleet("a1", "a2"), get("/?agent=a2"), NOW, Thresholds()).body
 
     assert b"<strong>a2</strong>" in body
     assert b"<strong>a1</strong>" not in body
-    assert status(fleet("a1"), get("/?agent=a2"), NOW, Limits()).status == 404
+    assert status(fleet("a1"), get("/?agent=a2"), NOW, Thresholds()).status == 404

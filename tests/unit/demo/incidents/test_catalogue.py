@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from nomad_exporter.judge.reasons import GUIDE, Question, Reason
+from nomad_exporter.metrics.drawing import TABLES
+from nomad_exporter.metrics.of_history import HISTORY
 
 from nomad_exporter.demo.deeds import DEEDS, OF_ALL
 from nomad_exporter.demo.incidents.cast import cast_of
@@ -14,9 +17,6 @@ from nomad_exporter.demo.layout import setups
 from nomad_exporter.demo.model.cluster import Cluster
 from nomad_exporter.demo.model.timing import Timing
 from nomad_exporter.demo.options import Options
-from nomad_exporter.judge.reasons import GUIDE, Question, Reason
-from nomad_exporter.metrics.drawing import TABLES
-from nomad_exporter.metrics.of_history import HISTORY
 from tests.support.clusters import pass_time
 
 OF_THE_ISSUE = [

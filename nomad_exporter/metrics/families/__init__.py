@@ -1,0 +1,1 @@
+"""The metric families, one module for each source or subject."""

@@ -1,0 +1,74 @@
+"""Gossip as a server sees it: how many, each one's status, and what each one is."""
+
+from __future__ import annotations
+
+from nomad_exporter.metrics.families.members import MEMBERS
+from nomad_exporter.nomad.models import Member, Members
+from tests.unit.metrics.showing import shown
+
+TWO_REGIONS = Members(
+    (
+        Member("s1.eu", "alive", region="eu"),
+        Member("s2.eu", "failed", region="eu"),
+        Member("s3.eu", "alive", region="eu"),
+        Member("s1.us", "left", region="us"),
+    )
+)
+
+
+def test_members_are_counted_by_region_and_status_with_zeros() -> None:
+    assert shown(MEMBERS, TWO_REGIONS, "nomad_agent_members") == [
+        'nomad_agent_members{nomad_region="eu",status="alive"} 2',
+        'nomad_agent_members{nomad_region="eu",status="leaving"} 0',
+        'nomad_agent_members{nomad_region="eu",status="left"} 0',
+        'nomad_agent_members{nomad_region="eu",status="failed"} 1',
+        'nomad_agent_members{nomad_region="us",status="alive"} 0',
+        'nomad_agent_members{nomad_region="us",status="leaving"} 0',
+        'nomad_agent_members{nomad_region="us",status="left"} 1',
+        'nomad_agent_members{nomad_region="us",status="failed"} 0',
+    ]
+
+
+def test_a_member_without_a_readable_status_is_counted_under_none() -> None:
+    lines = shown(MEMBERS, Members((Member("s1", region="eu"),)), "nomad_agent_members")
+
+    assert [line for line in lines if not line.endswith(" 0")] == []
+
+
+def test_a_member_without_a_readable_status_has_none() -> None:
+    assert shown(MEMBERS, Members((Member("s1"),)), "nomad_agent_member_status") == []
+
+
+def test_a_member_has_one_status() -> None:
+    assert shown(MEMBERS, Members((Member("s1", "leaving"),)), "nomad_agent_member_status") == [
+        'nomad_agent_member_status{member="s1",status="alive"} 0',
+        'nomad_agent_member_status{member="s1",status="leaving"} 1',
+        'nomad_agent_member_status{member="s1",status="left"} 0',
+        'nomad_agent_member_status{member="s1",status="failed"} 0',
+    ]
+
+
+def test_all_that_gossip_tells_of_a_member_is_one_series() -> None:
+    member = Member("s1.eu", "alive", "id1", "10.0.0.1:4647", "eu", "dc1", "2.0.5", "3", 2, 4)
+
+    assert shown(MEMBERS, Members((member,)), "nomad_agent_member_info") == [
+        'nomad_agent_member_info{member="s1.eu",id="id1",address="10.0.0.1:4647",nomad_region="eu",datacenter="dc1",'
+        'build="2.0.5",raft_version="3",protocol="2",delegate="4"} 1'
+    ]
+
+
+def test_what_gossip_does_not_tell_of_a_member_is_an_empty_label() -> None:
+    assert shown(MEMBERS, Members((Member("s1"),)), "nomad_agent_member_info") == [
+        'nomad_agent_member_info{member="s1",id="",address="",nomad_region="",datacenter="",'
+        'build="",raft_version="",protocol="",delegate=""} 1'
+    ]
+
+
+def test_protocol_zero_is_told() -> None:
+    [line] = shown(MEMBERS, Members((Member("s1", protocol=0, delegate=0),)), "nomad_agent_member_info")
+
+    assert 'protocol="0",delegate="0"' in line
+
+
+def test_no_members_are_no_series() -> None:
+    assert shown(MEMBERS, Members(())) == []
