@@ -22,7 +22,7 @@ class Mood(Enum):
     """
 
     WELL = ("", "", 45.0)
-    FROZEN = ("freeze", "thaw", 20.0)
+    FROZEN = ("pause", "resume", 20.0)
     DEAD = ("kill", "start", 20.0)
 
     def __init__(self, deed: str, cure: str, grace: float) -> None:

@@ -22,7 +22,7 @@ from random import Random
 from statistics import median
 
 from bench.churn import Churn, Mood
-from tests.support.demo import playing
+from tests.support.demo import running_demo
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import eventually
 
@@ -123,7 +123,7 @@ def look(exporter: Exporter, churn: Churn) -> Seen:
 
 def _by_agent(page: str, family: str, more: str) -> dict[str, float]:
     """The values of a family by agent; ``more`` are the labels behind the agent's, all where it is empty."""
-    pattern = rf'^{family}\{{agent="([^"]+)"{more or "[^}]*"}\}} (\S+)$'
+    pattern = rf'^{family}\{{agent="([^"]+)"[^}}]*{more}\}} (\S+)$'
     return {agent: float(value) for agent, value in re.findall(pattern, page, re.MULTILINE)}
 
 
@@ -230,7 +230,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     size: int = arguments.agents
-    with tempfile.TemporaryDirectory() as folder, playing("--exporter=false", *to_have(size)) as demo:
+    with tempfile.TemporaryDirectory() as folder, running_demo("--exporter=false", *to_have(size)) as demo:
         file = Path(folder) / "fleet.yml"
         churn = Churn(demo, size, Random(arguments.seed), file)  # noqa: S311  # chance that can be repeated
         churn.write()

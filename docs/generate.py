@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from nomad_exporter.config.settings import AGENT, SETTINGS, Setting
-from nomad_exporter.demo.incidents.catalogue import INCIDENTS
-from nomad_exporter.demo.incidents.story import Incident
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.family import Family
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.failures import FAILURE_REASONS
 from nomad_exporter.verdicts import reasons as verdicts
+from nomad_sim.incidents.catalogue import INCIDENTS
+from nomad_sim.incidents.scenario import Incident
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -89,7 +89,7 @@ def incidents() -> str:
 
 
 def _seen(incident: Incident) -> str:
-    expected = [each.reasons for scene in incident.scenes for each in scene.expected]
+    expected = [each.reasons for step in incident.steps for each in step.expectations]
     told = {
         question: [f"`{reasons[question]}`" for reasons in expected if reasons.get(question, "ok") not in _DEFAULT]
         for question in verdicts.Question
@@ -102,8 +102,12 @@ _DEFAULT = (verdicts.VerdictReason.OK, verdicts.VerdictReason.NOT_A_VOTER)
 
 
 def _needed(incident: Incident) -> str:
-    needs = incident.needs
-    flags = {"--acl": needs.acl, "--tls": needs.tls, f"--regions {needs.regions}": needs.regions > 1}
+    requirements = incident.requirements
+    flags = {
+        "--acl": requirements.acl,
+        "--tls": requirements.tls,
+        f"--regions {requirements.regions}": requirements.regions > 1,
+    }
     return ", ".join(f"`{flag}`" for flag, wanted in flags.items() if wanted)
 
 

@@ -97,7 +97,7 @@ def _check() -> click.Command:
 
 
 def _demo() -> click.Command:
-    from nomad_exporter.demo.command import command
+    from nomad_sim.command import command
 
     return command()
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from nomad_exporter.demo.certificates import Files
-from nomad_exporter.demo.layout import watched_name
-from nomad_exporter.demo.options import Options
-from nomad_exporter.demo.setup import Setup
-from nomad_exporter.demo.words import counted
+from nomad_sim.certificates import CertificateFiles
+from nomad_sim.layout import exporter_name
+from nomad_sim.options import Options
+from nomad_sim.setup import Setup
+from nomad_sim.text import pluralize
 
 
-def greeting(
+def render_banner(
     options: Options,
     setups: Sequence[Setup],
     tokens: Mapping[str, str],
-    files: Files | None,
+    files: CertificateFiles | None,
     urls: Mapping[str, str],
     file: str = "",
     program: str = "nomad-exporter",
@@ -28,9 +28,9 @@ def greeting(
     """
     exporter, prometheus = urls.get("nomad-exporter"), urls.get("prometheus")
     rows = [
-        *(_exporter(exporter, watched_name(setups[0], options.regions > 1)) if exporter else ()),
+        *(_exporter_rows(exporter, exporter_name(setups[0], options.regions > 1)) if exporter else ()),
         *([("Prometheus", f"{prometheus}/graph?g0.expr=nomad_agent_raft_state&g0.tab=1")] if prometheus else ()),
-        ("an agent", curl(options, setups[0], tokens, files)),
+        ("an agent", curl_command(options, setups[0], tokens, files)),
         ("kill it", f"curl -X POST {urls['demo']}/{setups[0].full_name}/kill"),
         ("all agents", f"curl {urls['demo']}/"),
         ("incidents", f"curl {urls['demo']}/incidents"),
@@ -38,25 +38,25 @@ def greeting(
         *((f"{name} token", token) for name, token in tokens.items()),
     ]
     width = max(len(name) for name, _ in rows)
-    lines = "".join(f"  {name:{width}}  {told}\n" for name, told in rows)
-    return f"{_what(options)}\n\n{lines}\nCtrl-C ends it, and nothing is left behind."
+    lines = "".join(f"  {name:{width}}  {value}\n" for name, value in rows)
+    return f"{_summary(options)}\n\n{lines}\nCtrl-C ends it, and nothing is left behind."
 
 
-def curl(options: Options, setup: Setup, tokens: Mapping[str, str], files: Files | None) -> str:
+def curl_command(options: Options, setup: Setup, tokens: Mapping[str, str], files: CertificateFiles | None) -> str:
     """How to ask an agent about itself."""
-    given = [f"-H 'X-Nomad-Token: {tokens['monitoring']}'"] if tokens else []
+    arguments = [f"-H 'X-Nomad-Token: {tokens['monitoring']}'"] if tokens else []
     if files:
-        given += [f"--cacert {files.ca_file}"]
+        arguments += [f"--cacert {files.ca_file}"]
     if files and options.verify_https_client:
-        given += [f"--cert {files.cert_file('cli', setup.region)}", f"--key {files.key_file('cli', setup.region)}"]
-    return " ".join(["curl", *given, f"'{setup.url}/v1/agent/self?pretty'"])
+        arguments += [f"--cert {files.cert_file('cli', setup.region)}", f"--key {files.key_file('cli', setup.region)}"]
+    return " ".join(["curl", *arguments, f"'{setup.url}/v1/agent/self?pretty'"])
 
 
-def _what(options: Options) -> str:
+def _summary(options: Options) -> str:
     regions = f" in each of {options.regions} regions" if options.regions > 1 else ""
-    size = f"{counted(options.servers, 'server')} and {counted(options.clients, 'client')}"
+    size = f"{pluralize(options.servers, 'server')} and {pluralize(options.clients, 'client')}"
     return f"A simulated cluster of Nomad {options.version.build}: {size}{regions}."
 
 
-def _exporter(url: str, agent: str) -> tuple[tuple[str, str], ...]:
+def _exporter_rows(url: str, agent: str) -> tuple[tuple[str, str], ...]:
     return ("status page", f"{url}/"), ("metrics", f"{url}/metrics"), ("health", f"{url}/health?agent={agent}")

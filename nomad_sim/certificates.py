@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nomad_exporter.demo.setup import Tls
-from nomad_exporter.serving.tls import tls_context
+from nomad_sim.setup import Tls
+from nomad_sim.tls import tls_context
 
 Role = Literal["server", "client", "cli"]
 
@@ -27,7 +27,7 @@ ROLES: tuple[Role, ...] = ("server", "client", "cli")
 CA_DAYS = 1825
 """How long the CA is valid: five years."""
 
-SLACK = timedelta(minutes=5)
+CLOCK_SKEW = timedelta(minutes=5)
 """How long a new certificate has been valid already, for the sake of clocks that are behind."""
 
 
@@ -46,7 +46,7 @@ _USAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class CertificateFiles:
     """The paths of all that is made in a folder; certificates and keys are PEM files."""
 
     folder: Path
@@ -70,21 +70,25 @@ class Files:
         return Tls(self.ca_file, self.cert_file(role, region), self.key_file(role, region), verify_https_client)
 
 
-def make(folder: Path, hosts: Sequence[str], regions: Iterable[str], now: datetime, days: int = 365) -> Files:
+def make_certificates(
+    folder: Path, hosts: Sequence[str], regions: Iterable[str], now: datetime, days: int = 365
+) -> CertificateFiles:
     """Makes a CA in ``folder``, and issues a certificate for each role in each of the ``regions``.
 
     ``hosts`` are the names and IP addresses of the agents, ``now`` has a time zone, ``days`` is how long the
     certificates are valid. Raises OSError.
     """
-    files = Files(folder)
+    files = CertificateFiles(folder)
     _make_ca(files, now)
     for region in regions:
         for role in ROLES:
-            issue(files, role, region, hosts, now, days)
+            issue_certificate(files, role, region, hosts, now, days)
     return files
 
 
-def issue(files: Files, role: Role, region: str, hosts: Sequence[str], now: datetime, days: int = 365) -> None:
+def issue_certificate(
+    files: CertificateFiles, role: Role, region: str, hosts: Sequence[str], now: datetime, days: int = 365
+) -> None:
     """Issues one certificate with a new key, in the place of the one before.
 
     It has expired already where ``now`` lies more than ``days`` back. Raises OSError.
@@ -95,7 +99,7 @@ def issue(files: Files, role: Role, region: str, hosts: Sequence[str], now: date
     names = [_general_name(host) for host in dict.fromkeys((name, "localhost", *addresses))]
     key = generate_private_key(SECP256R1())
     certificate = (
-        _begun(_common_name(name), key, now, days, "digital_signature", "key_encipherment")
+        _certificate_builder(_common_name(name), key, now, days, "digital_signature", "key_encipherment")
         .issuer_name(ca.subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
@@ -106,23 +110,23 @@ def issue(files: Files, role: Role, region: str, hosts: Sequence[str], now: date
     _write(files.cert_file(role, region), certificate, files.key_file(role, region), key)
 
 
-def expired(tls: Tls, name: str, now: datetime) -> Tls:
+def expire_certificate(tls: Tls, name: str, now: datetime) -> Tls:
     """What the agent ``name`` is set up with whose certificate expired a day before ``now``.
 
     All else about the certificate is as it was; it is a file of its own beside the one before, with the same key. The
-    CA is that of the folder in which ``make`` made both. Raises OSError.
+    CA is that of the folder in which ``make_certificates`` made both. Raises OSError.
     """
-    _, ca_key = _read_ca(Files(Path(tls.ca_file).parent))
-    before = x509.load_pem_x509_certificate(Path(tls.cert_file).read_bytes())
+    _, ca_key = _read_ca(CertificateFiles(Path(tls.ca_file).parent))
+    previous = x509.load_pem_x509_certificate(Path(tls.cert_file).read_bytes())
     end = now - timedelta(days=1)
     certificate = x509.CertificateBuilder(
-        before.issuer,
-        before.subject,
-        before.public_key(),
+        previous.issuer,
+        previous.subject,
+        previous.public_key(),
         x509.random_serial_number(),
-        end - (before.not_valid_after_utc - before.not_valid_before_utc),
+        end - (previous.not_valid_after_utc - previous.not_valid_before_utc),
         end,
-        list(before.extensions),
+        list(previous.extensions),
     ).sign(ca_key, SHA256())
     file = Path(tls.cert_file).with_name(f"{name}-expired.pem")
     file.write_bytes(certificate.public_bytes(Encoding.PEM))
@@ -134,12 +138,12 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     return tls_context(tls.cert_file, tls.key_file, tls.ca_file if tls.verify_https_client else None)
 
 
-def _make_ca(files: Files, now: datetime) -> None:
+def _make_ca(files: CertificateFiles, now: datetime) -> None:
     """Its name has a number, so that no other CA is taken for it."""
     name = _common_name(f"Nomad Agent CA {x509.random_serial_number()}")
     key = generate_private_key(SECP256R1())
     certificate = (
-        _begun(name, key, now, CA_DAYS, "digital_signature", "key_cert_sign", "crl_sign")
+        _certificate_builder(name, key, now, CA_DAYS, "digital_signature", "key_cert_sign", "crl_sign")
         .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, SHA256())
@@ -147,12 +151,12 @@ def _make_ca(files: Files, now: datetime) -> None:
     _write(files.ca_file, certificate, files.ca_key_file, key)
 
 
-def _read_ca(files: Files) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
+def _read_ca(files: CertificateFiles) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
     certificate = x509.load_pem_x509_certificate(Path(files.ca_file).read_bytes())
     return certificate, cast(EllipticCurvePrivateKey, load_pem_private_key(Path(files.ca_key_file).read_bytes(), None))
 
 
-def _begun(
+def _certificate_builder(
     name: x509.Name, key: EllipticCurvePrivateKey, now: datetime, days: int, *usages: str
 ) -> x509.CertificateBuilder:
     """What every certificate has."""
@@ -161,7 +165,7 @@ def _begun(
         .subject_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - SLACK)
+        .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.KeyUsage(**{usage: usage in usages for usage in _USAGES}), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

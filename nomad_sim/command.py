@@ -9,16 +9,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from nomad_exporter.demo.incidents.catalogue import INCIDENTS
-from nomad_exporter.demo.options import MOST_AGENTS, Options
-from nomad_exporter.demo.versions import NEWEST, VERSIONS
+from nomad_sim.incidents.catalogue import INCIDENTS
+from nomad_sim.options import MAX_AGENTS, Options
+from nomad_sim.versions import NEWEST, VERSIONS
 
 _DEFAULT = Options()
 
 _HELP = """A living cluster of simulated Nomad agents, and the exporter that watches it.
 
 Every agent serves Nomad's whole agent API on a port of its own: ask it as you would ask a real one. Its own page tells
-who is there, lets you kill, freeze and cut off agents, and plays incidents."""
+who is there, lets you kill, pause and partition agents, and plays incidents."""
 
 
 def command() -> click.Command:
@@ -83,36 +83,36 @@ def _demo(
     )
     if incident:
         options = _with_incident(options, incident, context)
-    _check(options)
+    _validate(options)
 
-    from nomad_exporter.demo.run import run
-    from nomad_exporter.serving.listen import CannotListen
+    from nomad_sim.run import run
+    from nomad_sim.sockets import ListenError
 
     try:
         return run(options, click.echo)
-    except CannotListen as error:
+    except ListenError as error:
         raise click.UsageError(f"{error}; choose other ports, of which 0 is a free one") from None
     except OSError as error:
         raise click.ClickException(f"the demo cannot go on: {error.strerror}") from None
 
 
 def _with_incident(options: Options, name: str, context: click.Context) -> Options:
-    from nomad_exporter.demo.incidents.needs import Contradiction, fitted
+    from nomad_sim.incidents.requirements import OptionConflict, fit_options
 
     chosen = {one for one in context.params if context.get_parameter_source(one) is not ParameterSource.DEFAULT}
     try:
-        return fitted(options, INCIDENTS[name], chosen | ({"version"} if "series" in chosen else set()))
-    except Contradiction as error:
+        return fit_options(options, INCIDENTS[name], chosen | ({"version"} if "series" in chosen else set()))
+    except OptionConflict as error:
         raise click.UsageError(f"--incident: {error}") from None
 
 
-def _check(options: Options) -> None:
+def _validate(options: Options) -> None:
     if not options.host:
         raise click.UsageError("--host: must not be empty")
     if math.isnan(options.pace):
         raise click.UsageError("--pace: must be a number")
-    if options.agents > MOST_AGENTS:
-        raise click.UsageError(f"--servers, --clients, --regions: {options.agents} agents are more than {MOST_AGENTS}")
+    if options.agents > MAX_AGENTS:
+        raise click.UsageError(f"--servers, --clients, --regions: {options.agents} agents are more than {MAX_AGENTS}")
     if options.port and options.port + 10 * options.agents > 65535:
         raise click.UsageError(f"--port: there are not {options.agents} ports from {options.port} on")
     if options.prometheus and not options.exporter:

@@ -5,99 +5,106 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from nomad_exporter.demo.model.agents import Agent, State
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.stage import Stage
-from nomad_exporter.demo.versions import VERSIONS
-from nomad_exporter.serving.listen import CannotListen
+from nomad_sim.model.agents import Agent, State
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.runtime import ClusterServer
+from nomad_sim.sockets import ListenError
+from nomad_sim.versions import VERSIONS
 
-OLDER = VERSIONS["1.10"]
+OLDER_VERSION = VERSIONS["1.10"]
 """What an agent runs after ``downgrade``."""
 
-TOKEN = "monitoring"  # noqa: S105  # its name, not its secret
+EXPORTER_TOKEN = "monitoring"  # noqa: S105  # its name, not its secret
 """The token that the exporter shows."""
 
 
-class Refused(Exception):
+class ConflictError(Exception):
     """It cannot be done as things are; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """Something that can be done to an agent in one of these states; to a ``server``, or one with ``tls``, alone."""
+class Fault:
+    """A fault or its repair: how to apply it to an agent, and the agents that it applies to.
 
-    do: Callable[[Stage, str], Awaitable[None]]
+    ``server_only`` and ``tls_only`` restrict it to servers and to agents that serve HTTPS.
+    """
+
+    apply: Callable[[ClusterServer, str], Awaitable[None]]
     states: frozenset[State] = field(default_factory=lambda: frozenset(State))
-    server: bool = False
-    tls: bool = False
+    server_only: bool = False
+    tls_only: bool = False
 
 
-def _of_cluster(do: Callable[[Cluster, str], None]) -> Callable[[Stage, str], Awaitable[None]]:
-    async def done(stage: Stage, name: str) -> None:
-        do(stage.cluster, name)
+def _cluster_method(inject: Callable[[Cluster, str], None]) -> Callable[[ClusterServer, str], Awaitable[None]]:
+    async def apply(server: ClusterServer, name: str) -> None:
+        inject(server.cluster, name)
 
-    return done
+    return apply
 
 
-_LIVING = frozenset({State.RUNNING, State.FROZEN})
+_ALIVE = frozenset({State.RUNNING, State.PAUSED})
 _RUNNING = frozenset({State.RUNNING})
 
-DEEDS: Mapping[str, Deed] = {
-    "kill": Deed(_of_cluster(Cluster.kill), _LIVING),
-    "start": Deed(_of_cluster(Cluster.start), frozenset({State.DEAD})),
-    "freeze": Deed(_of_cluster(Cluster.freeze), _RUNNING),
-    "thaw": Deed(_of_cluster(Cluster.thaw), frozenset({State.FROZEN})),
-    "leave": Deed(_of_cluster(Cluster.leave), _RUNNING, server=True),
-    "cut": Deed(_of_cluster(lambda cluster, name: cluster.cut(name, cluster.world.agents))),
-    "heal": Deed(_of_cluster(Cluster.heal)),
-    "expire": Deed(Stage.expire, _LIVING, tls=True),
-    "renew": Deed(Stage.renew, _LIVING, tls=True),
-    "downgrade": Deed(lambda stage, name: stage.restart(name, version=OLDER), _LIVING),
-    "decrypt": Deed(lambda stage, name: stage.restart(name, encrypted=False), _LIVING, server=True),
-    "restart": Deed(Stage.restart, _LIVING),
-    "remove": Deed(Stage.remove),
+FAULTS: Mapping[str, Fault] = {
+    "kill": Fault(_cluster_method(Cluster.kill), _ALIVE),
+    "start": Fault(_cluster_method(Cluster.start), frozenset({State.DEAD})),
+    "pause": Fault(_cluster_method(Cluster.pause), _RUNNING),
+    "resume": Fault(_cluster_method(Cluster.resume), frozenset({State.PAUSED})),
+    "leave": Fault(_cluster_method(Cluster.leave), _RUNNING, server_only=True),
+    "partition": Fault(_cluster_method(lambda cluster, name: cluster.partition(name, cluster.world.agents))),
+    "heal": Fault(_cluster_method(Cluster.heal)),
+    "expire-certificate": Fault(ClusterServer.expire_certificate, _ALIVE, tls_only=True),
+    "renew-certificate": Fault(ClusterServer.renew_certificate, _ALIVE, tls_only=True),
+    "downgrade": Fault(lambda server, name: server.restart(name, version=OLDER_VERSION), _ALIVE),
+    "disable-gossip-encryption": Fault(
+        lambda server, name: server.restart(name, encrypted=False), _ALIVE, server_only=True
+    ),
+    "restart": Fault(ClusterServer.restart, _ALIVE),
+    "remove": Fault(ClusterServer.remove),
 }
-"""By name. ``cut`` loses every packet between an agent and the others; ``expire`` lets its certificate expire,
-``decrypt`` restarts it without the key of gossip, ``downgrade`` with an older version, ``restart`` as it was at first;
-``remove`` kills it for good."""
+"""Faults and their repairs by name.
 
-OF_ALL: Mapping[str, Callable[[Stage], None]] = {
-    "revoke": lambda stage: stage.revoke(TOKEN),
-    "restore": lambda stage: stage.restore(TOKEN),
+``partition`` drops all packets between an agent and the others. ``disable-gossip-encryption`` restarts an agent without
+the gossip key, ``downgrade`` with an older version, ``restart`` with its initial setup. ``remove`` kills it for good.
+"""
+
+CLUSTER_FAULTS: Mapping[str, Callable[[ClusterServer], None]] = {
+    "revoke": lambda server: server.revoke_token(EXPORTER_TOKEN),
+    "restore": lambda server: server.restore_token(EXPORTER_TOKEN),
 }
 """What can be done to the cluster as a whole: the exporter's token is revoked, and known again."""
 
 
-def possible(agent: Agent) -> list[str]:
+def available_faults(agent: Agent) -> list[str]:
     """The deeds that can be done to an agent now."""
-    return [name for name in DEEDS if not _objection(agent, name)]
+    return [name for name in FAULTS if not _conflict(agent, name)]
 
 
-async def do(stage: Stage, name: str, what: str) -> None:
-    """Does ``what`` to the agent ``name``. Raises Refused, also where its port was taken meanwhile."""
-    objection = _objection(stage.cluster.world.agents[name], what)
-    if objection:
-        raise Refused(objection)
+async def inject(server: ClusterServer, name: str, fault_name: str) -> None:
+    """Does ``fault_name`` to the agent ``name``. Raises ConflictError, also where its port was taken meanwhile."""
+    conflict = _conflict(server.cluster.world.agents[name], fault_name)
+    if conflict:
+        raise ConflictError(conflict)
     try:
-        await DEEDS[what].do(stage, name)
-        await stage.turn()
-    except CannotListen as error:
-        stage.cluster.kill(name)
-        raise Refused(str(error)) from None
+        await FAULTS[fault_name].apply(server, name)
+        await server.tick()
+    except ListenError as error:
+        server.cluster.kill(name)
+        raise ConflictError(str(error)) from None
 
 
-def do_to_all(stage: Stage, what: str) -> None:
-    """Does something to the cluster as a whole. Raises Refused."""
+def inject_cluster_fault(server: ClusterServer, fault_name: str) -> None:
+    """Does something to the cluster as a whole. Raises ConflictError."""
     try:
-        OF_ALL[what](stage)
+        CLUSTER_FAULTS[fault_name](server)
     except LookupError:
-        raise Refused("the cluster has no access control") from None
+        raise ConflictError("the cluster has no access control") from None
 
 
-def _objection(agent: Agent, what: str) -> str:
-    deed = DEEDS[what]
-    if agent.state not in deed.states:
+def _conflict(agent: Agent, fault_name: str) -> str:
+    fault = FAULTS[fault_name]
+    if agent.state not in fault.states:
         return f"{agent.name} is {agent.state.value}"
-    if deed.server and agent.server is None:
-        return f"{agent.name} is a client, and only a server can {what}"
-    return f"{agent.name} serves no HTTPS" if deed.tls and agent.setup.tls is None else ""
+    if fault.server_only and agent.server is None:
+        return f"{agent.name} is a client, and {fault_name} is for servers only"
+    return f"{agent.name} serves no HTTPS" if fault.tls_only and agent.setup.tls is None else ""

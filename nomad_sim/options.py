@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nomad_exporter.demo.versions import NEWEST, Version
+from nomad_sim.versions import NEWEST, Version
 
-MOST_AGENTS = 1000
+MAX_AGENTS = 1000
 """So many have ports below those that the system gives out of itself, and can live in one process."""
 
 

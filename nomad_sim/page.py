@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
-from nomad_exporter.demo.deeds import possible
-from nomad_exporter.demo.incidents.player import Course
-from nomad_exporter.demo.incidents.story import Incident
-from nomad_exporter.demo.incidents.telling import scene_told
-from nomad_exporter.demo.layout import watched_name
-from nomad_exporter.demo.listing import role
-from nomad_exporter.demo.model.agents import Agent
+from nomad_sim.faults import available_faults
+from nomad_sim.incidents.describe import describe_step
+from nomad_sim.incidents.runner import Progress
+from nomad_sim.incidents.scenario import Incident
+from nomad_sim.layout import exporter_name
+from nomad_sim.listing import role
+from nomad_sim.model.agents import Agent
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
@@ -26,15 +26,16 @@ th { color: #6b6b70; font-weight: 600; white-space: nowrap; } strong,
 td.can { white-space: nowrap; text-align: right; }
 button { font: inherit; font-size: 13px; padding: .1rem .6rem; border: 1px solid #c9c9ce; border-radius: 4px;
 background: transparent; color: inherit; cursor: pointer; } button:hover { border-color: #00a86b; }
-.running { color: #17702f; } .dead { color: #b3261e; } .frozen, .cut { color: #9a6700; } .lack { color: #6b6b70; }
+.running { color: #17702f; } .dead { color: #b3261e; } .paused, .partitioned { color: #9a6700; }
+.lack { color: #6b6b70; }
 aside { border-left: 3px solid #00a86b; padding: .2rem 1rem; margin: 1rem 0; } aside.no { border-color: #b3261e; }
 pre { white-space: pre-wrap; margin: .3rem 0; font-size: 13px; }
 @media (prefers-color-scheme: dark) { body { background: #1b1b1d; color: #e8e8ea; } a { color: #5fd3a5; }
 th, td { border-color: #38383c; } .running { color: #6fd08c; } .dead { color: #ff8a80; }
-.frozen, .cut { color: #e3b341; } }
+.paused, .partitioned { color: #e3b341; } }
 """
 
-SECURITY: Mapping[str, str] = {
+SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -50,15 +51,15 @@ class View:
     """
 
     agents: Sequence[Agent]
-    cut_off: frozenset[str]
+    partitioned: frozenset[str]
     incidents: Sequence[tuple[Incident, str]]
-    course: Course | None
-    plays: bool
+    progress: Progress | None
+    is_running: bool
     exporter: str
     notice: str = ""
 
 
-def html(view: View) -> str:
+def render_page(view: View) -> str:
     """The page as a whole. It looks again every three seconds."""
     version = view.agents[0].setup.version.build if view.agents else ""
     links = (("Status", "/"), ("Metrics", "/metrics")) if view.exporter else ()
@@ -68,7 +69,7 @@ def html(view: View) -> str:
         f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head><body>'
         f"<header><h1>A simulated cluster</h1><span>Nomad {escape(version)}</span></header>"
         f"<nav>{''.join(_link(view.exporter + path, name) for name, path in links)}</nav>"
-        f"{_notice(view.notice)}{_course(view)}<h2>Agents</h2>{_agents(view)}<h2>Incidents</h2>{_incidents(view)}"
+        f"{_notice(view.notice)}{_progress(view)}<h2>Agents</h2>{_agents(view)}<h2>Incidents</h2>{_incidents(view)}"
         "</body></html>\n"
     )
 
@@ -77,32 +78,40 @@ def _notice(notice: str) -> str:
     return f'<aside class="no">{escape(notice)}</aside>' if notice else ""
 
 
-def _course(view: View) -> str:
-    """The scene that was played last, and the button for the next one."""
-    course = view.course
-    if course is None:
+def _progress(view: View) -> str:
+    """The step that was played last, and the button for the next one."""
+    progress = view.progress
+    if progress is None:
         return ""
-    following = "" if view.plays or course.over else _button(*_scene(course.incident, course.played + 1), "next scene")
-    told = "\n".join(scene_told(course.scene, course.cast))
-    return f"<aside><strong>{escape(course.title(view.plays))}</strong> {following}<pre>{escape(told)}</pre></aside>"
+    following = (
+        ""
+        if view.is_running or progress.is_over
+        else _button(*_step_path(progress.incident, progress.steps_done + 1), "next step")
+    )
+    title, text = progress.title(view.is_running), "\n".join(describe_step(progress.step, progress.role_map))
+    return f"<aside><strong>{escape(title)}</strong> {following}<pre>{escape(text)}</pre></aside>"
 
 
 def _agents(view: View) -> str:
-    several = len({agent.setup.region for agent in view.agents}) > 1
-    rows = (_agent(agent, agent.name in view.cut_off, view.exporter, several) for agent in view.agents)
+    multi_region = len({agent.setup.region for agent in view.agents}) > 1
+    rows = (_agent(agent, agent.name in view.partitioned, view.exporter, multi_region) for agent in view.agents)
     return _table(("Agent", "Role", "State", "For the exporter", ""), rows)
 
 
-def _agent(agent: Agent, cut: bool, exporter: str, several: bool) -> tuple[str, ...]:
+def _agent(agent: Agent, is_partitioned: bool, exporter: str, multi_region: bool) -> tuple[str, ...]:
     setup = agent.setup
-    query = f"?agent={quote(watched_name(setup, several))}"
+    query = f"?agent={quote(exporter_name(setup, multi_region))}"
     pages = ("health/live", "health/ready", "health/quorum", "metrics") if exporter else ()
     return (
         f"<strong>{escape(agent.name)}</strong><br>{_link(f'{setup.url}/v1/agent/self?pretty', setup.url)}",
         escape(role(agent)),
-        _mark(agent.state.value) + (f"<br>{_mark('cut', 'cut off')}" if cut else ""),
+        _mark(agent.state.value) + (f"<br>{_mark('partitioned')}" if is_partitioned else ""),
         " ".join(_link(f"{exporter}/{page}{query}", page.removeprefix("health/")) for page in pages),
-        " ".join(_button(agent.name, deed, deed) for deed in possible(agent) if deed != ("cut" if cut else "heal")),
+        " ".join(
+            _button(agent.name, fault, fault)
+            for fault in available_faults(agent)
+            if fault != ("partition" if is_partitioned else "heal")
+        ),
     )
 
 
@@ -110,14 +119,17 @@ def _incidents(view: View) -> str:
     return _table(("Incident", "", ""), (_incident(*each) for each in view.incidents))
 
 
-def _incident(incident: Incident, lack: str) -> tuple[str, ...]:
-    scenes = range(1, len(incident.scenes) + 1)
-    buttons = [_button("incidents", incident.name, "play"), *(_button(*_scene(incident, n), str(n)) for n in scenes)]
-    can = _mark("lack", f"needs {lack}") if lack else " ".join(buttons)
-    return f"<strong>{escape(incident.name)}</strong>", escape(incident.title), can
+def _incident(incident: Incident, missing: str) -> tuple[str, ...]:
+    steps = range(1, len(incident.steps) + 1)
+    buttons = [
+        _button("incidents", incident.name, "play"),
+        *(_button(*_step_path(incident, n), str(n)) for n in steps),
+    ]
+    actions = _mark("lack", f"needs {missing}") if missing else " ".join(buttons)
+    return f"<strong>{escape(incident.name)}</strong>", escape(incident.title), actions
 
 
-def _scene(incident: Incident, number: int) -> tuple[str, str]:
+def _step_path(incident: Incident, number: int) -> tuple[str, str]:
     return f"incidents/{incident.name}", str(number)
 
 
@@ -130,14 +142,14 @@ def _table(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _button(of: str, what: str, told: str) -> str:
+def _button(target: str, action: str, label: str) -> str:
     """A form, so that no script is needed."""
-    return f'<form method="post" action="/{quote(of)}/{quote(what)}"><button>{escape(told)}</button></form>'
+    return f'<form method="post" action="/{quote(target)}/{quote(action)}"><button>{escape(label)}</button></form>'
 
 
-def _link(url: str, told: str) -> str:
-    return f'<a href="{escape(url)}">{escape(told)}</a>'
+def _link(url: str, label: str) -> str:
+    return f'<a href="{escape(url)}">{escape(label)}</a>'
 
 
-def _mark(kind: str, told: str = "") -> str:
-    return f'<span class="{kind}">{escape(told or kind)}</span>'
+def _mark(kind: str, label: str = "") -> str:
+    return f'<span class="{kind}">{escape(label or kind)}</span>'

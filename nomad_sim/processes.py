@@ -12,29 +12,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nomad_exporter.demo.layout import watched_name
-from nomad_exporter.demo.options import Options
-from nomad_exporter.demo.setup import Setup, address
+from nomad_sim.go import join_host_port
+from nomad_sim.layout import exporter_name
+from nomad_sim.options import Options
+from nomad_sim.setup import Setup
 
 EXPORTER = "nomad-exporter"
 
 STOP_SECONDS = 5.0
 """How long a program may take to end before it is killed."""
 
-FEW = 20
+SMALL_FLEET = 20
 """So many agents are asked about everything as often as was chosen, more of them less often."""
 
-SELDOM = 5.0
+LARGE_FLEET_INTERVAL = 5.0
 """Seconds between two polls of many agents, at least."""
 
-PATIENCE = 10.0
+VERDICT_GRACE = 10.0
 """How long, in Nomad's own time, the exporter bears a late heartbeat or a leader that was not heard."""
 
-LOOK = 0.05
+READY_POLL_SECONDS = 0.05
 """Seconds between two looks at whether a program answers."""
 
 
-class Ended(Exception):
+class ProcessExited(Exception):
     """A program ended of itself; it has said why. ``code`` is its exit code."""
 
     def __init__(self, name: str, code: int) -> None:
@@ -63,82 +64,82 @@ class Program:
 
     @property
     def url(self) -> str:
-        return f"http://{address(self.host, self.port)}"
+        return f"http://{join_host_port(self.host, self.port)}"
 
 
-def exporter(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Program:
+def exporter_program(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Program:
     """The exporter that watches all agents; its configuration is written into ``folder``."""
-    file = configure(options, setups, credentials, folder)
-    listen = address(options.host, options.exporter_port)
+    file = write_exporter_config(options, setups, credentials, folder)
+    listen_address = join_host_port(options.host, options.exporter_port)
     command = (sys.executable, "-m", "nomad_exporter", "--config.file", str(file), "--log.level", "error")
-    return Program(EXPORTER, (*command, "--web.listen-address", listen), options.host, options.exporter_port)
+    return Program(EXPORTER, (*command, "--web.listen-address", listen_address), options.host, options.exporter_port)
 
 
-def configure(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Path:
+def write_exporter_config(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Path:
     """Writes the configuration of the exporter, anew where there is one; gives its file."""
-    file = configuration(folder)
-    file.write_text(json.dumps(_fleet(options, setups, credentials), indent=2))
+    file = exporter_config_file(folder)
+    file.write_text(json.dumps(_exporter_config(options, setups, credentials), indent=2))
     return file
 
 
-def configuration(folder: Path) -> Path:
+def exporter_config_file(folder: Path) -> Path:
     """The file that the exporter reads."""
     return folder / "nomad-exporter.yml"
 
 
-def prometheus(options: Options, folder: Path) -> Program:
+def prometheus_program(options: Options, folder: Path) -> Program:
     """A Prometheus that scrapes the exporter; its data stay in ``folder``."""
     file = folder / "prometheus.yml"
-    target = address(options.host, options.exporter_port)
+    target = join_host_port(options.host, options.exporter_port)
     job = {"job_name": "nomad", "static_configs": [{"targets": [target]}]}
     file.write_text(json.dumps({"global": {"scrape_interval": "2s"}, "scrape_configs": [job]}, indent=2))
     command = (
         shutil.which("prometheus") or "prometheus",
         f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--web.listen-address={address(options.host, options.prometheus_port)}",
+        f"--web.listen-address={join_host_port(options.host, options.prometheus_port)}",
         "--log.level=error",
     )
     return Program("prometheus", command, options.host, options.prometheus_port)
 
 
-def _fleet(options: Options, setups: Sequence[Setup], credentials: Credentials) -> dict[str, object]:
+def _exporter_config(options: Options, setups: Sequence[Setup], credentials: Credentials) -> dict[str, object]:
     """JSON is YAML, too."""
     agents = [
         {
-            "name": watched_name(setup, options.regions > 1),
+            "name": exporter_name(setup, options.regions > 1),
             "address": setup.url,
             "cluster": setup.region,
         }
         for setup in setups
     ]
-    interval = options.interval if options.agents <= FEW else max(options.interval, SELDOM)
-    patience = f"{PATIENCE / options.pace:g}s"
+    interval = options.interval if options.agents <= SMALL_FLEET else max(options.interval, LARGE_FLEET_INTERVAL)
+    grace = f"{VERDICT_GRACE / options.pace:g}s"
     return {
         "defaults": {name: value for name, value in asdict(credentials).items() if value},
         "agents": agents,
         "poll": {"interval": f"{interval:g}s", "health_interval": f"{options.interval:g}s"},
-        "verdict": {"heartbeat_grace": patience, "max_contact": patience},
+        "verdict": {"heartbeat_grace": grace, "max_leader_contact": grace},
     }
 
 
-class Child:
+class Process:
     """A program that runs."""
 
     def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
         self._program = program
         self._process = process
 
-    async def ready(self) -> None:
-        """Returns as soon as it answers. Raises Ended where it ends before."""
-        while not await self._answers():
+    async def wait_until_ready(self) -> None:
+        """Returns as soon as it answers. Raises ProcessExited where it ends before."""
+        while not await self._is_ready():
             if self._process.returncode is not None:
-                raise Ended(self._program.name, self._process.returncode)
-            await asyncio.sleep(LOOK)
+                raise ProcessExited(self._program.name, self._process.returncode)
+            await asyncio.sleep(READY_POLL_SECONDS)
 
-    async def ended(self) -> None:
-        """Raises Ended when it has ended."""
-        raise Ended(self._program.name, await self._process.wait())
+    async def wait_for_exit(self) -> None:
+        """Raises ProcessExited when it has ended."""
+        raise ProcessExited(self._program.name, await self._process.wait())
 
     def reload(self) -> None:
         """Has it read its configuration again."""
@@ -157,7 +158,7 @@ class Child:
             self._process.kill()
             await self._process.wait()
 
-    async def _answers(self) -> bool:
+    async def _is_ready(self) -> bool:
         try:
             reader, writer = await asyncio.open_connection(self._program.host, self._program.port)
         except OSError:
@@ -171,7 +172,7 @@ class Child:
             writer.close()
 
 
-async def begin(program: Program) -> Child:
+async def start_process(program: Program) -> Process:
     """Starts a program, without the user's own settings of Nomad and the exporter.
 
     It has a session of its own, so that Ctrl-C reaches the demo alone, which ends all in order.
@@ -180,4 +181,4 @@ async def begin(program: Program) -> Child:
     process = await asyncio.create_subprocess_exec(
         *program.command, stdin=asyncio.subprocess.DEVNULL, env=settings, start_new_session=True
     )
-    return Child(program, process)
+    return Process(program, process)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -14,164 +15,187 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nomad_exporter import logs
-from nomad_exporter.demo import certificates, children, layout
-from nomad_exporter.demo.certificates import Files
-from nomad_exporter.demo.children import Child, Credentials, Ended, Program
-from nomad_exporter.demo.control import control
-from nomad_exporter.demo.face.acl import MANAGEMENT, MONITORING, Acl
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.greeting import greeting
-from nomad_exporter.demo.incidents.catalogue import INCIDENTS
-from nomad_exporter.demo.incidents.player import Player
-from nomad_exporter.demo.model.chance import some_id
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.options import Options
-from nomad_exporter.demo.setup import Setup, address
-from nomad_exporter.demo.stage import Stage, Told
-from nomad_exporter.serving import server
-from nomad_exporter.serving.door import Door
-from nomad_exporter.serving.listen import Listen, raise_file_limit
+from nomad_sim import certificates, layout, processes, signals
+from nomad_sim.api.acl import MANAGEMENT, MONITORING, Acl
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.banner import render_banner
+from nomad_sim.certificates import CertificateFiles
+from nomad_sim.control import control_page
+from nomad_sim.go import join_host_port
+from nomad_sim.incidents.catalogue import INCIDENTS
+from nomad_sim.incidents.runner import IncidentRunner
+from nomad_sim.listener import Listener
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.rng import random_uuid
+from nomad_sim.model.timing import Timing
+from nomad_sim.options import Options
+from nomad_sim.processes import Credentials, Process, ProcessExited, Program
+from nomad_sim.runtime import ClusterServer, OnChange
+from nomad_sim.setup import Setup
+from nomad_sim.sockets import Address, raise_file_limit
 
-Tell = Callable[[str], None]
+Print = Callable[[str], None]
 
-AGE_SECONDS = 60.0
+CLUSTER_AGE_SECONDS = 60.0
 """How old the cluster is at the start, so that nobody has to wait for its first election."""
 
-SETTLING = 5.0
+INCIDENT_DELAY = 5.0
 """Seconds until an incident begins, so that one sees what is well before it."""
 
 _POLICIES = {"management": MANAGEMENT, "monitoring": MONITORING}
 
 
-def run(options: Options, tell: Tell) -> int:
+def run(options: Options, print_line: Print) -> int:
     """Plays until SIGTERM, SIGINT or SIGHUP; gives the exit code, that of a program beside it where one ended first.
 
-    Raises CannotListen where a port is taken. Nothing is written outside a temporary folder, which goes with the end.
+    Raises ListenError where a port is taken. Nothing is written outside a temporary folder, which goes with the end.
     """
-    logs.set_up("error", "logfmt")
+    _set_up_logging()
     raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="nomad-exporter-demo-") as folder:
         try:
-            server.run(_play(options, Path(folder), tell))
-        except Ended as error:
-            tell(str(error))
+            signals.run(_run_demo(options, Path(folder), print_line))
+        except ProcessExited as error:
+            print_line(str(error))
             return max(error.code, 1)
     return 0
 
 
-async def _play(chosen: Options, folder: Path, tell: Tell) -> None:
-    options = layout.with_ports(chosen)
+def _set_up_logging() -> None:
+    """Write the errors of this package to standard error, and no messages of libraries."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("nomad_sim")
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.ERROR)
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.captureWarnings(capture=True)
+
+
+async def _run_demo(chosen: Options, folder: Path, print_line: Print) -> None:
+    options = layout.resolve_ports(chosen)
     files = _certificates(options, folder)
     setups = layout.setups(options, files)
     tokens = _tokens(options)
     credentials = _credentials(options, tokens, files, folder)
-    async with AsyncExitStack() as ending:
-        player = await _staged(options, setups, tokens, tell, ending)
+    async with AsyncExitStack() as stack:
+        runner = await _start_cluster(options, setups, tokens, print_line, stack)
         programs = _programs(options, setups, credentials, folder)
-        running = {program.name: await _begun(program, ending) for program in programs}
+        running = {program.name: await _start_program(program, stack) for program in programs}
         if options.exporter:
-            player.stage.told = _told(running[children.EXPORTER], options, credentials, folder)
+            runner.server.on_change = _reload_exporter(running[processes.EXPORTER], options, credentials, folder)
         urls = {program.name: program.url for program in programs}
-        file = str(children.configuration(folder)) if options.exporter else ""
-        tell(
-            greeting(
-                options, setups, tokens, files, {**urls, "demo": _url(options, options.control_port)}, file, _program()
+        file = str(processes.exporter_config_file(folder)) if options.exporter else ""
+        print_line(
+            render_banner(
+                options,
+                setups,
+                tokens,
+                files,
+                {**urls, "demo": _url(options, options.control_port)},
+                file,
+                _program_name(),
             )
         )
         if options.incident:
-            player.play(INCIDENTS[options.incident], SETTLING)
-        await _until_one_ends(player.stage, list(running.values()))
+            runner.start(INCIDENTS[options.incident], INCIDENT_DELAY)
+        await _run_until_exit(runner.server, list(running.values()))
 
 
-def _told(exporter: Child, options: Options, credentials: Credentials, folder: Path) -> Told:
+def _reload_exporter(exporter: Process, options: Options, credentials: Credentials, folder: Path) -> OnChange:
     """The exporter learns which agents it is to watch."""
 
-    def told(setups: Sequence[Setup]) -> None:
-        children.configure(options, setups, credentials, folder)
+    def on_change(setups: Sequence[Setup]) -> None:
+        processes.write_exporter_config(options, setups, credentials, folder)
         exporter.reload()
 
-    return told
+    return on_change
 
 
-def _program() -> str:
+def _program_name() -> str:
     """How the user called the command; one that is on the PATH by its name alone."""
     called = sys.argv[0]
     return called if Path(called).name == "nomad-exporter" and not shutil.which("nomad-exporter") else "nomad-exporter"
 
 
-async def _until_one_ends(stage: Stage, running: Sequence[Child]) -> None:
-    """Raises Ended, by itself: what is raised where a group is caught, Python 3.11.2 makes a group again."""
+async def _run_until_exit(server: ClusterServer, running: Sequence[Process]) -> None:
+    """Raises ProcessExited, by itself: what is raised where a group is caught, Python 3.11.2 makes a group again."""
     found: list[BaseException] = []
     try:
-        async with asyncio.TaskGroup() as going:
-            going.create_task(stage.play())
-            for child in running:
-                going.create_task(child.ended())
-    except* Ended as ended:
-        found += ended.exceptions
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.run())
+            for process in running:
+                group.create_task(process.wait_for_exit())
+    except* ProcessExited as exits:
+        found += exits.exceptions
     raise found[0]
 
 
-async def _staged(
-    options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], tell: Tell, ending: AsyncExitStack
-) -> Player:
+async def _start_cluster(
+    options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], print_line: Print, stack: AsyncExitStack
+) -> IncidentRunner:
     """The cluster and the demo's own page, served."""
-    began = time.time() - time.monotonic()
-    cluster = Cluster(setups, Timing().paced(options.pace), options.seed, time.time() - AGE_SECONDS)
-    face = Face(cluster, Acl({token: _POLICIES[name] for name, token in tokens.items()}))
-    stage = Stage(face, lambda: began + time.monotonic(), tokens)
-    ending.push_async_callback(stage.end)
-    await stage.turn()
-    player = Player(stage, face, options.pace, tell)
-    ending.push_async_callback(player.end)
+    clock_offset = time.time() - time.monotonic()
+    cluster = Cluster(setups, Timing().at_pace(options.pace), options.seed, time.time() - CLUSTER_AGE_SECONDS)
+    api = NomadApi(cluster, Acl({token: _POLICIES[name] for name, token in tokens.items()}))
+    server = ClusterServer(api, lambda: clock_offset + time.monotonic(), tokens)
+    stack.push_async_callback(server.stop)
+    await server.tick()
+    runner = IncidentRunner(server, api, options.pace, print_line)
+    stack.push_async_callback(runner.stop)
     exporter = _url(options, options.exporter_port) if options.exporter else ""
-    door = Door(control(player, exporter), Listen(options.host, options.control_port))
-    ending.push_async_callback(door.shut)
-    await door.open()
-    return player
+    listener = Listener(control_page(runner, exporter), Address(options.host, options.control_port))
+    stack.push_async_callback(listener.stop)
+    await listener.start()
+    return runner
 
 
 def _url(options: Options, port: int) -> str:
-    return f"http://{address(options.host, port)}"
+    return f"http://{join_host_port(options.host, port)}"
 
 
-async def _begun(program: Program, ending: AsyncExitStack) -> Child:
-    layout.check_free(program.host, program.port)
-    child = await children.begin(program)
-    ending.push_async_callback(child.stop)
-    await child.ready()
-    return child
+async def _start_program(program: Program, stack: AsyncExitStack) -> Process:
+    layout.check_port_free(program.host, program.port)
+    process = await processes.start_process(program)
+    stack.push_async_callback(process.stop)
+    await process.wait_until_ready()
+    return process
 
 
 def _programs(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> list[Program]:
-    exporter = [children.exporter(options, setups, credentials, folder)] if options.exporter else []
-    return [*exporter, *([children.prometheus(options, folder)] if options.prometheus else [])]
+    exporter = [processes.exporter_program(options, setups, credentials, folder)] if options.exporter else []
+    return [*exporter, *([processes.prometheus_program(options, folder)] if options.prometheus else [])]
 
 
-def _certificates(options: Options, folder: Path) -> Files | None:
+def _certificates(options: Options, folder: Path) -> CertificateFiles | None:
     if not options.tls:
         return None
-    return certificates.make(folder, [options.host], layout.region_names(options.regions), datetime.now(UTC))
+    return certificates.make_certificates(
+        folder, [options.host], layout.region_names(options.regions), datetime.now(UTC)
+    )
 
 
 def _tokens(options: Options) -> dict[str, str]:
     """A secret for each policy, the same for the same seed."""
     if not options.acl:
         return {}
-    chance = random.Random(f"tokens {options.seed}")  # noqa: S311  # of a demo: everybody may know them
-    return {name: some_id(chance) for name in _POLICIES}
+    rng = random.Random(f"tokens {options.seed}")  # noqa: S311  # of a demo: everybody may know them
+    return {name: random_uuid(rng) for name in _POLICIES}
 
 
-def _credentials(options: Options, tokens: Mapping[str, str], files: Files | None, folder: Path) -> Credentials:
+def _credentials(
+    options: Options, tokens: Mapping[str, str], files: CertificateFiles | None, folder: Path
+) -> Credentials:
     token_file = folder / "token"
     if tokens:
         token_file.write_text(tokens["monitoring"])
-    shown = Credentials(token_file=str(token_file) if tokens else "")
+    credentials = Credentials(token_file=str(token_file) if tokens else "")
     if files is None:
-        return shown
+        return credentials
     region = layout.region_names(options.regions)[0]
     return replace(
-        shown, ca_file=files.ca_file, cert_file=files.cert_file("cli", region), key_file=files.key_file("cli", region)
+        credentials,
+        ca_file=files.ca_file,
+        cert_file=files.cert_file("cli", region),
+        key_file=files.key_file("cli", region),
     )

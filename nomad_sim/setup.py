@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nomad_exporter.demo.versions import NEWEST, Version
+from nomad_sim.go import join_host_port
+from nomad_sim.versions import NEWEST, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +62,17 @@ class Setup:
     @property
     def url(self) -> str:
         """Where its HTTP API is, without a path."""
-        return f"{'https' if self.tls else 'http'}://{address(self.host, self.http)}"
+        return f"{'https' if self.tls else 'http'}://{join_host_port(self.host, self.http)}"
 
     @property
     def rpc_address(self) -> str:
-        return address(self.host, self.rpc)
+        return join_host_port(self.host, self.rpc)
 
     @property
     def serf_address(self) -> str:
-        return address(self.host, self.serf)
+        return join_host_port(self.host, self.serf)
 
     @property
     def raft_id(self) -> str:
         """The ID in the raft configuration: before raft protocol 3 it is the address."""
         return self.id if self.version.raft_protocol >= 3 else self.rpc_address
-
-
-def address(host: str, port: int) -> str:
-    """``host:port``, as Go joins them."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def counted(number: int, word: str) -> str:
+def pluralize(number: int, word: str) -> str:
     """``1 server``, ``2 servers``."""
     return f"{number} {word}{'' if number == 1 else 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 
-class _Telling(ssl.SSLObject):
+class _AlertingSSLObject(ssl.SSLObject):
     """The server's side of a handshake that lets the client know why it failed.
 
     The event loops close the connection at the error, and the alert that OpenSSL has written is never sent. Here a
@@ -28,7 +28,7 @@ def tls_context(cert_file: str, key_file: str, client_ca_file: str | None = None
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslobject_class = _Telling
+    context.sslobject_class = _AlertingSSLObject
     context.load_cert_chain(cert_file, key_file)
     if client_ca_file is not None:
         context.load_verify_locations(client_ca_file)

@@ -36,15 +36,15 @@ class Version:
     """Whether a client's questions to a server wait until it has registered once."""
     masks_unknown_tokens: bool = True
     """Whether a client goes on with a token that it knew, where the servers know it no more."""
-    bearer: bool = True
+    accepts_bearer: bool = True
     """Whether ``Authorization: Bearer`` carries a token."""
-    errors_typed: bool = True
+    errors_have_content_type: bool = True
     """Whether an error has a content type."""
     strict_stale: bool = True
     """Whether a ``stale`` that is no truth is an error."""
-    stale_error_runs_on: bool = False
+    stale_error_has_body: bool = False
     """Whether the answer follows that error in the same body."""
-    tells_too_many: bool = True
+    sends_too_many_requests: bool = True
     """Whether a client with too many connections is told so; else the next one is just closed."""
     join_failure: str = "failed to join"
     """How the error of a join begins for each address that failed."""
@@ -56,9 +56,9 @@ class Version:
     """Whether a node belongs to a pool."""
     autopilot_leader: bool = True
     """Whether autopilot's health names the leader."""
-    ill_typed: bool = False
+    unhealthy_has_content_type: bool = False
     """Whether autopilot's health has a content type where not all is well."""
-    zips_nothing: bool = True
+    compresses_empty: bool = True
     """Whether also an empty body is compressed for who takes that."""
 
 
@@ -80,8 +80,8 @@ _V1_6 = replace(
     pre_vote=False,
     vault=True,
     vault_renewals=True,
-    errors_typed=False,
-    stale_error_runs_on=True,
+    errors_have_content_type=False,
+    stale_error_has_body=True,
     autopilot_leader=False,
 )
 _V1_2 = replace(
@@ -93,15 +93,15 @@ _V1_2 = replace(
     vault_renewals=False,
     waits_for_registration=False,
     masks_unknown_tokens=False,
-    bearer=False,
-    errors_typed=True,
+    accepts_bearer=False,
+    errors_have_content_type=True,
     strict_stale=False,
-    stale_error_runs_on=False,
-    tells_too_many=False,
+    stale_error_has_body=False,
+    sends_too_many_requests=False,
     prune=False,
     node_pools=False,
-    ill_typed=True,
-    zips_nothing=False,
+    unhealthy_has_content_type=True,
+    compresses_empty=False,
 )
 _V0_12 = replace(_V1_2, series="0.12", build="0.12.12", go="go1.14.15", raft_protocol=2)
 

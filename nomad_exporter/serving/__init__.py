@@ -1,1 +1,1 @@
-"""Sockets, signals and the HTTP server, for the exporter and whatever else of this package serves HTTP."""
+"""Sockets, signals and the HTTP server of the exporter."""

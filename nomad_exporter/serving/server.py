@@ -7,8 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 import uvloop
@@ -105,28 +104,6 @@ async def _serve(
 
 def _stop(server: _Server) -> None:
     server.should_exit = True
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs ``main`` on a loop until it ends; SIGTERM, SIGINT and SIGHUP cancel it, and then it may clean up.
-
-    It is cancelled once: no further signal disturbs the cleaning. What it raises is raised. A SIGHUP that was blocked
-    so far comes then, and one that was ignored, as under nohup, still is.
-    """
-    uvloop.run(_until_stopped(main))
-
-
-async def _until_stopped(main: Coroutine[Any, Any, None]) -> None:
-    running = asyncio.ensure_future(main)
-
-    def stop() -> None:
-        if not running.cancelling():
-            running.cancel()
-
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    _heed_signals(stop, (lambda: None) if ignored else stop)
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
 
 
 def _heed_signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> None:

@@ -13,7 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from nomad_exporter.demo.setup import Setup, Tls, address
+from nomad_sim.go import join_host_port
+from nomad_sim.setup import Setup, Tls
 
 
 def agent_config(setup: Setup) -> dict[str, Any]:
@@ -22,32 +23,32 @@ def agent_config(setup: Setup) -> dict[str, Any]:
     Its keys and types are those of the version and the role. What the setup does not tell is as it was recorded, and no
     secret is among it. ``TLSConfig.Checksum`` stays empty, for Nomad makes it of the contents of the files.
     """
-    return _merged(_of_roles(setup.version.series, setup.server, setup.client), _told(setup))
+    return _merge(_role_defaults(setup.version.series, setup.server, setup.client), _from_setup(setup))
 
 
 @cache
-def _of_roles(series: str, server: bool, client: bool) -> dict[str, Any]:
+def _role_defaults(series: str, server: bool, client: bool) -> dict[str, Any]:
     parts = json.loads(files(__package__).joinpath("configs", f"{series}.json").read_text("utf-8"))
     config: dict[str, Any] = parts["agent"]
     for role, played in (("server", server), ("client", client)):
-        config = _merged(config, parts.get(role, {}) if played else {})
+        config = _merge(config, parts.get(role, {}) if played else {})
     return config
 
 
-def _merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {**config, **{key: _changed(config.get(key), value) for key, value in changes.items()}}
+def _merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {**config, **{key: _merge_value(config.get(key), value) for key, value in changes.items()}}
 
 
-def _changed(old: object, new: object) -> object:
-    return _merged(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
+def _merge_value(old: object, new: object) -> object:
+    return _merge(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
 
 
-def _told(setup: Setup) -> dict[str, Any]:
+def _from_setup(setup: Setup) -> dict[str, Any]:
     """What follows from the setup, whatever the version."""
     return {
         "ACL": {"Enabled": setup.acl},
         "Addresses": {"HTTP": setup.host, "RPC": setup.host, "Serf": setup.host},
-        "AdvertiseAddrs": _advertised(setup),
+        "AdvertiseAddrs": _advertise_addrs(setup),
         "BindAddr": setup.host,
         "Client": {"Enabled": setup.client, "Servers": list(setup.servers) or None},
         "Datacenter": setup.datacenter,
@@ -61,10 +62,10 @@ def _told(setup: Setup) -> dict[str, Any]:
     }
 
 
-def _advertised(setup: Setup) -> dict[str, str]:
+def _advertise_addrs(setup: Setup) -> dict[str, str]:
     """An agent that is no server leaves the address of its gossip as the operator wrote it: without a port."""
     serf = setup.serf_address if setup.server else setup.host
-    return {"HTTP": address(setup.host, setup.http), "RPC": setup.rpc_address, "Serf": serf}
+    return {"HTTP": join_host_port(setup.host, setup.http), "RPC": setup.rpc_address, "Serf": serf}
 
 
 def _server(setup: Setup) -> dict[str, Any]:

@@ -4,64 +4,66 @@ from __future__ import annotations
 
 from typing import Any
 
-from nomad_exporter.demo.face.answers import Answer, Held, Question, error, json_answer, truth
-from nomad_exporter.demo.face.asking import Fault, answerer
-from nomad_exporter.demo.model.agents import Agent
-from nomad_exporter.demo.model.world import World
+from nomad_sim.api.forwarding import RpcError, route_to
+from nomad_sim.api.http import ApiRequest, ApiResponse, Pending, error_response, json_response, parse_bool
+from nomad_sim.model.agents import Agent
+from nomad_sim.model.world import World
 
-_STALE = "Expect `true` or `false` for `stale` query string parameter"
+_INVALID_STALE = "Expect `true` or `false` for `stale` query string parameter"
 
-Verdict = dict[str, Any]
+RoleHealth = dict[str, Any]
 
 
-def health(world: World, agent: Agent, question: Question) -> Answer | Held:
+def health(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
     """Each role that was asked for; of a type that is none nothing is said, and that is well."""
-    fault = _stale_fault(agent, question)
-    if fault and not agent.setup.version.stale_error_runs_on:
-        return error(agent.setup.version, 400, fault)
-    server = _server(world, agent, question) if _asks(question, "server", agent.server is not None) else None
-    if isinstance(server, Held):
+    stale_error = _stale_error(agent, request)
+    if stale_error and not agent.setup.version.stale_error_has_body:
+        return error_response(agent.setup.version, 400, stale_error)
+    server = _server(world, agent, request) if _includes_role(request, "server", agent.server is not None) else None
+    if isinstance(server, Pending):
         return server
-    client = _client(agent) if _asks(question, "client", agent.client is not None) else None
-    told = {role: verdict for role, verdict in (("client", client), ("server", server)) if verdict}
-    green = json_answer(told, question)
-    text = green.body.decode()
-    if fault:
-        return error(agent.setup.version, 400, f"{fault}, got {question.first('stale')}{text}")
-    return green if all(verdict["ok"] for verdict in told.values()) else error(agent.setup.version, 500, text)
+    client = _client(agent) if _includes_role(request, "client", agent.client is not None) else None
+    roles = {role: verdict for role, verdict in (("client", client), ("server", server)) if verdict}
+    response = json_response(roles, request)
+    text = response.body.decode()
+    if stale_error:
+        return error_response(agent.setup.version, 400, f"{stale_error}, got {request.first('stale')}{text}")
+    return (
+        response if all(verdict["ok"] for verdict in roles.values()) else error_response(agent.setup.version, 500, text)
+    )
 
 
-def _asks(question: Question, role: str, has_role: bool) -> bool:
-    types = question.parameters.get("type")
+def _includes_role(request: ApiRequest, role: str, has_role: bool) -> bool:
+    types = request.parameters.get("type")
     return has_role if types is None else role in types
 
 
-def _stale_fault(agent: Agent, question: Question) -> str:
-    value = question.first("stale")
-    wrong = value != "" and truth(value) is None and agent.setup.version.strict_stale
-    return _STALE if wrong else ""
+def _stale_error(agent: Agent, request: ApiRequest) -> str:
+    value = request.first("stale")
+    wrong = value != "" and parse_bool(value) is None and agent.setup.version.strict_stale
+    return _INVALID_STALE if wrong else ""
 
 
-def _client(agent: Agent) -> Verdict:
+def _client(agent: Agent) -> RoleHealth:
     if agent.client is None:
-        return _red("client not enabled")
-    return _green() if agent.client.servers else _red("no known servers")
+        return _failing("client not enabled")
+    return _passing() if agent.client.servers else _failing("no known servers")
 
 
-def _server(world: World, agent: Agent, question: Question) -> Verdict | Held:
+def _server(world: World, agent: Agent, request: ApiRequest) -> RoleHealth | Pending:
     if agent.server is None:
-        return _red("server not enabled")
-    asked = answerer(world, agent, question)
-    if isinstance(asked, Held):
-        return asked
-    if isinstance(asked, Fault):
-        return _red(asked.text)
-    return _green() if world.server(asked.name).raft.leader else _red("no leader")
+        return _failing("server not enabled")
+    target = route_to(world, agent, request)
+    if isinstance(target, Pending):
+        return target
+    if isinstance(target, RpcError):
+        return _failing(target.text)
+    return _passing() if world.server(target.name).raft.leader else _failing("no leader")
 
 
-def _green() -> Verdict:
+def _passing() -> RoleHealth:
     return {"message": "ok", "ok": True}
 
 
-def _red(message: str) -> Verdict:
+def _failing(message: str) -> RoleHealth:
     return {"ok": False, "message": message}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nomad_exporter.demo.face.profile import Stack
-from nomad_exporter.demo.versions import Version
+from nomad_sim.api.profile import Stack
+from nomad_sim.versions import Version
 
 T = TypeVar("T")
 
@@ -17,30 +17,30 @@ TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ApiRequest:
     """A request, and since when it is asked, in the cluster's time. ``token`` is what it carries in either header.
 
-    ``lot`` is drawn once, from 0 to below 1: it decides whom an agent asks, as long as the question is held.
+    ``random_value`` is drawn once, from 0 to below 1: it decides whom an agent asks, as long as the question is held.
     """
 
     method: str
     path: str
     parameters: Mapping[str, list[str]]
     token: str
-    since: float
-    lot: float = 0.0
+    received_at: float
+    random_value: float = 0.0
 
     def first(self, name: str) -> str:
         """The first value of a parameter; nothing where it is not there."""
         return self.parameters.get(name, [""])[0]
 
-    def one_of(self, choices: Sequence[T]) -> T:
+    def choose(self, choices: Sequence[T]) -> T:
         """The one that was drawn."""
-        return choices[int(self.lot * len(choices))]
+        return choices[int(self.random_value * len(choices))]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """A whole answer; without a content type it has no such header."""
 
     status: int
@@ -50,7 +50,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Pending:
     """No answer yet: to be asked again after these seconds."""
 
     seconds: float = 0.1
@@ -58,47 +58,47 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer without an end: ``piece`` gives what there is to send at each time.
+    """An answer without an end: ``next_chunk`` gives what there is to send at each time.
 
-    The headers go out at once or, where ``quiet``, with the first piece that is not empty.
+    The headers go out at once or, where ``defer_headers``, with the first piece that is not empty.
     """
 
     content_type: str
-    piece: Callable[[float], bytes]
-    quiet: bool = False
+    next_chunk: Callable[[float], bytes]
+    defer_headers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
+class Profiling:
     """The stacks of this process are to be taken for these seconds; ``finish`` makes the answer of them."""
 
     seconds: float
-    finish: Callable[[list[tuple[Stack, ...]]], Answer]
+    finish: Callable[[list[tuple[Stack, ...]]], ApiResponse]
 
 
-Reply = Answer | Held | Stream | Sampled
+Reply = ApiResponse | Pending | Stream | Profiling
 
 
-def json_answer(value: Any, question: Question) -> Answer:
+def json_response(value: Any, request: ApiRequest) -> ApiResponse:
     """JSON as Nomad writes it, indented where ``?pretty`` asks for it."""
-    pretty = "pretty" in question.parameters
+    pretty = "pretty" in request.parameters
     text = json.dumps(
         value, ensure_ascii=False, indent=4 if pretty else None, separators=None if pretty else (",", ":")
     )
-    return Answer(200, text.encode(), JSON)
+    return ApiResponse(200, text.encode(), JSON)
 
 
-def error(version: Version, status: int, text: str) -> Answer:
+def error_response(version: Version, status: int, text: str) -> ApiResponse:
     """An error as text; one version sends it without a content type."""
-    return Answer(status, text.encode(), TEXT if version.errors_typed else None)
+    return ApiResponse(status, text.encode(), TEXT if version.errors_have_content_type else None)
 
 
-def truth(text: str) -> bool | None:
+def parse_bool(text: str) -> bool | None:
     """A truth as Go reads it; None where it is none."""
-    return _TRUTHS.get(text)
+    return _BOOLS.get(text)
 
 
-_TRUTHS = {
+_BOOLS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }

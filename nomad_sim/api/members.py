@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nomad_exporter.demo.model.agents import Agent
-from nomad_exporter.demo.model.gossip import Known
-from nomad_exporter.demo.model.world import World
-from nomad_exporter.demo.setup import Setup
+from nomad_sim.model.agents import Agent
+from nomad_sim.model.gossip import Member
+from nomad_sim.model.world import World
+from nomad_sim.setup import Setup
 
-NOBODY: dict[str, Any] = {
+EMPTY_MEMBER: dict[str, Any] = {
     "Name": "",
     "Addr": None,
     "Port": 0,
@@ -29,15 +29,15 @@ _PROTOCOLS = {
 }
 
 
-def own_member(agent: Agent) -> dict[str, Any]:
+def self_member(agent: Agent) -> dict[str, Any]:
     """The member that the agent itself is."""
-    return member(agent.server.gossip.own) if agent.server else NOBODY
+    return member(agent.server.gossip.local_member) if agent.server else EMPTY_MEMBER
 
 
 def members(world: World, server: Agent) -> dict[str, Any]:
     """All members that a server knows, in no order, as Go walks through a map."""
     known = list(world.server(server.name).gossip.members.values())
-    world.chance.shuffle(known)
+    world.rng.shuffle(known)
     return {
         "ServerName": server.setup.name,
         "ServerRegion": server.setup.region,
@@ -46,7 +46,7 @@ def members(world: World, server: Agent) -> dict[str, Any]:
     }
 
 
-def member(known: Known) -> dict[str, Any]:
+def member(known: Member) -> dict[str, Any]:
     """One member."""
     setup = known.setup
     return {

@@ -5,104 +5,110 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nomad_exporter.demo import go
-from nomad_exporter.demo.face.answers import JSON, Answer, Held, Question, error, json_answer
-from nomad_exporter.demo.face.asking import Fault, answerer, leader_for
-from nomad_exporter.demo.model.agents import Agent
-from nomad_exporter.demo.model.autopilot import is_well, member_of
-from nomad_exporter.demo.model.log import VOTER, Peer
-from nomad_exporter.demo.model.nodes import READY, Node
-from nomad_exporter.demo.model.world import World
+from nomad_sim import go
+from nomad_sim.api.forwarding import RpcError, route_to, route_to_leader
+from nomad_sim.api.http import JSON, ApiRequest, ApiResponse, Pending, error_response, json_response
+from nomad_sim.model.agents import Agent
+from nomad_sim.model.autopilot import is_healthy, member_of
+from nomad_sim.model.nodes import READY, Node
+from nomad_sim.model.raft_log import VOTER, Peer
+from nomad_sim.model.world import World
 
 NEVER = "0001-01-01T00:00:00Z"
 
 
-def status_leader(world: World, agent: Agent, question: Question) -> Answer | Held:
+def status_leader(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
     """The RPC address of the leader."""
-    asked = answerer(world, agent, question)
-    if not isinstance(asked, Agent):
-        return _fault(agent, asked)
-    leader = world.leader_of(asked.name)
-    return json_answer(leader.setup.rpc_address if leader else "", question)
+    target = route_to(world, agent, request)
+    if not isinstance(target, Agent):
+        return _error_reply(agent, target)
+    leader = world.leader_of(target.name)
+    return json_response(leader.setup.rpc_address if leader else "", request)
 
 
-def status_peers(world: World, agent: Agent, question: Question) -> Answer | Held:
+def status_peers(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
     """The addresses of all servers in the raft configuration."""
-    asked = answerer(world, agent, question)
-    if not isinstance(asked, Agent):
-        return _fault(agent, asked)
-    return json_answer([peer.address for peer in world.server(asked.name).raft.log.configuration.peers], question)
+    target = route_to(world, agent, request)
+    if not isinstance(target, Agent):
+        return _error_reply(agent, target)
+    return json_response([peer.address for peer in world.server(target.name).raft.log.configuration.peers], request)
 
 
-def list_nodes(world: World, agent: Agent, question: Question) -> Answer | Held:
+def list_nodes(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
     """The clients of the region, those alone whose ID begins with ``prefix``."""
-    asked = answerer(world, agent, question)
-    if not isinstance(asked, Agent):
-        return _fault(agent, asked)
+    target = route_to(world, agent, request)
+    if not isinstance(target, Agent):
+        return _error_reply(agent, target)
     known = sorted(
-        one for one in world.nodes[asked.setup.region].items() if one[0].startswith(question.first("prefix"))
+        one for one in world.nodes[target.setup.region].items() if one[0].startswith(request.first("prefix"))
     )
-    answer = json_answer([_stub(node) for _, node in known], question)
+    response = json_response([_node_stub(node) for _, node in known], request)
     headers = {
-        "X-Nomad-Index": str(max((node.modified for _, node in known), default=1)),
-        "X-Nomad-Knownleader": "true" if world.leader_of(asked.name) else "false",
+        "X-Nomad-Index": str(max((node.modify_index for _, node in known), default=1)),
+        "X-Nomad-Knownleader": "true" if world.leader_of(target.name) else "false",
         "X-Nomad-Lastcontact": "0",
     }
-    return Answer(answer.status, answer.body, answer.content_type, headers)
+    return ApiResponse(response.status, response.body, response.content_type, headers)
 
 
-def autopilot_health(world: World, agent: Agent, question: Question) -> Answer | Held:
+def autopilot_health(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
     """How the leader finds each server; the status is 429 where it does not find all well."""
-    asked = leader_for(world, agent, question)
-    if not isinstance(asked, Agent):
-        return _fault(agent, asked)
-    peers = world.server(asked.name).raft.log.configuration.peers
-    servers = [_server(world, asked, peer) for peer in peers]
-    well = all(server["Healthy"] for server in servers)
+    target = route_to_leader(world, agent, request)
+    if not isinstance(target, Agent):
+        return _error_reply(agent, target)
+    peers = world.server(target.name).raft.log.configuration.peers
+    servers = [_server_health(world, target, peer) for peer in peers]
+    healthy = all(server["Healthy"] for server in servers)
     voting = sum(server["Voter"] for server in servers)
-    voting_well = sum(server["Voter"] and server["Healthy"] for server in servers)
-    told: dict[str, Any] = {"FailureTolerance": max(0, voting_well - voting // 2 - 1), "Healthy": well}
+    healthy_voters = sum(server["Voter"] and server["Healthy"] for server in servers)
+    body: dict[str, Any] = {"FailureTolerance": max(0, healthy_voters - voting // 2 - 1), "Healthy": healthy}
     if agent.setup.version.autopilot_leader:
-        told |= {"Leader": asked.setup.raft_id, "Voters": [server["ID"] for server in servers if server["Voter"]]}
-    answer = json_answer({**told, "Servers": servers}, question)
-    return answer if well else Answer(429, answer.body, JSON if agent.setup.version.ill_typed else None)
+        body |= {"Leader": target.setup.raft_id, "Voters": [server["ID"] for server in servers if server["Voter"]]}
+    response = json_response({**body, "Servers": servers}, request)
+    return (
+        response
+        if healthy
+        else ApiResponse(429, response.body, JSON if agent.setup.version.unhealthy_has_content_type else None)
+    )
 
 
-def _fault(agent: Agent, asked: Fault | Held) -> Answer | Held:
-    return asked if isinstance(asked, Held) else error(agent.setup.version, 500, asked.text)
+def _error_reply(agent: Agent, target: RpcError | Pending) -> ApiResponse | Pending:
+    return target if isinstance(target, Pending) else error_response(agent.setup.version, 500, target.text)
 
 
-def _server(world: World, leader: Agent, peer: Peer) -> dict[str, Any]:
+def _server_health(world: World, leader: Agent, peer: Peer) -> dict[str, Any]:
     server = world.server(leader.name)
     known = member_of(server.gossip, peer)
-    since = server.autopilot.well_since.get(peer.id)
+    since = server.autopilot.healthy_since.get(peer.id)
     return {
         "ID": peer.id,
         "Name": known.setup.member if known else "(unknown)",
         "Address": peer.address,
         "SerfStatus": known.status if known else "none",
         "Version": known.setup.version.build if known else "",
-        "Leader": peer.id == server.raft.me,
-        "LastContact": _contact(world, leader, peer),
+        "Leader": peer.id == server.raft.local_id,
+        "LastContact": _last_contact(world, leader, peer),
         "LastTerm": server.raft.term,
-        "LastIndex": server.raft.peers[peer.id].match if peer.id in server.raft.peers else server.raft.log.last,
-        "Healthy": is_well(server.raft, server.gossip, peer),
+        "LastIndex": server.raft.peers[peer.id].match_index if peer.id in server.raft.peers else server.raft.log.last,
+        "Healthy": is_healthy(server.raft, server.gossip, peer),
         "Voter": peer.suffrage == VOTER,
         "StableSince": NEVER if since is None else go.rfc3339(since),
     }
 
 
-def _contact(world: World, leader: Agent, peer: Peer) -> str:
+def _last_contact(world: World, leader: Agent, peer: Peer) -> str:
     """The leader has no contact to make; a server that does not answer has none; another has what it said last."""
     server = world.server(leader.name)
-    if peer.id == server.raft.me:
+    if peer.id == server.raft.local_id:
         return "0s"
-    heard = server.raft.peers[peer.id].heard if peer.id in server.raft.peers else -math.inf
-    answers = is_well(server.raft, server.gossip, peer) or world.now - heard <= world.timing.lease
-    return go.duration(min(world.now - heard, world.timing.heartbeat[1]) if answers else -1e-9)
+    last_contact = server.raft.peers[peer.id].last_contact if peer.id in server.raft.peers else -math.inf
+    responds = (
+        is_healthy(server.raft, server.gossip, peer) or world.now - last_contact <= world.timing.leader_lease_timeout
+    )
+    return go.duration(min(world.now - last_contact, world.timing.heartbeat_interval[1]) if responds else -1e-9)
 
 
-def _stub(node: Node) -> dict[str, Any]:
+def _node_stub(node: Node) -> dict[str, Any]:
     setup = node.setup
     ready = node.status == READY
     stub = {
@@ -119,7 +125,7 @@ def _stub(node: Node) -> dict[str, Any]:
         "Drivers": {"raw_exec": {"Attributes": {"driver.raw_exec": "true"}, "Detected": True, "Healthy": ready}},
         "HostVolumes": None,
         "LastDrain": None,
-        "CreateIndex": node.created,
-        "ModifyIndex": node.modified,
+        "CreateIndex": node.create_index,
+        "ModifyIndex": node.modify_index,
     }
     return {**stub, **({"NodePool": "default"} if setup.version.node_pools else {})}

@@ -5,46 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nomad_exporter.demo.face import health, monitor, pool, pprof, region, servers
-from nomad_exporter.demo.face.acl import (
+from nomad_sim.api import health, monitor, pool, pprof, region, servers
+from nomad_sim.api.acl import (
     AGENT_READ,
     AGENT_WRITE,
-    CLIENT,
+    CLIENT_DENIALS,
     NODE_READ,
     OPERATOR_READ,
-    OTHERS,
-    SELF,
+    RPC_DENIALS,
+    SELF_DENIALS,
     Acl,
-    Refusal,
-    judged,
-    judged_by_client,
+    Denial,
+    check_token,
+    check_token_on_client,
 )
-from nomad_exporter.demo.face.answers import Answer, Held, Question, Reply, error, json_answer
-from nomad_exporter.demo.face.asking import Fault, server_of
-from nomad_exporter.demo.face.config import agent_config
-from nomad_exporter.demo.face.members import members, own_member
-from nomad_exporter.demo.face.statistics import stats
-from nomad_exporter.demo.model.agents import Agent, State
-from nomad_exporter.demo.model.cluster import Cluster
+from nomad_sim.api.config import agent_config
+from nomad_sim.api.forwarding import RpcError, route_to_server
+from nomad_sim.api.http import ApiRequest, ApiResponse, Pending, Reply, error_response, json_response
+from nomad_sim.api.members import members, self_member
+from nomad_sim.api.statistics import stats
+from nomad_sim.model.agents import Agent, State
+from nomad_sim.model.cluster import Cluster
 
 GET = ("GET",)
-CHANGE = ("PUT", "POST")
+WRITE = ("PUT", "POST")
 ANY: tuple[str, ...] = ()
 """The endpoint does not look at the method."""
 
-SILENCE = Held(1.0)
-"""An agent that is frozen may go on later, and then answers what it was asked meanwhile."""
+PAUSED_REPLY = Pending(1.0)
+"""An agent that is paused may go on later, and then answers what it was asked meanwhile."""
 
 
 @dataclass(slots=True)
-class Face:
+class NomadApi:
     """The cluster as its agents show it, and who may ask them: ``acl`` is another one once a token was revoked."""
 
     cluster: Cluster
     acl: Acl = field(default_factory=Acl)
 
 
-Endpoint = Callable[[Face, Agent, Question], Reply]
+Endpoint = Callable[[NomadApi, Agent, ApiRequest], Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,92 +55,94 @@ class Route:
     methods: tuple[str, ...] = GET
     role: str = ""
     need: str = ""
-    refusals: Mapping[str, Refusal] = field(default_factory=lambda: OTHERS)
+    refusals: Mapping[str, Denial] = field(default_factory=lambda: RPC_DENIALS)
 
 
-def _self(face: Face, agent: Agent, question: Question) -> Answer:
-    told = {
+def _agent_self(api: NomadApi, agent: Agent, request: ApiRequest) -> ApiResponse:
+    body = {
         "config": agent_config(agent.setup),
-        "member": own_member(agent),
-        "stats": stats(face.cluster.world, agent),
+        "member": self_member(agent),
+        "stats": stats(api.cluster.world, agent),
     }
-    return json_answer(told, question)
+    return json_response(body, request)
 
 
-def _members(face: Face, agent: Agent, question: Question) -> Reply:
+def _members(api: NomadApi, agent: Agent, request: ApiRequest) -> Reply:
     """The region asked for makes no difference."""
-    own = replace(question, parameters={})
-    asked = server_of(face.cluster.world, agent, own)
-    if isinstance(asked, Fault):
-        return error(agent.setup.version, 500, asked.text)
-    return asked if isinstance(asked, Held) else json_answer(members(face.cluster.world, asked), question)
+    own = replace(request, parameters={})
+    target = route_to_server(api.cluster.world, agent, own)
+    if isinstance(target, RpcError):
+        return error_response(agent.setup.version, 500, target.text)
+    return target if isinstance(target, Pending) else json_response(members(api.cluster.world, target), request)
 
 
-def _join(face: Face, agent: Agent, question: Question) -> Answer:
-    return pool.join(face.acl, face.cluster, agent, question)
+def _join(api: NomadApi, agent: Agent, request: ApiRequest) -> ApiResponse:
+    return pool.join(api.acl, api.cluster, agent, request)
 
 
-def _prometheus(_: Face, agent: Agent, __: Question) -> Answer:
+def _prometheus(_: NomadApi, agent: Agent, __: ApiRequest) -> ApiResponse:
     """Nomad's own telemetry is off by default, and here."""
-    return error(agent.setup.version, 415, "Prometheus is not enabled")
+    return error_response(agent.setup.version, 415, "Prometheus is not enabled")
 
 
-def _world(endpoint: Callable[..., Reply]) -> Endpoint:
-    return lambda face, agent, question: endpoint(face.cluster.world, agent, question)
+def _with_world(endpoint: Callable[..., Reply]) -> Endpoint:
+    return lambda api, agent, request: endpoint(api.cluster.world, agent, request)
 
 
-def _cluster(endpoint: Callable[..., Reply]) -> Endpoint:
-    return lambda face, agent, question: endpoint(face.cluster, agent, question)
+def _with_cluster(endpoint: Callable[..., Reply]) -> Endpoint:
+    return lambda api, agent, request: endpoint(api.cluster, agent, request)
 
 
-def _watched(endpoint: Callable[..., Reply]) -> Endpoint:
-    return lambda face, agent, question: endpoint(face.acl, face.cluster.world, agent, question)
+def _with_acl(endpoint: Callable[..., Reply]) -> Endpoint:
+    return lambda api, agent, request: endpoint(api.acl, api.cluster.world, agent, request)
 
 
 ROUTES: Mapping[str, tuple[Route, ...]] = {
-    "/v1/agent/self": (Route(_self, need=AGENT_READ, refusals=SELF),),
+    "/v1/agent/self": (Route(_agent_self, need=AGENT_READ, refusals=SELF_DENIALS),),
     "/v1/agent/members": (Route(_members, need=NODE_READ),),
-    "/v1/agent/health": (Route(_world(health.health)),),
+    "/v1/agent/health": (Route(_with_world(health.health)),),
     "/v1/agent/servers": (
-        Route(_world(servers.known), GET, "client", AGENT_READ, CLIENT),
-        Route(_cluster(servers.replaced), CHANGE, "client", AGENT_WRITE, CLIENT),
+        Route(_with_world(servers.list_servers), GET, "client", AGENT_READ, CLIENT_DENIALS),
+        Route(_with_cluster(servers.update_servers), WRITE, "client", AGENT_WRITE, CLIENT_DENIALS),
     ),
-    "/v1/agent/join": (Route(_join, CHANGE, "server"),),
-    "/v1/agent/force-leave": (Route(_cluster(pool.force_leave), CHANGE, "server", AGENT_WRITE, SELF),),
-    "/v1/agent/monitor": (Route(_watched(monitor.monitor), ANY),),
-    "/v1/status/leader": (Route(_world(region.status_leader)),),
-    "/v1/status/peers": (Route(_world(region.status_peers)),),
-    "/v1/nodes": (Route(_world(region.list_nodes), need=NODE_READ),),
-    "/v1/operator/autopilot/health": (Route(_world(region.autopilot_health), need=OPERATOR_READ),),
+    "/v1/agent/join": (Route(_join, WRITE, "server"),),
+    "/v1/agent/force-leave": (Route(_with_cluster(pool.force_leave), WRITE, "server", AGENT_WRITE, SELF_DENIALS),),
+    "/v1/agent/monitor": (Route(_with_acl(monitor.monitor), ANY),),
+    "/v1/status/leader": (Route(_with_world(region.status_leader)),),
+    "/v1/status/peers": (Route(_with_world(region.status_peers)),),
+    "/v1/nodes": (Route(_with_world(region.list_nodes), need=NODE_READ),),
+    "/v1/operator/autopilot/health": (Route(_with_world(region.autopilot_health), need=OPERATOR_READ),),
     "/v1/metrics": (Route(_prometheus),),
 }
 
-_PPROF = (Route(_watched(pprof.pprof), ANY),)
+_PPROF = (Route(_with_acl(pprof.pprof), ANY),)
 
 
-def answer(face: Face, name: str, question: Question) -> Reply:
-    """What the agent ``name`` answers at the cluster's present; a frozen one answers nothing."""
-    agent = face.cluster.world.agents[name]
-    if agent.state is State.FROZEN:
-        return SILENCE
-    routes = _PPROF if question.path.startswith(pprof.PREFIX) else ROUTES.get(question.path)
+def handle(api: NomadApi, name: str, request: ApiRequest) -> Reply:
+    """What the agent ``name`` answers at the cluster's present; a paused one answers nothing."""
+    agent = api.cluster.world.agents[name]
+    if agent.state is State.PAUSED:
+        return PAUSED_REPLY
+    routes = _PPROF if request.path.startswith(pprof.PREFIX) else ROUTES.get(request.path)
     if routes is None:
-        return Answer(404)
-    route = next((route for route in routes if not route.methods or question.method in route.methods), None)
+        return ApiResponse(404)
+    route = next((route for route in routes if not route.methods or request.method in route.methods), None)
     if route is None:
-        return error(agent.setup.version, 405, "Invalid method")
-    return _guarded(face, agent, question, route)
+        return error_response(agent.setup.version, 405, "Invalid method")
+    return _check_and_call(api, agent, request, route)
 
 
-def _guarded(face: Face, agent: Agent, question: Question, route: Route) -> Reply:
+def _check_and_call(api: NomadApi, agent: Agent, request: ApiRequest, route: Route) -> Reply:
     if route.role and not getattr(agent, route.role):
-        return error(agent.setup.version, 501, "Invalid method")
+        return error_response(agent.setup.version, 501, "Invalid method")
     if route.need:
         stopped = (
-            judged(face.acl, agent, question, route.need, route.refusals)
+            check_token(api.acl, agent, request, route.need, route.refusals)
             if agent.server
-            else judged_by_client(face.acl, face.cluster.world, agent, question, route.need, route.refusals is OTHERS)
+            else check_token_on_client(
+                api.acl, api.cluster.world, agent, request, route.need, route.refusals is RPC_DENIALS
+            )
         )
         if stopped:
             return stopped
-    return route.endpoint(face, agent, question)
+    return route.endpoint(api, agent, request)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import ipaddress
 
-from nomad_exporter.demo.face.answers import Answer, Question, error, json_answer
-from nomad_exporter.demo.face.asking import refused
-from nomad_exporter.demo.model.agents import Agent
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.network import Reach
-from nomad_exporter.demo.model.world import World
+from nomad_sim.api.forwarding import connection_refused
+from nomad_sim.api.http import ApiRequest, ApiResponse, error_response, json_response
+from nomad_sim.model.agents import Agent
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.network import Reach
+from nomad_sim.model.world import World
 
 
-def known(_: World, agent: Agent, question: Question) -> Answer:
+def list_servers(_: World, agent: Agent, request: ApiRequest) -> ApiResponse:
     """Their RPC addresses, sorted."""
-    return json_answer(sorted(agent.client.servers) if agent.client else [], question)
+    return json_response(sorted(agent.client.servers) if agent.client else [], request)
 
 
-def replaced(cluster: Cluster, agent: Agent, question: Question) -> Answer:
+def update_servers(cluster: Cluster, agent: Agent, request: ApiRequest) -> ApiResponse:
     """The list as a whole is replaced by those addresses at which a server answers; it is an error if none does."""
-    addresses = question.parameters.get("address", [])
+    addresses = request.parameters.get("address", [])
     if not addresses:
-        return error(agent.setup.version, 400, "missing server address")
-    faults = {address: _fault(cluster.world, agent, address) for address in addresses}
-    good = tuple(address for address, fault in faults.items() if not fault)
+        return error_response(agent.setup.version, 400, "missing server address")
+    errors = {address: _server_error(cluster.world, agent, address) for address in addresses}
+    good = tuple(address for address, error in errors.items() if not error)
     if not good:
-        return error(agent.setup.version, 400, several([fault for fault in faults.values() if fault]))
-    cluster.tell_servers(agent.name, tuple(map(with_port, good)))
-    return Answer(200)
+        return error_response(agent.setup.version, 400, format_errors([error for error in errors.values() if error]))
+    cluster.set_servers(agent.name, tuple(map(with_port, good)))
+    return ApiResponse(200)
 
 
 def with_port(address: str, port: int = 4647) -> str:
@@ -36,13 +36,13 @@ def with_port(address: str, port: int = 4647) -> str:
     return address if colon and digits.isdigit() and host else f"{address}:{port}"
 
 
-def several(faults: list[str]) -> str:
+def format_errors(errors: list[str]) -> str:
     """Errors as Nomad lists them."""
-    lines = "".join(f"\t* {fault}\n" for fault in faults)
-    return f"{len(faults)} error{'s' if len(faults) > 1 else ''} occurred:\n{lines}\n"
+    lines = "".join(f"\t* {error}\n" for error in errors)
+    return f"{len(errors)} error{'s' if len(errors) > 1 else ''} occurred:\n{lines}\n"
 
 
-def host_fault(address: str) -> str | None:
+def host_error(address: str) -> str | None:
     """Why an address names no host; there are no names here but that of this machine."""
     host = with_port(address).rpartition(":")[0].strip("[]")
     try:
@@ -52,11 +52,11 @@ def host_fault(address: str) -> str | None:
     return None
 
 
-def _fault(world: World, agent: Agent, address: str) -> str | None:
-    wrong = address and host_fault(address)
-    if wrong:
-        return wrong
+def _server_error(world: World, agent: Agent, address: str) -> str | None:
+    invalid = address and host_error(address)
+    if invalid:
+        return invalid
     full = with_port(address)
-    if world.reach_found(agent.name, world.at_rpc(full)) is Reach.ANSWERED:
+    if world.reach_agent(agent.name, world.by_rpc_address(full)) is Reach.CONNECTED:
         return None
-    return f"Server at address {full} failed ping: {refused(full).text}"
+    return f"Server at address {full} failed ping: {connection_refused(full).text}"

@@ -11,36 +11,36 @@ from dataclasses import replace
 from itertools import chain
 from types import FrameType
 
-from nomad_exporter.demo import go
-from nomad_exporter.demo.face.profile import KINDS, Frame, Kind, Profile, Sample, Stack
+from nomad_sim import go
+from nomad_sim.api.profile import KINDS, Frame, Kind, Profile, Sample, Stack
 
-_TAB = 8
+_TAB_WIDTH = 8
 
 
-def stacks() -> tuple[Stack, ...]:
+def capture_stacks() -> tuple[Stack, ...]:
     """The stack of each thread of this process, that of the caller first."""
     frames = sys._current_frames()
     own = frames.pop(threading.get_ident())
     return tuple(_stack(frame) for frame in (own, *frames.values()))
 
 
-def listed(kind: Kind, stacks: Iterable[Stack], at: float) -> Profile:
+def instant_profile(kind: Kind, stacks: Iterable[Stack], at: float) -> Profile:
     """The profile of one moment: how many threads have which stack; for ``goroutine`` and ``threadcreate``."""
     samples = tuple(Sample(stack, (count,)) for stack, count in Counter(stacks).most_common())
     return Profile(kind, samples, at, program=sys.executable)
 
 
-def counted(looks: Iterable[tuple[Stack, ...]], every: float, at: float) -> Profile:
+def cpu_profile(captures: Iterable[tuple[Stack, ...]], every: float, at: float) -> Profile:
     """The ``cpu`` profile of what was seen in each look, one every so many seconds from the Unix time ``at`` on.
 
     A thread that waits is seen as well as one that works.
     """
-    looks = tuple(looks)
+    captures = tuple(captures)
     period = go.nanoseconds(every)
-    counts = Counter(chain.from_iterable(looks)).most_common()
+    counts = Counter(chain.from_iterable(captures)).most_common()
     samples = tuple(Sample(stack, (count, count * period)) for stack, count in counts)
     kind = replace(KINDS["cpu"], period=period)
-    return Profile(kind, samples, at, every * len(looks), sys.executable)
+    return Profile(kind, samples, at, every * len(captures), sys.executable)
 
 
 def goroutine_text(stacks: Iterable[Stack]) -> str:
@@ -84,8 +84,8 @@ def _record(stack: Stack) -> str:
 
 def _column(cells: list[str]) -> list[str]:
     """The cells with tabs behind them, up to the first tab stop that none of them reaches."""
-    stop = max((len(cell) // _TAB for cell in cells), default=0) + 1
-    return [cell + "\t" * (stop - len(cell) // _TAB) for cell in cells]
+    stop = max((len(cell) // _TAB_WIDTH for cell in cells), default=0) + 1
+    return [cell + "\t" * (stop - len(cell) // _TAB_WIDTH) for cell in cells]
 
 
 def _trace(number: int, stack: Stack) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nomad_exporter.demo import go
-from nomad_exporter.demo.model.agents import Agent, Server
-from nomad_exporter.demo.model.clients import Client
-from nomad_exporter.demo.model.gossip import FAILED, LEFT, Gossip
-from nomad_exporter.demo.model.log import Peer
-from nomad_exporter.demo.model.raft import FOLLOWER, LEADER, Raft
-from nomad_exporter.demo.model.world import World
-from nomad_exporter.demo.setup import Setup
+from nomad_sim import go
+from nomad_sim.model.agents import Agent, Server
+from nomad_sim.model.clients import Client
+from nomad_sim.model.gossip import FAILED, LEFT, Gossip
+from nomad_sim.model.raft import FOLLOWER, LEADER, Raft
+from nomad_sim.model.raft_log import Peer
+from nomad_sim.model.world import World
+from nomad_sim.setup import Setup
 
 CPUS = "8"
 
@@ -37,7 +37,7 @@ def stats(world: World, agent: Agent) -> dict[str, Group]:
     return groups
 
 
-def _truth(value: bool) -> str:
+def _format_bool(value: bool) -> str:
     return "true" if value else "false"
 
 
@@ -46,9 +46,9 @@ def _nomad(world: World, agent: Agent, server: Server) -> Group:
     regions = {known.setup.region for known in server.gossip.members.values() if known.status == "alive"}
     return {
         "server": "true",
-        "leader": _truth(server.raft.state == LEADER),
+        "leader": _format_bool(server.raft.state == LEADER),
         "leader_addr": leader.setup.rpc_address if leader else "",
-        "bootstrap": _truth(agent.setup.bootstrap_expect == 1),
+        "bootstrap": _format_bool(agent.setup.bootstrap_expect == 1),
         "known_regions": str(len(regions)),
     }
 
@@ -60,8 +60,8 @@ def _raft(world: World, setup: Setup, raft: Raft) -> Group:
         "term": str(raft.term),
         "last_log_index": str(raft.log.last),
         "last_log_term": str(raft.log.last_term),
-        "commit_index": str(raft.commit),
-        "applied_index": str(raft.commit),
+        "commit_index": str(raft.commit_index),
+        "applied_index": str(raft.commit_index),
         "fsm_pending": "0",
         "last_snapshot_index": str(raft.snapshot[0]),
         "last_snapshot_term": str(raft.snapshot[1]),
@@ -71,38 +71,40 @@ def _raft(world: World, setup: Setup, raft: Raft) -> Group:
         "snapshot_version_min": "0",
         "snapshot_version_max": "1",
         "latest_configuration_index": "0",
-        "latest_configuration": _written(configuration.peers),
-        "num_peers": str(len(configuration.voters) - 1 if raft.votes_itself else 0),
-        "last_contact": _contact(world, raft),
+        "latest_configuration": _format_peers(configuration.peers),
+        "num_peers": str(len(configuration.voters) - 1 if raft.is_voter else 0),
+        "last_contact": _last_contact(world, raft),
     }
     return {**group, "logstore_backend": "boltdb"} if setup.version.log_store else group
 
 
-def _written(peers: Iterable[Peer]) -> str:
+def _format_peers(peers: Iterable[Peer]) -> str:
     """As Go writes a list of structures."""
     return f"[{' '.join(f'{{Suffrage:{peer.suffrage} ID:{peer.id} Address:{peer.address}}}' for peer in peers)}]"
 
 
-def _contact(world: World, raft: Raft) -> str:
+def _last_contact(world: World, raft: Raft) -> str:
     if raft.state == LEADER:
         return "0"
-    return "never" if raft.contact is None else go.duration(world.now - raft.contact)
+    return "never" if raft.last_contact is None else go.duration(world.now - raft.last_contact)
 
 
 def _serf(setup: Setup, gossip: Gossip) -> Group:
-    suspected = sum(known.unheard is not None and known.status == "alive" for known in gossip.members.values())
+    suspected = sum(
+        known.unreachable_since is not None and known.status == "alive" for known in gossip.members.values()
+    )
     return {
         "members": str(len(gossip.members)),
         "failed": str(gossip.count(FAILED)),
         "left": str(gossip.count(LEFT)),
         "health_score": str(min(suspected, 7)),
-        "member_time": str(gossip.time),
+        "member_time": str(gossip.lamport_time),
         "event_time": "1",
         "query_time": "1",
         "intent_queue": "0",
         "event_queue": "0",
         "query_queue": "0",
-        "encrypted": _truth(setup.encrypted),
+        "encrypted": _format_bool(setup.encrypted),
         "coordinate_resets": "0",
     }
 
@@ -112,14 +114,14 @@ def _client(world: World, setup: Setup, client: Client) -> Group:
         "node_id": setup.id,
         "known_servers": ",".join(sorted(client.servers)),
         "num_allocations": str(client.allocations),
-        "last_heartbeat": go.duration(world.now - client.heartbeat),
+        "last_heartbeat": go.duration(world.now - client.last_heartbeat),
         "heartbeat_ttl": go.duration(client.ttl),
     }
 
 
 def _runtime(world: World, agent: Agent) -> Group:
     """The goroutines are some for each part and for each connection that the part has."""
-    leads = agent.server is not None and agent.server.raft.state != FOLLOWER
+    is_leading = agent.server is not None and agent.server.raft.state != FOLLOWER
     busy = agent.client.allocations * 15 if agent.client else 0
     return {
         "kernel.name": "linux",
@@ -127,5 +129,5 @@ def _runtime(world: World, agent: Agent) -> Group:
         "version": agent.setup.version.go,
         "max_procs": CPUS,
         "cpu_count": CPUS,
-        "goroutines": str(60 + 60 * leads + busy + world.chance.randrange(8)),
+        "goroutines": str(60 + 60 * is_leading + busy + world.rng.randrange(8)),
     }

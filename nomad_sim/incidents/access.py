@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from nomad_exporter.demo.incidents.sights import (
-    CLEANED,
-    ELECTED,
-    PROMOTED,
+from nomad_sim.incidents.expectations import (
+    CLEANUP,
+    ELECTION,
+    PROMOTION,
     absent,
-    failing,
-    fell,
-    is_,
-    returning,
-    serves,
+    client_ready,
+    equals,
+    healthy,
+    members_failed,
+    not_yet_voter,
+    poll_failing,
     voters,
-    well,
-    works,
+    would_lose_quorum,
 )
-from nomad_exporter.demo.incidents.story import SERVERS, STORIED, Deed, Expected, Incident, Needs, Role, Scene
+from nomad_sim.incidents.scenario import (
+    SERVERS,
+    SUPPORTED_VERSIONS,
+    Action,
+    Expectation,
+    Incident,
+    Requirements,
+    Role,
+    Step,
+)
 
 _OTHERS = (Role.LEADER, Role.OTHER_FOLLOWER)
 
-_REFUSED = (
-    is_("nomad_agent_up", 0),
-    failing("self", "unauthorized"),
-    failing("members", "unauthorized"),
+_UNAUTHORIZED = (
+    equals("nomad_agent_up", 0),
+    poll_failing("self", "unauthorized"),
+    poll_failing("members", "unauthorized"),
     absent("nomad_exporter_poll_failing", source="health"),
 )
 
@@ -31,86 +40,88 @@ TOKEN_REVOKED = Incident(
     "token-revoked",
     "The exporter's token is revoked: the servers live, but whether they work is not known any more.",
     (
-        Scene(
+        Step(
             "No server knows the token any more. Health needs none, and a client goes on with what it had judged.",
-            (Deed("revoke"),),
+            (Action("revoke"),),
             (
-                Expected(SERVERS, live="ok", ready="not_readable", quorum="unknown", samples=_REFUSED, within=9),
-                serves(Role.CLIENT, samples=(is_("nomad_agent_up"),)),
+                Expectation(
+                    SERVERS, live="ok", ready="poll_error", quorum="unknown", samples=_UNAUTHORIZED, within_polls=9
+                ),
+                client_ready(Role.CLIENT, samples=(equals("nomad_agent_up"),)),
             ),
         ),
-        Scene(
+        Step(
             "The token is good again, and with the next poll all is known.",
-            (Deed("restore"),),
-            (well(SERVERS, samples=(is_("nomad_agent_up"),)), serves(Role.CLIENT)),
+            (Action("restore"),),
+            (healthy(SERVERS, samples=(equals("nomad_agent_up"),)), client_ready(Role.CLIENT)),
         ),
     ),
-    Needs(acl=True, versions=STORIED[:3]),
+    Requirements(acl=True, versions=SUPPORTED_VERSIONS[:3]),
 )
 
 CERTIFICATE_EXPIRED = Incident(
     "certificate-expired",
     "A follower's certificate expires: it lives, but nobody can ask it anything.",
     (
-        Scene(
+        Step(
             "Every connection to the follower ends with an error of TLS, which is a sign of life.",
-            (Deed("expire", (Role.FOLLOWER,)),),
+            (Action("expire-certificate", (Role.FOLLOWER,)),),
             (
-                Expected(
+                Expectation(
                     (Role.FOLLOWER,),
                     live="ok",
-                    ready="not_readable",
+                    ready="poll_error",
                     quorum="ok",
-                    samples=(is_("nomad_agent_up", 0), failing("health", "tls"), failing("self", "tls")),
-                    within=9,
+                    samples=(equals("nomad_agent_up", 0), poll_failing("health", "tls"), poll_failing("self", "tls")),
+                    within_polls=9,
                 ),
-                works(*_OTHERS),
+                would_lose_quorum(*_OTHERS),
             ),
         ),
-        Scene(
+        Step(
             "It is given a good certificate again.",
-            (Deed("renew", (Role.FOLLOWER,)),),
-            (well(SERVERS, samples=(is_("nomad_agent_up"),)),),
+            (Action("renew-certificate", (Role.FOLLOWER,)),),
+            (healthy(SERVERS, samples=(equals("nomad_agent_up"),)),),
         ),
     ),
-    Needs(tls=True),
+    Requirements(tls=True),
 )
 
 GOSSIP_ENCRYPTION_OFF = Incident(
     "gossip-encryption-off",
     "A follower is restarted without the key of gossip: raft still reaches it, but gossip does not.",
     (
-        Scene(
+        Step(
             "It knows nobody, and finds no leader to take a question to, though it follows one.",
-            (Deed("decrypt", (Role.FOLLOWER,)),),
+            (Action("disable-gossip-encryption", (Role.FOLLOWER,)),),
             (
-                Expected(
+                Expectation(
                     (Role.FOLLOWER,),
                     live="ok",
                     ready="leader_unreachable",
                     quorum="ok",
-                    samples=(is_("nomad_agent_serf_encrypted", 0), is_("nomad_agent_members", status="alive")),
-                    after=ELECTED,
-                    passing=True,
+                    samples=(equals("nomad_agent_serf_encrypted", 0), equals("nomad_agent_members", status="alive")),
+                    after=ELECTION,
+                    transient=True,
                 ),
-                works(*_OTHERS, samples=(is_("nomad_agent_serf_encrypted"),)),
+                would_lose_quorum(*_OTHERS, samples=(equals("nomad_agent_serf_encrypted"),)),
             ),
         ),
-        Scene(
+        Step(
             "Gossip tells the others that it failed; autopilot takes its vote, and then it has no leader either.",
             (),
             (
-                works(*_OTHERS, after=CLEANED, samples=(voters(2), *fell(Role.FOLLOWER))),
-                Expected((Role.FOLLOWER,), live="ok", ready="no_leader", after=CLEANED + ELECTED),
+                would_lose_quorum(*_OTHERS, after=CLEANUP, samples=(voters(2), *members_failed(Role.FOLLOWER))),
+                Expectation((Role.FOLLOWER,), live="ok", ready="no_leader", after=CLEANUP + ELECTION),
             ),
         ),
-        Scene(
+        Step(
             "It is restarted with the key.",
-            (Deed("restart", (Role.FOLLOWER,)),),
+            (Action("restart", (Role.FOLLOWER,)),),
             (
-                returning(Role.FOLLOWER),
-                well(SERVERS, PROMOTED, (voters(3), is_("nomad_agent_serf_encrypted"))),
-                serves(Role.CLIENT),
+                not_yet_voter(Role.FOLLOWER),
+                healthy(SERVERS, PROMOTION, (voters(3), equals("nomad_agent_serf_encrypted"))),
+                client_ready(Role.CLIENT),
             ),
         ),
     ),

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import parse_qs
 
-from nomad_exporter.demo.deeds import Refused
-from nomad_exporter.demo.face.acl import AGENT_WRITE
-from nomad_exporter.demo.face.answers import Answer, Held, Question
-from nomad_exporter.demo.face.routes import Face, answer
+from nomad_sim.api.acl import AGENT_WRITE
+from nomad_sim.api.http import ApiRequest, ApiResponse, Pending
+from nomad_sim.api.routes import NomadApi, handle
+from nomad_sim.faults import ConflictError
 
 
-async def ask(face: Face, name: str, method: str, target: str) -> None:
-    """Asks the agent ``name`` for a path with its query, with a token that may. Raises Refused where it refuses."""
-    world = face.cluster.world
+async def call_api(api: NomadApi, name: str, method: str, target: str) -> None:
+    """Send a request to the agent ``name``, with a token that may write. Raises ConflictError if the agent refuses."""
+    world = api.cluster.world
     path, _, query = target.partition("?")
-    token = next((token for token in face.acl.tokens if face.acl.may(token, AGENT_WRITE)), "")
-    question = Question(method, path, parse_qs(query), token, world.now, world.chance.random())
-    reply = answer(face, name, question)
-    while isinstance(reply, Held):
+    token = next((token for token in api.acl.tokens if api.acl.allows(token, AGENT_WRITE)), "")
+    request = ApiRequest(method, path, parse_qs(query), token, world.now, world.rng.random())
+    reply = handle(api, name, request)
+    while isinstance(reply, Pending):
         await asyncio.sleep(reply.seconds)
-        reply = answer(face, name, question)
-    if isinstance(reply, Answer) and reply.status != 200:
-        raise Refused(f"{name} answers {reply.status} to {method} {path}: {reply.body.decode().strip()}")
+        reply = handle(api, name, request)
+    if isinstance(reply, ApiResponse) and reply.status != 200:
+        raise ConflictError(f"{name} answers {reply.status} to {method} {path}: {reply.body.decode().strip()}")

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nomad_exporter.demo.incidents.cast import Cast
-from nomad_exporter.demo.incidents.story import Ask, Deed, Expected, Role, Scene, Shown, Sight
+from nomad_sim.incidents.roles import RoleMap
+from nomad_sim.incidents.scenario import Action, ApiCall, Expectation, Match, Role, SampleExpectation, Step
 
 
-def filled(text: str, cast: Cast) -> str:
+def fill_roles(text: str, role_map: RoleMap) -> str:
     """``text`` with whom the roles in it are: ``{leader.serf}`` is an address, ``{leader.member}`` a name."""
-    return text.format(**{role.value: actor for role, actor in cast.items()})
+    return text.format(**{role.value: agent for role, agent in role_map.items()})
 
 
-def deed_told(deed: Deed | Ask, cast: Cast) -> str:
+def describe_action(action: Action | ApiCall, role_map: RoleMap) -> str:
     """``kill s1.global, s2.global``, ``PUT /v1/agent/join?address=… to s1.global``."""
-    if isinstance(deed, Ask):
-        return f"{deed.method} {filled(deed.path, cast)} to {cast[deed.of].name}"
-    return " ".join(filter(None, (deed.what, ", ".join(_name(role, cast) for role in deed.to))))
+    if isinstance(action, ApiCall):
+        return f"{action.method} {fill_roles(action.path, role_map)} to {role_map[action.role].name}"
+    return " ".join(filter(None, (action.fault, ", ".join(_role_name(role, role_map) for role in action.roles))))
 
 
-def expected_told(expected: Expected, cast: Cast) -> str:
-    """``s2, s3: live ok, quorum no_margin, nomad_agent_up 1``."""
-    names = ", ".join(cast[role].agent if role in cast else role.value for role in expected.of)
-    verdicts = (f"{question} {reason}" for question, reason in expected.reasons.items())
-    return f"{names}: {', '.join((*verdicts, *(shown_told(shown, cast) for shown in expected.samples)))}"
+def describe_expectation(expectation: Expectation, role_map: RoleMap) -> str:
+    """``s2, s3: live ok, quorum would_lose_quorum, nomad_agent_up 1``."""
+    names = ", ".join(role_map[role].agent if role in role_map else role.value for role in expectation.roles)
+    verdicts = (f"{question} {reason}" for question, reason in expectation.reasons.items())
+    return f"{names}: {', '.join((*verdicts, *(describe_sample(sample, role_map) for sample in expectation.samples)))}"
 
 
-def shown_told(shown: Shown, cast: Cast) -> str:
+def describe_sample(sample: SampleExpectation, role_map: RoleMap) -> str:
     """``nomad_agent_raft_servers{suffrage="Voter"} 2``."""
-    labels = ",".join(f'{name}="{filled(value, cast)}"' for name, value in shown.labels.items())
-    series = f"{shown.name}{{{labels}}}" if labels else shown.name
-    words = {Sight.IS: f"{shown.value:g}", Sight.ABSENT: "is absent", Sight.GROWN: f"grows by {shown.value:g}"}
-    return f"{series} {words[shown.sight]}"
+    labels = ",".join(f'{name}="{fill_roles(value, role_map)}"' for name, value in sample.labels.items())
+    series = f"{sample.name}{{{labels}}}" if labels else sample.name
+    texts = {Match.IS: f"{sample.value:g}", Match.ABSENT: "is absent", Match.GROWN: f"grows by {sample.value:g}"}
+    return f"{series} {texts[sample.match]}"
 
 
-def cast_told(cast: Cast) -> str:
+def describe_roles(role_map: RoleMap) -> str:
     """``leader s1.global, follower s2.global, …``."""
-    return ", ".join(f"{role} {actor.name}" for role, actor in cast.items())
+    return ", ".join(f"{role} {agent.name}" for role, agent in role_map.items())
 
 
-def scene_told(scene: Scene, cast: Cast) -> Iterator[str]:
+def describe_step(step: Step, role_map: RoleMap) -> Iterator[str]:
     """The sentence, and a line for each deed and each sight."""
-    yield scene.sentence
-    for deed in scene.deeds:
-        yield f"  {deed_told(deed, cast)}"
-    for expected in scene.expected:
-        yield f"  see {expected_told(expected, cast)}"
+    yield step.description
+    for action in step.actions:
+        yield f"  {describe_action(action, role_map)}"
+    for expectation in step.expectations:
+        yield f"  see {describe_expectation(expectation, role_map)}"
 
 
-def _name(role: Role, cast: Cast) -> str:
-    return cast[role].name if role in cast else role.value
+def _role_name(role: Role, role_map: RoleMap) -> str:
+    return role_map[role].name if role in role_map else role.value

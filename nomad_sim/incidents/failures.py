@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
-from nomad_exporter.demo.incidents.sights import (
-    CLEANED,
-    ELECTED,
-    PROMOTED,
-    RESTARTED,
-    alone,
-    dead,
-    fell,
-    grown,
-    is_,
+from nomad_sim.incidents.expectations import (
+    CLEANUP,
+    ELECTION,
+    PROMOTION,
+    RESTART,
+    client_ready,
+    down,
+    equals,
+    healthy,
+    hung,
+    increases,
+    isolated,
     kill,
-    returning,
-    serves,
-    silent,
+    left_state,
+    members_failed,
+    not_yet_voter,
     start,
-    turned,
     voters,
-    well,
-    works,
+    would_lose_quorum,
 )
-from nomad_exporter.demo.incidents.story import (
+from nomad_sim.incidents.scenario import (
     FOLLOWERS,
     SERVERS,
-    Deed,
-    Expected,
+    Action,
+    Expectation,
     Incident,
     Role,
-    Scene,
+    Step,
 )
 
-_ANOTHER_LEADS = (
-    is_("nomad_agent_leader_known"),
-    grown("nomad_agent_leader_changes_total"),
-    grown("nomad_agent_raft_term_increases_total"),
+_NEW_LEADER = (
+    equals("nomad_agent_leader_known"),
+    increases("nomad_agent_leader_changes_total"),
+    increases("nomad_agent_raft_term_increases_total"),
 )
-_ONE_VOTE_LESS = (voters(2), *fell(Role.LEADER))
+_VOTER_REMOVED = (voters(2), *members_failed(Role.LEADER))
 
 
-def _back(role: Role) -> Scene:
+def _restart(role: Role) -> Step:
     """The server that lost its vote is started again."""
-    return Scene(
+    return Step(
         "It is started again: it follows, but has no vote until autopilot has found it stable.",
         (start(role),),
-        (returning(role), well((role,), PROMOTED, RESTARTED), well(SERVERS, PROMOTED, (voters(3),))),
+        (not_yet_voter(role), healthy((role,), PROMOTION, RESTART), healthy(SERVERS, PROMOTION, (voters(3),))),
     )
 
 
@@ -53,21 +53,21 @@ LEADER_KILLED = Incident(
     "leader-killed",
     "The leader's process is killed; another server leads, and the dead one comes back.",
     (
-        Scene(
+        Step(
             "The leader is killed; the others elect another one within some seconds, and none of them may be stopped.",
             (kill(Role.LEADER),),
             (
-                dead(Role.LEADER, quorum="ok"),
-                works(*FOLLOWERS, after=ELECTED, samples=_ANOTHER_LEADS),
-                serves(Role.CLIENT),
+                down(Role.LEADER, quorum="ok"),
+                would_lose_quorum(*FOLLOWERS, after=ELECTION, samples=_NEW_LEADER),
+                client_ready(Role.CLIENT),
             ),
         ),
-        Scene(
+        Step(
             "After half a minute gossip notices, and autopilot takes the dead one's vote: two voters have no margin.",
             (),
-            (works(*FOLLOWERS, after=CLEANED, samples=_ONE_VOTE_LESS),),
+            (would_lose_quorum(*FOLLOWERS, after=CLEANUP, samples=_VOTER_REMOVED),),
         ),
-        _back(Role.LEADER),
+        _restart(Role.LEADER),
     ),
 )
 
@@ -76,29 +76,34 @@ FOLLOWER_CUT_OFF = Incident(
     "follower-cut-off",
     "A follower is cut off from all others, and comes back without a vote.",
     (
-        Scene(
+        Step(
             "A network failure cuts a follower off. It answers, but has no leader; to stop it would cost nothing.",
-            (Deed("cut", (Role.FOLLOWER,)),),
+            (Action("partition", (Role.FOLLOWER,)),),
             (
-                alone(Role.FOLLOWER),
-                works(Role.LEADER, Role.OTHER_FOLLOWER),
-                serves(Role.CLIENT),
+                isolated(Role.FOLLOWER),
+                would_lose_quorum(Role.LEADER, Role.OTHER_FOLLOWER),
+                client_ready(Role.CLIENT),
             ),
         ),
-        Scene(
+        Step(
             "Each side holds the other for failed, and autopilot takes the lost server's vote.",
             (),
             (
-                works(Role.LEADER, Role.OTHER_FOLLOWER, after=CLEANED, samples=(voters(2), *fell(Role.FOLLOWER))),
-                Expected(
-                    (Role.FOLLOWER,), ready="no_leader", samples=fell(Role.LEADER, Role.OTHER_FOLLOWER), after=CLEANED
+                would_lose_quorum(
+                    Role.LEADER, Role.OTHER_FOLLOWER, after=CLEANUP, samples=(voters(2), *members_failed(Role.FOLLOWER))
+                ),
+                Expectation(
+                    (Role.FOLLOWER,),
+                    ready="no_leader",
+                    samples=members_failed(Role.LEADER, Role.OTHER_FOLLOWER),
+                    after=CLEANUP,
                 ),
             ),
         ),
-        Scene(
+        Step(
             "The network is whole again.",
-            (Deed("heal", (Role.FOLLOWER,)),),
-            (returning(Role.FOLLOWER), well(SERVERS, PROMOTED, (voters(3),))),
+            (Action("heal", (Role.FOLLOWER,)),),
+            (not_yet_voter(Role.FOLLOWER), healthy(SERVERS, PROMOTION, (voters(3),))),
         ),
     ),
 )
@@ -107,15 +112,19 @@ SERVER_FAILED_AND_BACK = Incident(
     "server-failed-and-back",
     "A follower dies and comes back before autopilot takes its vote.",
     (
-        Scene(
+        Step(
             "A follower is killed. Gossip still calls it alive, but no other server may be stopped now.",
             (kill(Role.FOLLOWER),),
-            (dead(Role.FOLLOWER, quorum="ok"), works(Role.LEADER, Role.OTHER_FOLLOWER), serves(Role.CLIENT)),
+            (
+                down(Role.FOLLOWER, quorum="ok"),
+                would_lose_quorum(Role.LEADER, Role.OTHER_FOLLOWER),
+                client_ready(Role.CLIENT),
+            ),
         ),
-        Scene(
+        Step(
             "It is started again in time, and votes as soon as it is there.",
             (start(Role.FOLLOWER),),
-            (well(SERVERS, PROMOTED, (voters(3),)), Expected((Role.FOLLOWER,), samples=RESTARTED)),
+            (healthy(SERVERS, PROMOTION, (voters(3),)), Expectation((Role.FOLLOWER,), samples=RESTART)),
         ),
     ),
 )
@@ -124,15 +133,19 @@ AGENT_FROZEN = Incident(
     "agent-frozen",
     "A follower's process hangs: it takes connections and never answers.",
     (
-        Scene(
+        Step(
             "A follower is stopped by SIGSTOP. Connections to it stay open and silent.",
-            (Deed("freeze", (Role.FOLLOWER,)),),
-            (silent(Role.FOLLOWER, quorum="ok"), works(Role.LEADER, Role.OTHER_FOLLOWER), serves(Role.CLIENT)),
+            (Action("pause", (Role.FOLLOWER,)),),
+            (
+                hung(Role.FOLLOWER, quorum="ok"),
+                would_lose_quorum(Role.LEADER, Role.OTHER_FOLLOWER),
+                client_ready(Role.CLIENT),
+            ),
         ),
-        Scene(
+        Step(
             "It goes on; the exporter, which asks a sick agent less often, sees it at the next attempt.",
-            (Deed("thaw", (Role.FOLLOWER,)),),
-            (well(SERVERS, PROMOTED, (voters(3),)),),
+            (Action("resume", (Role.FOLLOWER,)),),
+            (healthy(SERVERS, PROMOTION, (voters(3),)),),
         ),
     ),
 )
@@ -141,21 +154,23 @@ LEADER_BLACKHOLED = Incident(
     "leader-blackholed",
     "Every packet between the leader and the others is lost: it steps down, and the others go on without it.",
     (
-        Scene(
+        Step(
             "The leader hears nobody and leads no more; the others wait for it in vain, then elect another one.",
-            (Deed("cut", (Role.LEADER,)),),
+            (Action("partition", (Role.LEADER,)),),
             (
-                alone(Role.LEADER),
-                Expected((Role.LEADER,), samples=(is_("nomad_agent_leader", 0), turned("Leader")), after=ELECTED),
-                works(*FOLLOWERS, after=ELECTED, samples=_ANOTHER_LEADS),
+                isolated(Role.LEADER),
+                Expectation(
+                    (Role.LEADER,), samples=(equals("nomad_agent_leader", 0), left_state("Leader")), after=ELECTION
+                ),
+                would_lose_quorum(*FOLLOWERS, after=ELECTION, samples=_NEW_LEADER),
             ),
         ),
-        Scene(
+        Step(
             "The network is whole again before gossip noticed; the old leader follows the new one.",
-            (Deed("heal", (Role.LEADER,)),),
+            (Action("heal", (Role.LEADER,)),),
             (
-                well(SERVERS, PROMOTED, (voters(3),)),
-                Expected((Role.LEADER,), samples=(is_("nomad_agent_leader", 0),), after=ELECTED),
+                healthy(SERVERS, PROMOTION, (voters(3),)),
+                Expectation((Role.LEADER,), samples=(equals("nomad_agent_leader", 0),), after=ELECTION),
             ),
         ),
     ),

@@ -2,93 +2,104 @@
 
 from __future__ import annotations
 
-from nomad_exporter.demo.incidents.sights import (
-    CLEANED,
-    ELECTED,
-    PROMOTED,
-    RESTARTED,
+from nomad_sim.incidents.expectations import (
+    CLEANUP,
+    ELECTION,
+    PROMOTION,
+    RESTART,
     absent,
-    dead,
-    fell,
-    grown,
-    is_,
+    client_ready,
+    down,
+    equals,
+    healthy,
+    increases,
     kill,
-    returning,
-    serves,
+    members_failed,
+    not_yet_voter,
     start,
     voters,
-    well,
-    works,
+    would_lose_quorum,
 )
-from nomad_exporter.demo.incidents.story import ADD, SERVERS, STORIED, Ask, Deed, Expected, Incident, Needs, Role, Scene
+from nomad_sim.incidents.scenario import (
+    ADD,
+    SERVERS,
+    SUPPORTED_VERSIONS,
+    Action,
+    ApiCall,
+    Expectation,
+    Incident,
+    Requirements,
+    Role,
+    Step,
+)
 
-LEFT = 15.0
+LEAVE = 15.0
 """A server that leaves is gone after some seconds; the one that leads then takes it out of the configuration."""
 
 _REMAINING = (Role.LEADER, Role.OTHER_FOLLOWER)
-_RENEWED = (*_REMAINING, Role.NEWCOMER)
+_NEW_SERVERS = (*_REMAINING, Role.NEWCOMER)
 
-_FORGETFUL = STORIED[:3]
+_PRUNING_VERSIONS = SUPPORTED_VERSIONS[:3]
 """Only these forget a member that was forced out, where that is asked for."""
 
 SERVER_REPLACED = Incident(
     "server-replaced",
     "A follower's machine is lost for good: it is forced out, and another server joins.",
     (
-        Scene(
+        Step(
             "A follower is killed, and will not come back.",
             (kill(Role.FOLLOWER),),
-            (dead(Role.FOLLOWER, quorum="ok"), works(*_REMAINING)),
+            (down(Role.FOLLOWER, quorum="ok"), would_lose_quorum(*_REMAINING)),
         ),
-        Scene(
+        Step(
             "After half a minute gossip notices that it failed, and autopilot takes its vote.",
             (),
-            (works(*_REMAINING, after=CLEANED, samples=(voters(2), *fell(Role.FOLLOWER))),),
+            (would_lose_quorum(*_REMAINING, after=CLEANUP, samples=(voters(2), *members_failed(Role.FOLLOWER))),),
         ),
-        Scene(
+        Step(
             "The exporter watches it no more. The leader is told that it has left for good, and all forget it.",
             (
-                Deed("remove", (Role.FOLLOWER,)),
-                Ask(Role.LEADER, "PUT", "/v1/agent/force-leave?node={follower.member}&prune=true"),
+                Action("remove", (Role.FOLLOWER,)),
+                ApiCall(Role.LEADER, "PUT", "/v1/agent/force-leave?node={follower.member}&prune=true"),
             ),
-            (works(*_REMAINING, samples=(grown("nomad_agent_members_vanished_total"),)),),
+            (would_lose_quorum(*_REMAINING, samples=(increases("nomad_agent_members_vanished_total"),)),),
         ),
-        Scene(
+        Step(
             "A new server is started, and told to join the leader.",
             (
-                Deed(ADD, (Role.NEWCOMER,)),
-                Ask(Role.NEWCOMER, "PUT", "/v1/agent/join?address={leader.serf}"),
+                Action(ADD, (Role.NEWCOMER,)),
+                ApiCall(Role.NEWCOMER, "PUT", "/v1/agent/join?address={leader.serf}"),
             ),
             (
-                returning(Role.NEWCOMER),
-                well(
-                    _RENEWED,
-                    PROMOTED,
-                    (voters(3), is_("nomad_agent_member_status", member="{newcomer.member}", status="alive")),
+                not_yet_voter(Role.NEWCOMER),
+                healthy(
+                    _NEW_SERVERS,
+                    PROMOTION,
+                    (voters(3), equals("nomad_agent_member_status", member="{newcomer.member}", status="alive")),
                 ),
-                Expected(_REMAINING, samples=(grown("nomad_agent_members_appeared_total"),)),
+                Expectation(_REMAINING, samples=(increases("nomad_agent_members_appeared_total"),)),
             ),
         ),
     ),
-    Needs(versions=_FORGETFUL),
+    Requirements(versions=_PRUNING_VERSIONS),
 )
 
 
-def _restart(role: Role, ordinal: str) -> tuple[Scene, Scene]:
+def _restart(role: Role, ordinal: str) -> tuple[Step, Step]:
     others = tuple(other for other in SERVERS if other is not role)
     return (
-        Scene(
+        Step(
             f"The {ordinal} server leaves in good order and ends; none of the others may be stopped now.",
-            (Deed("leave", (role,)),),
-            (dead(role), works(*others, after=LEFT, samples=(voters(2),))),
+            (Action("leave", (role,)),),
+            (down(role), would_lose_quorum(*others, after=LEAVE, samples=(voters(2),))),
         ),
-        Scene(
+        Step(
             "It is started again, and is a voter after a while.",
             (start(role),),
             (
-                returning(role),
-                well(SERVERS, PROMOTED, (voters(3),)),
-                Expected((role,), samples=RESTARTED),
+                not_yet_voter(role),
+                healthy(SERVERS, PROMOTION, (voters(3),)),
+                Expectation((role,), samples=RESTART),
             ),
         ),
     )
@@ -109,31 +120,34 @@ VERSION_SKEW = Incident(
     "version-skew",
     "An upgrade was left half done: a server and a client run an older version.",
     (
-        Scene(
+        Step(
             "A follower and a client are restarted with Nomad 1.10.5. All works, and three numbers tell it.",
-            (Deed("downgrade", (Role.FOLLOWER, Role.CLIENT)),),
+            (Action("downgrade", (Role.FOLLOWER, Role.CLIENT)),),
             (
-                well(SERVERS, PROMOTED),
-                Expected(
+                healthy(SERVERS, PROMOTION),
+                Expectation(
                     (Role.FOLLOWER, Role.CLIENT),
-                    samples=(is_("nomad_agent_info", version="1.10.5"), grown("nomad_agent_version_changes_total")),
+                    samples=(
+                        equals("nomad_agent_info", version="1.10.5"),
+                        increases("nomad_agent_version_changes_total"),
+                    ),
                 ),
-                Expected(
+                Expectation(
                     _REMAINING,
-                    samples=(is_("nomad_agent_member_info", member="{follower.member}", build="1.10.5"),),
-                    after=ELECTED,
+                    samples=(equals("nomad_agent_member_info", member="{follower.member}", build="1.10.5"),),
+                    after=ELECTION,
                 ),
-                serves(Role.CLIENT, after=PROMOTED),
+                client_ready(Role.CLIENT, after=PROMOTION),
             ),
         ),
-        Scene(
+        Step(
             "The upgrade is done: both run what the others run.",
-            (Deed("restart", (Role.FOLLOWER, Role.CLIENT)),),
+            (Action("restart", (Role.FOLLOWER, Role.CLIENT)),),
             (
-                well(SERVERS, PROMOTED, (absent("nomad_agent_member_info", build="1.10.5"),)),
-                serves(Role.CLIENT, after=PROMOTED, samples=(is_("nomad_agent_info", version="2.0.5"),)),
+                healthy(SERVERS, PROMOTION, (absent("nomad_agent_member_info", build="1.10.5"),)),
+                client_ready(Role.CLIENT, after=PROMOTION, samples=(equals("nomad_agent_info", version="2.0.5"),)),
             ),
         ),
     ),
-    Needs(versions=STORIED[:1]),
+    Requirements(versions=SUPPORTED_VERSIONS[:1]),
 )

@@ -2,73 +2,77 @@
 
 from __future__ import annotations
 
-from nomad_exporter.demo.incidents.sights import (
-    CLEANED,
-    ELECTED,
+from nomad_sim.incidents.expectations import (
+    CLEANUP,
+    ELECTION,
     HEARTBEAT,
     OVERDUE,
-    PROMOTED,
-    RESTARTED,
-    dead,
-    fell,
-    healed,
-    is_,
+    PROMOTION,
+    RESTART,
+    client_ready,
+    down,
+    equals,
+    health_recovered,
+    healthy,
     kill,
     leaderless,
-    serves,
+    left_state,
+    members_failed,
+    servers_unreachable,
     start,
-    turned,
-    unheard,
     voters,
-    well,
-    works,
+    would_lose_quorum,
 )
-from nomad_exporter.demo.incidents.story import (
+from nomad_sim.incidents.scenario import (
     FAR,
     FAR_SERVERS,
     FOLLOWERS,
     HOME,
     SERVERS,
-    Expected,
+    Expectation,
     Incident,
-    Needs,
+    Requirements,
     Role,
-    Scene,
+    Step,
 )
 
-_CANDIDATE = is_("nomad_agent_raft_state", state="Candidate")
+_CANDIDATE = equals("nomad_agent_raft_state", state="Candidate")
 
 QUORUM_LOST = Incident(
     "quorum-lost",
     "Two of three servers die: no leader, no work, until one of them is back.",
     (
-        Scene(
+        Step(
             "The leader and a follower are killed; the last server lives, but knows no leader.",
             (kill(Role.LEADER, Role.FOLLOWER),),
             (
-                dead(Role.LEADER, Role.FOLLOWER, quorum="quorum_lost"),
+                down(Role.LEADER, Role.FOLLOWER, quorum="quorum_lost"),
                 leaderless(Role.OTHER_FOLLOWER),
-                Expected((Role.OTHER_FOLLOWER,), samples=(_CANDIDATE,), after=ELECTED, passing=True),
+                Expectation((Role.OTHER_FOLLOWER,), samples=(_CANDIDATE,), after=ELECTION, transient=True),
             ),
         ),
-        Scene(
+        Step(
             "No client is heard any more, though each calls itself healthy.",
             (),
-            (unheard(Role.CLIENT, after=OVERDUE, samples=(is_("nomad_agent_up"),)),),
+            (servers_unreachable(Role.CLIENT, after=OVERDUE, samples=(equals("nomad_agent_up"),)),),
         ),
-        Scene(
+        Step(
             "The follower is started again: two of three elect a leader, and the clients are heard again.",
             (start(Role.FOLLOWER),),
             (
-                works(*FOLLOWERS, after=2 * ELECTED),
-                Expected((Role.OTHER_FOLLOWER,), samples=(turned("Candidate"), *healed("server")), after=2 * ELECTED),
-                serves(Role.CLIENT, after=ELECTED + HEARTBEAT),
+                would_lose_quorum(*FOLLOWERS, after=2 * ELECTION),
+                Expectation(
+                    (Role.OTHER_FOLLOWER,),
+                    samples=(left_state("Candidate"), *health_recovered("server")),
+                    after=2 * ELECTION,
+                ),
+                client_ready(Role.CLIENT, after=ELECTION + HEARTBEAT),
             ),
         ),
-        Scene(
+        Step(
             "The old leader is started again; when all vote, any of them may be stopped.",
             (start(Role.LEADER),),
-            (well(SERVERS, PROMOTED, (voters(3),)), Expected((Role.LEADER, Role.FOLLOWER), samples=RESTARTED)),
+            (healthy(SERVERS, PROMOTION, (voters(3),)), Expectation((Role.LEADER, Role.FOLLOWER), samples=RESTART)),
         ),
     ),
 )
@@ -77,44 +81,47 @@ REGION_LOST = Incident(
     "region-lost",
     "All servers of a region and a client lose their power; the other region goes on and notices.",
     (
-        Scene(
+        Step(
             "The servers of the second region and a client are killed. The first region needs none of them.",
             (kill(*FAR),),
-            (dead(*FAR_SERVERS, quorum="unknown"), dead(Role.FAR_CLIENT), well(SERVERS), serves(Role.CLIENT)),
+            (down(*FAR_SERVERS, quorum="unknown"), down(Role.FAR_CLIENT), healthy(SERVERS), client_ready(Role.CLIENT)),
         ),
-        Scene(
+        Step(
             "After half a minute gossip tells that its servers failed, and that one region is left.",
             (),
-            (well(SERVERS, CLEANED, (is_("nomad_agent_known_regions"), *fell(*FAR_SERVERS))), serves(Role.CLIENT)),
+            (
+                healthy(SERVERS, CLEANUP, (equals("nomad_agent_known_regions"), *members_failed(*FAR_SERVERS))),
+                client_ready(Role.CLIENT),
+            ),
         ),
-        Scene(
+        Step(
             "The power is back: the region elects a leader and is known again.",
             (start(*FAR),),
             (
-                well(FAR_SERVERS, 2 * PROMOTED, RESTARTED),
-                well(SERVERS, PROMOTED, (is_("nomad_agent_known_regions", 2),)),
-                serves(Role.FAR_CLIENT, after=PROMOTED),
+                healthy(FAR_SERVERS, 2 * PROMOTION, RESTART),
+                healthy(SERVERS, PROMOTION, (equals("nomad_agent_known_regions", 2),)),
+                client_ready(Role.FAR_CLIENT, after=PROMOTION),
             ),
         ),
     ),
-    Needs(regions=2),
+    Requirements(regions=2),
 )
 
 FULL_RESTART = Incident(
     "full-restart",
     "All servers and a client die at once and are started again.",
     (
-        Scene(
+        Step(
             "All are killed: nothing fresh is known of the cluster any more.",
             (kill(*HOME),),
-            (dead(*SERVERS, quorum="unknown"), dead(Role.CLIENT)),
+            (down(*SERVERS, quorum="unknown"), down(Role.CLIENT)),
         ),
-        Scene(
+        Step(
             "All are started again: the servers elect a leader, and the client registers.",
             (start(*HOME),),
             (
-                well(SERVERS, 2 * PROMOTED, (voters(3), *RESTARTED)),
-                serves(Role.CLIENT, after=PROMOTED, samples=(is_("nomad_agent_client_registered"), *RESTARTED)),
+                healthy(SERVERS, 2 * PROMOTION, (voters(3), *RESTART)),
+                client_ready(Role.CLIENT, after=PROMOTION, samples=(equals("nomad_agent_client_registered"), *RESTART)),
             ),
         ),
     ),

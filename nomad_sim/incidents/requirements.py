@@ -7,19 +7,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nomad_exporter.demo.incidents.story import Incident, Needs
-from nomad_exporter.demo.model.agents import Agent
-from nomad_exporter.demo.options import Options
-from nomad_exporter.demo.versions import VERSIONS
-from nomad_exporter.demo.words import counted
+from nomad_sim.incidents.scenario import Incident, Requirements
+from nomad_sim.model.agents import Agent
+from nomad_sim.options import Options
+from nomad_sim.text import pluralize
+from nomad_sim.versions import VERSIONS
 
 
-class Contradiction(Exception):
+class OptionConflict(Exception):
     """An option was chosen with which the incident cannot be played; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ClusterShape:
     """What a cluster is like. ``servers`` and ``clients`` are those of each region, in any order."""
 
     servers: tuple[int, ...]
@@ -29,13 +29,13 @@ class Shape:
     versions: frozenset[str]
 
 
-def shape_of(agents: Mapping[str, Agent]) -> Shape:
+def cluster_shape(agents: Mapping[str, Agent]) -> ClusterShape:
     """Of a cluster as it is now."""
     setups = [agent.setup for agent in agents.values()]
     regions = dict.fromkeys(setup.region for setup in setups)
     servers = Counter(setup.region for setup in setups if setup.server)
     clients = Counter(setup.region for setup in setups if not setup.server)
-    return Shape(
+    return ClusterShape(
         tuple(servers[region] for region in regions),
         tuple(clients[region] for region in regions),
         any(setup.acl for setup in setups),
@@ -44,44 +44,45 @@ def shape_of(agents: Mapping[str, Agent]) -> Shape:
     )
 
 
-def lacking(needs: Needs, shape: Shape) -> str:
+def missing_requirements(requirements: Requirements, shape: ClusterShape) -> str:
     """What the cluster lacks, in words; nothing where the incident can be played."""
-    faults = {
-        f"{needs.servers} servers in each region": set(shape.servers) != {needs.servers},
-        f"{counted(needs.clients, 'client')} in each region": min(shape.clients, default=0) < needs.clients,
-        f"{needs.regions} regions": len(shape.servers) < needs.regions,
-        "access control (--acl)": needs.acl is True and not shape.acl,
-        "no access control": needs.acl is False and shape.acl,
-        "TLS (--tls)": needs.tls and not shape.tls,
-        f"Nomad {' or '.join(needs.versions)}": not shape.versions <= set(needs.versions),
+    missing = {
+        f"{requirements.servers} servers in each region": set(shape.servers) != {requirements.servers},
+        f"{pluralize(requirements.clients, 'client')} in each region": min(shape.clients, default=0)
+        < requirements.clients,
+        f"{requirements.regions} regions": len(shape.servers) < requirements.regions,
+        "access control (--acl)": requirements.acl is True and not shape.acl,
+        "no access control": requirements.acl is False and shape.acl,
+        "TLS (--tls)": requirements.tls and not shape.tls,
+        f"Nomad {' or '.join(requirements.versions)}": not shape.versions <= set(requirements.versions),
     }
-    return ", ".join(words for words, lacks in faults.items() if lacks)
+    return ", ".join(text for text, is_missing in missing.items() if is_missing)
 
 
-def fitted(options: Options, incident: Incident, chosen: Collection[str]) -> Options:
+def fit_options(options: Options, incident: Incident, chosen: Collection[str]) -> Options:
     """The options by which the incident is played, with what it needs switched on.
 
-    ``chosen`` are the names of the options that the user chose himself. Raises Contradiction where the incident needs
+    ``chosen`` are the names of the options that the user chose himself. Raises OptionConflict where the incident needs
     one of them to be otherwise.
     """
-    wanted = _wanted(options, incident.needs)
-    for name, value in wanted.items():
+    required = _required_options(options, incident.requirements)
+    for name, value in required.items():
         if name in chosen:
-            raise Contradiction(f"{incident.name} needs {_flag(name, value)}")
-    return replace(options, incident=incident.name, **wanted)
+            raise OptionConflict(f"{incident.name} needs {_flag(name, value)}")
+    return replace(options, incident=incident.name, **required)
 
 
-def _wanted(options: Options, needs: Needs) -> dict[str, Any]:
+def _required_options(options: Options, requirements: Requirements) -> dict[str, Any]:
     """The options that must be otherwise, and how."""
-    wanted: dict[str, tuple[bool, Any]] = {
-        "servers": (options.servers == needs.servers, needs.servers),
-        "clients": (options.clients >= needs.clients, needs.clients),
-        "regions": (options.regions >= needs.regions, needs.regions),
-        "acl": (needs.acl in (None, options.acl), needs.acl),
-        "tls": (options.tls or not needs.tls, True),
-        "version": (options.version.series in needs.versions, VERSIONS[needs.versions[0]]),
+    required: dict[str, tuple[bool, Any]] = {
+        "servers": (options.servers == requirements.servers, requirements.servers),
+        "clients": (options.clients >= requirements.clients, requirements.clients),
+        "regions": (options.regions >= requirements.regions, requirements.regions),
+        "acl": (requirements.acl in (None, options.acl), requirements.acl),
+        "tls": (options.tls or not requirements.tls, True),
+        "version": (options.version.series in requirements.versions, VERSIONS[requirements.versions[0]]),
     }
-    return {name: value for name, (fits, value) in wanted.items() if not fits}
+    return {name: value for name, (fits, value) in required.items() if not fits}
 
 
 def _flag(name: str, value: Any) -> str:

@@ -33,7 +33,7 @@ FAR_SERVERS: Roles = (Role.FAR_LEADER, Role.FAR_FOLLOWER, Role.FAR_OTHER_FOLLOWE
 FAR: Roles = (*FAR_SERVERS, Role.FAR_CLIENT)
 
 
-LOOK_SECONDS = 10.0
+OBSERVATION_SECONDS = 10.0
 """So long there is for looking at what is to be seen."""
 
 ADD = "add"
@@ -41,26 +41,26 @@ ADD = "add"
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """Something that is done ``to`` agents, one after the other: ``what`` is a name of the table of deeds.
+class Action:
+    """Something that is done to ``roles``, one after the other: ``fault`` is a name of the table of deeds.
 
     A deed to nobody is done to the cluster as a whole.
     """
 
-    what: str
-    to: Roles = ()
+    fault: str
+    roles: Roles = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ApiCall:
     """A question to an agent's own API, as a person would ask it. ``path`` names roles: ``{leader.serf}``."""
 
-    of: Role
+    role: Role
     method: str
     path: str
 
 
-class Sight(Enum):
+class Match(Enum):
     """How a sample is to be seen."""
 
     IS = "is"
@@ -70,59 +70,59 @@ class Sight(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SampleExpectation:
     """A sample on ``/metrics`` beside the label ``agent``. The values of ``labels`` may name roles."""
 
     name: str
     value: float = 1.0
     labels: Mapping[str, str] = field(default_factory=dict)
-    sight: Sight = Sight.IS
+    match: Match = Match.IS
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What is to be seen of each agent ``of`` these: the reasons of its verdicts, where they are told, and samples.
+class Expectation:
+    """What is to be seen of each agent of ``roles``: the reasons of its verdicts, where they are told, and samples.
 
-    It is there ``within`` so many polls of the agent, once the cluster has had the seconds ``after``, in Nomad's own
-    time; and then it lasts until the next scene, unless it is ``passing``.
+    It is met ``within_polls`` polls of the agent, counted from ``after`` seconds of Nomad's own time. It then
+    lasts until the next step, unless it is ``transient``.
     """
 
-    of: Roles
+    roles: Roles
     live: str = ""
     ready: str = ""
     quorum: str = ""
-    samples: tuple[Shown, ...] = ()
-    within: int = 6
+    samples: tuple[SampleExpectation, ...] = ()
+    within_polls: int = 6
     after: float = 0.0
-    passing: bool = False
+    transient: bool = False
 
     @property
     def reasons(self) -> Mapping[str, str]:
         """The reason of each question that something is said about."""
-        told = {"live": self.live, "ready": self.ready, "quorum": self.quorum}
-        return {question: reason for question, reason in told.items() if reason}
+        reasons = {"live": self.live, "ready": self.ready, "quorum": self.quorum}
+        return {question: reason for question, reason in reasons.items() if reason}
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Step:
     """A part of an incident: one sentence, what is done, what is expected of it."""
 
-    sentence: str
-    deeds: tuple[Deed | Ask, ...] = ()
-    expected: tuple[Expected, ...] = ()
+    description: str
+    actions: tuple[Action | ApiCall, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
 
     @property
-    def seconds(self) -> float:
+    def duration(self) -> float:
         """How long it lasts when the incident plays by itself, in Nomad's own time: until all can be seen."""
-        return LOOK_SECONDS + max((expected.after for expected in self.expected), default=0.0)
+        return OBSERVATION_SECONDS + max((expectation.after for expectation in self.expectations), default=0.0)
 
 
-STORIED = ("2.0", "1.10", "1.6", "1.2")
+SUPPORTED_VERSIONS = ("2.0", "1.10", "1.6", "1.2")
 """Older servers vote as soon as they are there, so a story of one that comes back would be another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Requirements:
     """What the cluster must be like: exactly so many servers in a region, at least so many clients and regions.
 
     ``acl`` is None where it makes no difference.
@@ -133,7 +133,7 @@ class Needs:
     regions: int = 1
     acl: bool | None = None
     tls: bool = False
-    versions: tuple[str, ...] = STORIED
+    versions: tuple[str, ...] = SUPPORTED_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,6 @@ class Incident:
 
     name: str
     title: str
-    scenes: tuple[Scene, ...]
-    needs: Needs = Needs()
+    steps: tuple[Step, ...]
+    requirements: Requirements = Requirements()
     strict: bool = False

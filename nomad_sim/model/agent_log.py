@@ -20,7 +20,7 @@ Value = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """One line: when in Unix time, one of LEVELS, the part of the agent (``nomad.raft``), and what it says."""
 
     at: float
@@ -29,25 +29,25 @@ class Line:
     message: str
     pairs: tuple[tuple[str, Value], ...] = ()
 
-    def shows_at(self, level: str) -> bool:
+    def is_shown_at(self, level: str) -> bool:
         """Whether one who watches at ``level`` is told."""
         return LEVELS.index(self.level) >= LEVELS.index(level)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LogChunk:
     """The lines since the last reading, how many were gone before they could be read, and where to read on."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[LogLine, ...]
     dropped: int
     next: int
 
 
-class Journal:
+class AgentLog:
     """The last lines of one agent, numbered from 0 on; older lines fall out when it is full."""
 
     def __init__(self, limit: int = 512) -> None:
-        self._lines: deque[Line] = deque(maxlen=limit)
+        self._lines: deque[LogLine] = deque(maxlen=limit)
         self._next = 0
 
     @property
@@ -55,18 +55,18 @@ class Journal:
         """The number of the line to come: who watches from now on reads since this one."""
         return self._next
 
-    def append(self, line: Line) -> None:
+    def append(self, line: LogLine) -> None:
         self._lines.append(line)
         self._next += 1
 
-    def since(self, number: int) -> Reading:
+    def read_from(self, number: int) -> LogChunk:
         """The lines from ``number`` on that are still here."""
         oldest = self._next - len(self._lines)
         lines = islice(self._lines, max(0, number - oldest), None)
-        return Reading(tuple(lines), max(0, oldest - number), self._next)
+        return LogChunk(tuple(lines), max(0, oldest - number), self._next)
 
 
-def level(text: str) -> str:
+def parse_level(text: str) -> str:
     """The level that ``log_level`` of ``GET /v1/agent/monitor`` means, in any case; nothing means ``info``.
 
     Raises ValueError in Nomad's words.

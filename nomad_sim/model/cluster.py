@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from nomad_exporter.demo.model import agents, gossip, rafts, rounds, work
-from nomad_exporter.demo.model.agents import Agent, State
-from nomad_exporter.demo.model.journal import Journal
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.model.world import World
-from nomad_exporter.demo.setup import Setup
+from nomad_sim.model import agents, gossip, gossip_loop, heartbeats, raft_loop
+from nomad_sim.model.agent_log import AgentLog
+from nomad_sim.model.agents import Agent, State
+from nomad_sim.model.timing import Timing
+from nomad_sim.model.world import World
+from nomad_sim.setup import Setup
 
-KEPT_LINES = 128
+LOG_LINES = 128
 """Of each agent's log; who watches it reads several times a second."""
 
 
@@ -23,24 +23,24 @@ class Cluster:
         self.world = World(timing, seed, now)
         for setup in setups:
             self.add(setup)
-        rounds.begun(self.world)
-        work.begun(self.world)
+        gossip_loop.start(self.world)
+        heartbeats.start(self.world)
 
     def advance(self, now: float) -> None:
         """Lets everything happen that is due up to ``now``."""
-        self.world.agenda.do_until(now)
+        self.world.events.run_until(now)
         self.world.now = max(self.world.now, now)
 
     def add(self, setup: Setup) -> None:
         """Starts an agent that was never here."""
-        self._started(agents.new(setup, self.world.now, self.world.timing, self.world.draw))
+        self._start_agent(agents.create(setup, self.world.now, self.world.timing, self.world.draw))
 
     def start(self, name: str, setup: Setup | None = None) -> None:
         """Starts an agent that has ended, with what is on its disk; with another ``setup`` where one is given."""
         before = self.world.agents[name]
         world = self.world
-        again = agents.again(before, setup or before.setup, world.now, world.timing, world.draw)
-        self._started(again, before.server.gossip.addresses if before.server else ())
+        restarted = agents.restart(before, setup or before.setup, world.now, world.timing, world.draw)
+        self._start_agent(restarted, before.server.gossip.alive_addresses if before.server else ())
 
     def reload(self, name: str, setup: Setup) -> None:
         """An agent reads its configuration again, as on SIGHUP, and goes on."""
@@ -48,85 +48,85 @@ class Cluster:
 
     def kill(self, name: str) -> None:
         """Ends the process of an agent, as SIGKILL does."""
-        self._put(name, State.DEAD)
+        self._set_state(name, State.DEAD)
 
-    def freeze(self, name: str) -> None:
+    def pause(self, name: str) -> None:
         """Stops the process of an agent, as SIGSTOP does."""
-        self._put(name, State.FROZEN)
+        self._set_state(name, State.PAUSED)
 
-    def thaw(self, name: str) -> None:
-        """Lets a frozen agent go on, as SIGCONT does."""
-        self._put(name, State.RUNNING)
-        self._await(self.world.agents[name])
-        self.world.at(self.world.now, lambda: self._end_leaving(name))
+    def resume(self, name: str) -> None:
+        """Lets a paused agent go on, as SIGCONT does."""
+        self._set_state(name, State.RUNNING)
+        self._schedule(self.world.agents[name])
+        self.world.schedule(self.world.now, lambda: self._finish_leave(name))
 
-    def cut(self, name: str, others: Iterable[str]) -> None:
+    def partition(self, name: str, others: Iterable[str]) -> None:
         """Loses every packet between an agent and the ``others``."""
-        self.world.cuts |= {frozenset((name, other)) for other in others if other != name}
+        self.world.partitions |= {frozenset((name, other)) for other in others if other != name}
 
     def heal(self, name: str) -> None:
         """Loses no packet any more between an agent and the others."""
-        self.world.cuts = frozenset(pair for pair in self.world.cuts if name not in pair)
+        self.world.partitions = frozenset(pair for pair in self.world.partitions if name not in pair)
 
     def leave(self, name: str) -> None:
         """A server leaves in good order, and ends."""
         world = self.world
         world.gossip(name, lambda known: gossip.with_status(known, name, gossip.LEAVING, world.now))
-        world.at(world.now + world.timing.leave, lambda: self._end_leaving(name))
+        world.schedule(world.now + world.timing.leave_delay, lambda: self._finish_leave(name))
 
     def force_leave(self, name: str, member: str, prune: bool = False) -> None:
         """The server ``name`` tells that ``member`` has left; with ``prune`` all that hear of it forget it then."""
         world = self.world
-        for server in sorted(world.heard(name)) if prune else [name]:
-            world.gossip(server, lambda known: gossip.force_left(known, member, world.now))
+        for server in sorted(world.gossip_reachable(name)) if prune else [name]:
+            world.gossip(server, lambda known: gossip.force_leave(known, member, world.now))
             if prune:
-                world.gossip(server, lambda known: gossip.pruned(known, member))
+                world.gossip(server, lambda known: gossip.prune(known, member))
 
     def join(self, name: str, other: str) -> None:
         """Two servers tell each other whom they know, if they can."""
-        if self.world.gossips(name, other):
-            rounds.exchanged(self.world, name, other)
+        if self.world.can_gossip(name, other):
+            gossip_loop.exchange(self.world, name, other)
 
-    def tell_servers(self, name: str, servers: tuple[str, ...]) -> None:
+    def set_servers(self, name: str, servers: tuple[str, ...]) -> None:
         """A client is told to know these servers and no others, by RPC address."""
         agent = self.world.agents[name]
         if agent.client:
             self.world.put(replace(agent, client=replace(agent.client, servers=servers)))
 
-    def _end_leaving(self, name: str) -> None:
-        """Not where it was killed or frozen meanwhile."""
+    def _finish_leave(self, name: str) -> None:
+        """Not where it was killed or paused meanwhile."""
         agent = self.world.agents[name]
-        if agent.runs and agent.server and agent.server.gossip.own.status == gossip.LEAVING:
-            rounds.left(self.world, name)
+        if agent.is_running and agent.server and agent.server.gossip.local_member.status == gossip.LEAVING:
+            gossip_loop.finish_leave(self.world, name)
             self.kill(name)
 
-    def _put(self, name: str, state: State) -> None:
+    def _set_state(self, name: str, state: State) -> None:
         self.world.put(replace(self.world.agents[name], state=state))
 
-    def _started(self, agent: Agent, known: tuple[str, ...] = ()) -> None:
+    def _start_agent(self, agent: Agent, known: tuple[str, ...] = ()) -> None:
         """``known`` are the serf addresses of those whom it knew before."""
         world = self.world
-        world.journals.setdefault(agent.name, Journal(KEPT_LINES))
+        world.logs.setdefault(agent.name, AgentLog(LOG_LINES))
         world.nodes = {agent.setup.region: {}, **world.nodes}
         world.put(agent)
-        self._await(agent)
+        self._schedule(agent)
         if agent.server:
-            world.at(world.now, lambda: self._join_at_start(agent, known))
+            world.schedule(world.now, lambda: self._join_at_start(agent, known))
 
-    def _await(self, agent: Agent) -> None:
+    def _schedule(self, agent: Agent) -> None:
         if agent.server:
-            rafts.awaited(self.world, agent.name)
+            raft_loop.schedule(self.world, agent.name)
         if agent.client:
-            work.awaited(self.world, agent.name, agent.client)
+            heartbeats.schedule(self.world, agent.name, agent.client)
 
     def _join_at_start(self, agent: Agent, known: tuple[str, ...] = ()) -> None:
         """Goes on until it has joined one, itself included, as Nomad counts; or until it was killed."""
         world = self.world
-        if not world.agents[agent.name].runs or world.agents[agent.name].started != agent.started:
+        if not world.agents[agent.name].is_running or world.agents[agent.name].started != agent.started:
             return
-        found = filter(None, map(world.at_serf, dict.fromkeys((*agent.setup.retry_join, *known))))
-        reached = [one.name for one in found if world.gossips(agent.name, one.name)]
+        found = filter(None, map(world.by_serf_address, dict.fromkeys((*agent.setup.retry_join, *known))))
+        reached = [one.name for one in found if world.can_gossip(agent.name, one.name)]
         for other in reached:
             self.join(agent.name, other)
         if agent.setup.retry_join and not reached:
-            world.at(world.now + world.timing.rejoin, lambda: self._join_at_start(agent))
+            world.schedule(world.now + world.timing.retry_join_interval, lambda: self._join_at_start(agent))

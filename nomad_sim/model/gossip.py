@@ -5,158 +5,164 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nomad_exporter.demo.model.chance import Draw
-from nomad_exporter.demo.model.messages import Said
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.setup import Setup
+from nomad_sim.model.messages import LogMessage
+from nomad_sim.model.rng import Draw
+from nomad_sim.model.timing import Timing
+from nomad_sim.setup import Setup
 
 ALIVE, LEAVING, LEFT, FAILED = "alive", "leaving", "left", "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A member as one server knows it. ``time`` is the Lamport time of its status; the others are of the clock.
+class Member:
+    """A member as one server knows it. ``lamport_time`` is the Lamport time of its status; the others are of the clock.
 
-    ``unheard`` is since when it is not heard; ``notice`` how long that may last before it counts as failed.
+    ``suspicion_timeout`` is how long after ``unreachable_since`` it counts as failed.
     """
 
     setup: Setup
     status: str
-    time: int
+    lamport_time: int
     since: float
-    unheard: float | None = None
-    notice: float = 0.0
+    unreachable_since: float | None = None
+    suspicion_timeout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Gossip:
-    """All members that one server, ``me``, knows, itself included, by name."""
+    """All members that one server, ``local_name``, knows, itself included, by name."""
 
-    me: str
-    members: Mapping[str, Known]
-
-    @property
-    def time(self) -> int:
-        return max(known.time for known in self.members.values())
+    local_name: str
+    members: Mapping[str, Member]
 
     @property
-    def own(self) -> Known:
-        return self.members[self.me]
+    def lamport_time(self) -> int:
+        return max(member.lamport_time for member in self.members.values())
 
     @property
-    def addresses(self) -> tuple[str, ...]:
+    def local_member(self) -> Member:
+        return self.members[self.local_name]
+
+    @property
+    def alive_addresses(self) -> tuple[str, ...]:
         """Where those are who are alive: a server that starts again tries to find them there."""
-        return tuple(known.setup.serf_address for known in self.members.values() if known.status == ALIVE)
+        return tuple(member.setup.serf_address for member in self.members.values() if member.status == ALIVE)
 
     def count(self, status: str) -> int:
-        return sum(known.status == status for known in self.members.values())
+        return sum(member.status == status for member in self.members.values())
 
-    def alive(self, region: str) -> tuple[Known, ...]:
+    def alive(self, region: str) -> tuple[Member, ...]:
         """The members of ``region`` that are alive, by name."""
         return tuple(
-            known for _, known in sorted(self.members.items()) if known.status == ALIVE and known.setup.region == region
+            member
+            for _, member in sorted(self.members.items())
+            if member.status == ALIVE and member.setup.region == region
         )
 
 
-def born(setup: Setup, now: float) -> Gossip:
+def create(setup: Setup, now: float) -> Gossip:
     """What a server knows that starts for the first time."""
-    return Gossip(setup.member, {setup.member: Known(setup, ALIVE, 1, now)})
+    return Gossip(setup.member, {setup.member: Member(setup, ALIVE, 1, now)})
 
 
 def with_status(gossip: Gossip, name: str, status: str, now: float) -> Gossip:
     """``name`` with a status that will spread."""
-    told = replace(gossip.members[name], status=status, time=gossip.time + 1, since=now)
-    return replace(gossip, members={**gossip.members, name: told})
+    changed = replace(gossip.members[name], status=status, lamport_time=gossip.lamport_time + 1, since=now)
+    return replace(gossip, members={**gossip.members, name: changed})
 
 
-def reborn(gossip: Gossip, setup: Setup, now: float) -> Gossip:
+def restart(gossip: Gossip, setup: Setup, now: float) -> Gossip:
     """What a server knows that starts again: itself alone, at a time newer than all that it knew."""
-    return replace(gossip, members={gossip.me: Known(setup, ALIVE, gossip.time + 1, now)})
+    return replace(gossip, members={gossip.local_name: Member(setup, ALIVE, gossip.lamport_time + 1, now)})
 
 
-def force_left(gossip: Gossip, name: str, now: float) -> Gossip:
+def force_leave(gossip: Gossip, name: str, now: float) -> Gossip:
     """Tells that ``name`` has left; one that lives objects, itself at once, and counts as leaving until then."""
-    known = gossip.members.get(name)
-    if known is None or known.status == LEFT or name == gossip.me:
+    member = gossip.members.get(name)
+    if member is None or member.status == LEFT or name == gossip.local_name:
         return gossip
-    return with_status(gossip, name, LEFT if known.status == FAILED else LEAVING, now)
+    return with_status(gossip, name, LEFT if member.status == FAILED else LEAVING, now)
 
 
-def pruned(gossip: Gossip, name: str) -> Gossip:
+def prune(gossip: Gossip, name: str) -> Gossip:
     """Forgets ``name`` where it has left."""
-    known = gossip.members.get(name)
-    if known is None or known.status != LEFT:
+    member = gossip.members.get(name)
+    if member is None or member.status != LEFT:
         return gossip
     return replace(gossip, members={other: member for other, member in gossip.members.items() if other != name})
 
 
-def listened(gossip: Gossip, heard: frozenset[str], now: float, timing: Timing, draw: Draw) -> Gossip:
-    """After a round in which the members ``heard`` were heard of, by whatever way."""
+def probe(gossip: Gossip, reachable: frozenset[str], now: float, timing: Timing, draw: Draw) -> Gossip:
+    """After a round in which the members ``reachable`` were heard of, by whatever way."""
     fresh = {
-        name: member if name == gossip.me else _listened(member, name in heard, now, timing, draw)
+        name: member if name == gossip.local_name else _probe_member(member, name in reachable, now, timing, draw)
         for name, member in gossip.members.items()
     }
-    kept = {name: member for name, member in fresh.items() if not _is_over(member, now, timing)}
+    kept = {name: member for name, member in fresh.items() if not _is_reapable(member, now, timing)}
     return gossip if kept == gossip.members else replace(gossip, members=kept)
 
 
-def _listened(known: Known, heard: bool, now: float, timing: Timing, draw: Draw) -> Known:
-    if heard:
-        back = known.status == FAILED
-        return replace(known, status=ALIVE, since=now, unheard=None) if back else replace(known, unheard=None)
-    if known.unheard is None:
-        return replace(known, unheard=now, notice=draw(timing.notice))
-    if known.status in (ALIVE, LEAVING) and now - known.unheard >= known.notice:
-        return replace(known, status=FAILED if known.status == ALIVE else LEFT, since=now)
-    return known
+def _probe_member(member: Member, reachable: bool, now: float, timing: Timing, draw: Draw) -> Member:
+    if reachable:
+        back = member.status == FAILED
+        return (
+            replace(member, status=ALIVE, since=now, unreachable_since=None)
+            if back
+            else replace(member, unreachable_since=None)
+        )
+    if member.unreachable_since is None:
+        return replace(member, unreachable_since=now, suspicion_timeout=draw(timing.suspicion_timeout))
+    if member.status in (ALIVE, LEAVING) and now - member.unreachable_since >= member.suspicion_timeout:
+        return replace(member, status=FAILED if member.status == ALIVE else LEFT, since=now)
+    return member
 
 
-def _is_over(known: Known, now: float, timing: Timing) -> bool:
+def _is_reapable(member: Member, now: float, timing: Timing) -> bool:
     limits = {FAILED: timing.reap_failed, LEFT: timing.reap_left}
-    return known.status in limits and now - known.since >= limits[known.status]
+    return member.status in limits and now - member.since >= limits[member.status]
 
 
-def told(mine: Gossip, theirs: Gossip, now: float) -> Gossip:
+def merge(mine: Gossip, theirs: Gossip, now: float) -> Gossip:
     """After ``theirs`` came: who is new, whose status is newer, who has failed meanwhile."""
     if mine.members == theirs.members:
         return mine
     fresh = {
-        name: replace(known, since=now, unheard=None)
-        for name, known in theirs.members.items()
-        if name != mine.me and _is_news(mine.members.get(name), known)
+        name: replace(member, since=now, unreachable_since=None)
+        for name, member in theirs.members.items()
+        if name != mine.local_name and _is_newer(mine.members.get(name), member)
     }
-    return replace(mine, members={**mine.members, **fresh, mine.me: _objecting(mine, theirs)})
+    return replace(mine, members={**mine.members, **fresh, mine.local_name: _refute(mine, theirs)})
 
 
-def _objecting(mine: Gossip, theirs: Gossip) -> Known:
+def _refute(mine: Gossip, theirs: Gossip) -> Member:
     """Itself as it is, and newer than a rumour that says otherwise."""
-    own, rumour = mine.own, theirs.members.get(mine.me)
-    if rumour is None or rumour.status == own.status or rumour.time < own.time:
+    own, rumour = mine.local_member, theirs.members.get(mine.local_name)
+    if rumour is None or rumour.status == own.status or rumour.lamport_time < own.lamport_time:
         return own
-    return replace(own, time=max(mine.time, theirs.time) + 1)
+    return replace(own, lamport_time=max(mine.lamport_time, theirs.lamport_time) + 1)
 
 
-def _is_news(known: Known | None, other: Known) -> bool:
-    if known is None:
+def _is_newer(member: Member | None, other: Member) -> bool:
+    if member is None:
         return other.status in (ALIVE, LEAVING)
-    suspected = known.unheard is not None and known.status == ALIVE and other.status == FAILED
-    return other.time > known.time or (other.time == known.time and suspected)
+    suspected = member.unreachable_since is not None and member.status == ALIVE and other.status == FAILED
+    return other.lamport_time > member.lamport_time or (other.lamport_time == member.lamport_time and suspected)
 
 
 _EVENTS = {ALIVE: "serf: EventMemberJoin", FAILED: "serf: EventMemberFailed", LEFT: "serf: EventMemberLeave"}
 
 
-def events(before: Gossip, after: Gossip) -> tuple[Said, ...]:
+def events(before: Gossip, after: Gossip) -> tuple[LogMessage, ...]:
     """The lines that a server writes into its log about what changed."""
     if before is after:
         return ()
     changed = [
-        (name, known)
-        for name, known in after.members.items()
-        if name not in before.members or before.members[name].status != known.status
+        (name, member)
+        for name, member in after.members.items()
+        if name not in before.members or before.members[name].status != member.status
     ]
     return tuple(
-        Said("info", f"{_EVENTS[known.status]}: {name} {known.setup.host}")
-        for name, known in changed
-        if known.status in _EVENTS
+        LogMessage("info", f"{_EVENTS[member.status]}: {name} {member.setup.host}")
+        for name, member in changed
+        if member.status in _EVENTS
     )

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nomad_exporter.demo.model.journal import Value
-from nomad_exporter.demo.model.log import Log
+from nomad_sim.model.agent_log import Value
+from nomad_sim.model.raft_log import Log
 
 
 @dataclass(frozen=True, slots=True)
 class RequestVote:
-    """A candidate asks for a vote; before that, with ``pre``, whether it would be given one."""
+    """A candidate asks for a vote; before that, with ``is_pre_vote``, whether it would be given one."""
 
     term: int
     candidate: str
     last_index: int
     last_term: int
-    pre: bool = False
+    is_pre_vote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class VoteResponse:
     term: int
     voter: str
     granted: bool
-    pre: bool = False
+    is_pre_vote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
+class AppendEntries:
     """A leader's heartbeat, with its log as a whole: as a value it costs nothing to send."""
 
     term: int
     leader: str
     log: Log
-    commit: int
+    commit_index: int
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
-    """A follower has the leader's log up to ``match``; None where it has a newer term than the leader."""
+class AppendEntriesResponse:
+    """A follower has the leader's log up to ``match_index``; None where it has a newer term than the leader."""
 
     term: int
     follower: str
-    match: int | None
+    match_index: int | None
 
 
-Message = RequestVote | Vote | Append | Appended
+Message = RequestVote | VoteResponse | AppendEntries | AppendEntriesResponse
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LogMessage:
     """A line for the server's log: a level, a message, and pairs of key and value."""
 
     level: str

@@ -5,43 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from nomad_exporter.demo.model.agents import Agent, State
+from nomad_sim.model.agents import Agent, State
 
-Cuts = frozenset[frozenset[str]]
+Partitions = frozenset[frozenset[str]]
 """Pairs of agents between which every packet is lost."""
 
 
 class Reach(Enum):
     """What comes of a connection from one agent to another."""
 
-    ANSWERED = "answered"
+    CONNECTED = "connected"
     REFUSED = "refused"
-    SILENT = "silent"
+    TIMED_OUT = "timed out"
 
 
-def reach(agents: Mapping[str, Agent], cuts: Cuts, asker: str, asked: str) -> Reach:
-    """What ``asker`` meets at ``asked``; itself it always reaches."""
-    if asker == asked:
-        return Reach.ANSWERED
-    if frozenset((asker, asked)) in cuts or agents[asked].state is State.FROZEN:
-        return Reach.SILENT
-    return Reach.ANSWERED if agents[asked].runs else Reach.REFUSED
+def reach(agents: Mapping[str, Agent], partitions: Partitions, source: str, target: str) -> Reach:
+    """What ``source`` meets at ``target``; itself it always reaches."""
+    if source == target:
+        return Reach.CONNECTED
+    if frozenset((source, target)) in partitions or agents[target].state is State.PAUSED:
+        return Reach.TIMED_OUT
+    return Reach.CONNECTED if agents[target].is_running else Reach.REFUSED
 
 
-def gossips(agents: Mapping[str, Agent], cuts: Cuts, one: str, other: str) -> bool:
+def can_gossip(agents: Mapping[str, Agent], partitions: Partitions, one: str, other: str) -> bool:
     """Whether ``one`` can gossip with ``other``: who has a key takes no plain word, and who has none reads no other."""
     alike = agents[one].setup.encrypted == agents[other].setup.encrypted
-    return alike and reach(agents, cuts, one, other) is Reach.ANSWERED
+    return alike and reach(agents, partitions, one, other) is Reach.CONNECTED
 
 
-def heard(agents: Mapping[str, Agent], cuts: Cuts, asker: str) -> frozenset[str]:
+def gossip_reachable(agents: Mapping[str, Agent], partitions: Partitions, source: str) -> frozenset[str]:
     """The running servers that a server hears of, directly or through others that it knows."""
-    found = {asker}
-    edge = [asker]
+    found = {source}
+    edge = [source]
     while edge:
         current = edge.pop()
         for name in _neighbours(agents, current) - found:
-            if gossips(agents, cuts, current, name):
+            if can_gossip(agents, partitions, current, name):
                 found.add(name)
                 edge.append(name)
     return frozenset(found)

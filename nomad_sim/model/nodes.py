@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.setup import Setup
+from nomad_sim.model.timing import Timing
+from nomad_sim.setup import Setup
 
 READY, DOWN = "ready", "down"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A client as the servers know it. Indexes are of the raft log; ``heard`` and ``ttl`` are times."""
+    """A client as the servers know it. Indexes are of the raft log; ``record_heartbeat`` and ``ttl`` are times."""
 
     setup: Setup
     status: str
-    created: int
-    modified: int
-    heard: float
+    create_index: int
+    modify_index: int
+    last_heartbeat: float
     ttl: float
     allocations: int = 0
 
@@ -28,13 +28,16 @@ Nodes = Mapping[str, Node]
 """By node ID."""
 
 
-def heard(nodes: Nodes, setup: Setup, index: int, now: float, ttl: float) -> Nodes:
+def record_heartbeat(nodes: Nodes, setup: Setup, index: int, now: float, ttl: float) -> Nodes:
     """After a heartbeat of a client: ``index`` is the entry of its registration, 0 where it changes nothing."""
     known = nodes.get(setup.id)
     if known is None:
         return {**nodes, setup.id: Node(setup, READY, index, index, now, ttl)}
-    modified = index or known.modified
-    return {**nodes, setup.id: replace(known, setup=setup, status=READY, modified=modified, heard=now, ttl=ttl)}
+    modified = index or known.modify_index
+    return {
+        **nodes,
+        setup.id: replace(known, setup=setup, status=READY, modify_index=modified, last_heartbeat=now, ttl=ttl),
+    }
 
 
 def is_ready(nodes: Nodes, setup: Setup) -> bool:
@@ -43,19 +46,25 @@ def is_ready(nodes: Nodes, setup: Setup) -> bool:
     return known is not None and known.status == READY and known.setup == setup
 
 
-def overdue(nodes: Nodes, now: float, led: float, timing: Timing) -> tuple[str, ...]:
-    """The nodes whose time to live is over, and the grace too; the leader leads since ``led``."""
+def expired(nodes: Nodes, now: float, leader_since: float, timing: Timing) -> tuple[str, ...]:
+    """The nodes whose time to live is over, and the grace too; the leader leads since ``leader_since``."""
 
     def end(node: Node) -> float:
-        return node.heard + node.ttl if node.heard >= led else led + timing.failover
+        return (
+            node.last_heartbeat + node.ttl
+            if node.last_heartbeat >= leader_since
+            else leader_since + timing.failover_heartbeat_ttl
+        )
 
-    return tuple(name for name, node in nodes.items() if node.status == READY and now > end(node) + timing.grace)
+    return tuple(
+        name for name, node in nodes.items() if node.status == READY and now > end(node) + timing.heartbeat_grace
+    )
 
 
-def down(nodes: Nodes, names: tuple[str, ...], index: int) -> Nodes:
-    fallen = {name: replace(nodes[name], status=DOWN, modified=index) for name in names}
-    return {**nodes, **fallen}
+def mark_down(nodes: Nodes, names: tuple[str, ...], index: int) -> Nodes:
+    downed = {name: replace(nodes[name], status=DOWN, modify_index=index) for name in names}
+    return {**nodes, **downed}
 
 
-def with_allocations(nodes: Nodes, name: str, count: int, index: int) -> Nodes:
-    return {**nodes, name: replace(nodes[name], allocations=count, modified=index)}
+def set_allocations(nodes: Nodes, name: str, count: int, index: int) -> Nodes:
+    return {**nodes, name: replace(nodes[name], allocations=count, modify_index=index)}

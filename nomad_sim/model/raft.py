@@ -9,62 +9,69 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nomad_exporter.demo.model.chance import Draw
-from nomad_exporter.demo.model.log import Log, Peer
-from nomad_exporter.demo.model.messages import Append, Appended, Message, RequestVote, Said, Vote
-from nomad_exporter.demo.model.timing import Timing
+from nomad_sim.model.messages import (
+    AppendEntries,
+    AppendEntriesResponse,
+    LogMessage,
+    Message,
+    RequestVote,
+    VoteResponse,
+)
+from nomad_sim.model.raft_log import Log, Peer
+from nomad_sim.model.rng import Draw
+from nomad_sim.model.timing import Timing
 
 FOLLOWER, CANDIDATE, LEADER = "Follower", "Candidate", "Leader"
 
-SNAPSHOT_EVERY = 8192
+SNAPSHOT_THRESHOLD = 8192
 """Entries between two snapshots."""
 
-_ALONE = Said("warn", "failed to contact quorum of nodes, stepping down")
-_REMOVED = Said("info", "removed ourself, stepping down")
+_LOST_QUORUM = LogMessage("warn", "failed to contact quorum of nodes, stepping down")
+_REMOVED = LogMessage("info", "removed ourself, stepping down")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What a leader knows of a peer: up to which index their logs agree, and when it was last heard."""
 
-    match: int
-    heard: float
+    match_index: int
+    last_contact: float
 
 
 @dataclass(frozen=True, slots=True)
 class Raft:
-    """One server. Times are those of the cluster's clock; ``due`` is when it next acts of itself."""
+    """One server. Times are those of the cluster's clock; ``deadline`` is when it next acts of itself."""
 
-    me: str
+    local_id: str
     timing: Timing
     pre_vote: bool
-    due: float
+    deadline: float
     state: str = FOLLOWER
     term: int = 0
     log: Log = field(default_factory=Log)
-    commit: int = 0
-    voted: str | None = None
+    commit_index: int = 0
+    voted_for: str | None = None
     leader: str | None = None
-    contact: float | None = None
+    last_contact: float | None = None
     votes: frozenset[str] = frozenset()
-    asking: bool = False
+    pre_voting: bool = False
     """Whether a candidate asks for pre-votes and has not raised its term."""
     peers: Mapping[str, Progress] = field(default_factory=dict)
     snapshot: tuple[int, int] = (0, 0)
     """The index and the term of the last snapshot."""
 
     @property
-    def votes_itself(self) -> bool:
-        return self.log.configuration.votes(self.me)
+    def is_voter(self) -> bool:
+        return self.log.configuration.is_voter(self.local_id)
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether this is a leader that has committed an entry of its own term: only then it may be asked."""
-        return self.state == LEADER and self.log.term(self.commit) == self.term
+        return self.state == LEADER and self.log.term(self.commit_index) == self.term
 
     @property
     def others(self) -> tuple[str, ...]:
-        return tuple(peer.id for peer in self.log.configuration.peers if peer.id != self.me)
+        return tuple(peer.id for peer in self.log.configuration.peers if peer.id != self.local_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,176 +79,220 @@ class Outcome:
     """A server after something happened, what it says to whom, and what it writes into its log."""
 
     raft: Raft
-    sent: tuple[tuple[str, Message], ...] = ()
-    said: tuple[Said, ...] = ()
+    messages: tuple[tuple[str, Message], ...] = ()
+    logs: tuple[LogMessage, ...] = ()
 
     def then(self, step: Callable[[Raft], Outcome]) -> Outcome:
         after = step(self.raft)
-        return Outcome(after.raft, self.sent + after.sent, self.said + after.said)
+        return Outcome(after.raft, self.messages + after.messages, self.logs + after.logs)
 
 
-def bootstrapped(raft: Raft, peers: tuple[Peer, ...]) -> Raft:
+def bootstrap(raft: Raft, peers: tuple[Peer, ...]) -> Raft:
     """A server without a log that begins with these ``peers``."""
-    return replace(raft, term=1, log=Log().appended(1, peers=peers))
+    return replace(raft, term=1, log=Log().append(1, peers=peers))
 
 
-def acted(raft: Raft, now: float, draw: Draw) -> Outcome:
-    """Its time ``due`` has come: a leader sends heartbeats, another starts an election where it has a vote."""
+def tick(raft: Raft, now: float, draw: Draw) -> Outcome:
+    """Its time ``deadline`` has come: a leader sends heartbeats, another starts an election where it has a vote."""
     if raft.state == LEADER:
-        return _beaten(raft, now, draw) if _has_lease(raft, now) else _stepped_down(raft, now, draw, _ALONE)
-    waiting = replace(raft, due=now + draw(raft.timing.patience), leader=None)
-    if not raft.votes_itself:
+        return (
+            _broadcast_heartbeat(raft, now, draw)
+            if _has_lease(raft, now)
+            else _step_down(raft, now, draw, _LOST_QUORUM)
+        )
+    waiting = replace(raft, deadline=now + draw(raft.timing.election_timeout), leader=None)
+    if not raft.is_voter:
         return Outcome(waiting)
-    said = Said("warn", "heartbeat timeout reached, starting election", (("last-leader-id", raft.leader or ""),))
-    asking = replace(waiting, state=CANDIDATE, asking=raft.pre_vote)
-    return Outcome(asking, said=(said,) if raft.state == FOLLOWER else ()).then(lambda r: _election(r, now, draw))
+    log = LogMessage("warn", "heartbeat timeout reached, starting election", (("last-leader-id", raft.leader or ""),))
+    candidate = replace(waiting, state=CANDIDATE, pre_voting=raft.pre_vote)
+    return Outcome(candidate, logs=(log,) if raft.state == FOLLOWER else ()).then(
+        lambda r: _start_election(r, now, draw)
+    )
 
 
-def received(raft: Raft, message: Message, now: float, draw: Draw) -> Outcome:
+def step(raft: Raft, message: Message, now: float, draw: Draw) -> Outcome:
     """A message came."""
     match message:
         case RequestVote():
-            return _asked_for_vote(raft, message, now, draw)
-        case Vote():
-            return _voted(raft, message, now, draw)
-        case Append():
-            return _appended(raft, message, now, draw)
-        case Appended():
-            return _acknowledged(raft, message, now, draw)
+            return _on_request_vote(raft, message, now, draw)
+        case VoteResponse():
+            return _on_vote_response(raft, message, now, draw)
+        case AppendEntries():
+            return _on_append_entries(raft, message, now, draw)
+        case AppendEntriesResponse():
+            return _on_append_response(raft, message, now, draw)
 
 
-def proposed(raft: Raft, now: float, draw: Draw, count: int = 1, peers: tuple[Peer, ...] | None = None) -> Outcome:
+def propose(raft: Raft, now: float, draw: Draw, count: int = 1, peers: tuple[Peer, ...] | None = None) -> Outcome:
     """A leader takes ``count`` new entries into its log; with ``peers``, they change the configuration.
 
     A peer that is no more among them is sent that as the last.
     """
-    longer = replace(raft, log=raft.log.appended(raft.term, count, peers))
-    return _beaten(_with_commit(longer), now, draw, raft.others)
+    longer = replace(raft, log=raft.log.append(raft.term, count, peers))
+    return _broadcast_heartbeat(_advance_commit(longer), now, draw, raft.others)
 
 
-def with_snapshot(raft: Raft) -> Raft:
+def take_snapshot(raft: Raft) -> Raft:
     """A server that has committed many entries since its last snapshot takes another."""
-    if raft.commit - raft.snapshot[0] < SNAPSHOT_EVERY:
+    if raft.commit_index - raft.snapshot[0] < SNAPSHOT_THRESHOLD:
         return raft
-    return replace(raft, snapshot=(raft.commit, raft.log.term(raft.commit)))
+    return replace(raft, snapshot=(raft.commit_index, raft.log.term(raft.commit_index)))
 
 
-def settled(raft: Raft) -> bool:
+def can_change_peers(raft: Raft) -> bool:
     """Whether a leader may change the configuration: the last change is committed, and it is ready itself."""
-    return raft.ready and raft.log.configuration.index <= raft.commit
+    return raft.is_ready and raft.log.configuration.index <= raft.commit_index
 
 
-def _election(raft: Raft, now: float, draw: Draw) -> Outcome:
+def _start_election(raft: Raft, now: float, draw: Draw) -> Outcome:
     """Asks all voters; alone it has won at once."""
-    raised = raft if raft.asking else replace(raft, term=raft.term + 1, voted=raft.me)
-    asking = replace(raised, votes=frozenset({raft.me}))
-    question = RequestVote(raised.term + raft.asking, raft.me, raft.log.last, raft.log.last_term, raft.asking)
-    voters = [voter for voter in raft.log.configuration.voters if voter != raft.me]
-    said = Said("info", "entering candidate state", (("node", raft.me), ("term", question.term)))
-    return Outcome(asking, tuple((voter, question) for voter in voters), (said,)).then(lambda r: _counted(r, now, draw))
+    raised = raft if raft.pre_voting else replace(raft, term=raft.term + 1, voted_for=raft.local_id)
+    candidate = replace(raised, votes=frozenset({raft.local_id}))
+    request = RequestVote(
+        raised.term + raft.pre_voting, raft.local_id, raft.log.last, raft.log.last_term, raft.pre_voting
+    )
+    voters = [voter for voter in raft.log.configuration.voters if voter != raft.local_id]
+    log = LogMessage("info", "entering candidate state", (("node", raft.local_id), ("term", request.term)))
+    return Outcome(candidate, tuple((voter, request) for voter in voters), (log,)).then(
+        lambda r: _count_votes(r, now, draw)
+    )
 
 
-def _counted(raft: Raft, now: float, draw: Draw) -> Outcome:
+def _count_votes(raft: Raft, now: float, draw: Draw) -> Outcome:
     """With a majority of votes a candidate goes on to the election, or leads."""
     if len(raft.votes) < raft.log.configuration.majority:
         return Outcome(raft)
-    if raft.asking:
-        return _election(replace(raft, asking=False), now, draw)
+    if raft.pre_voting:
+        return _start_election(replace(raft, pre_voting=False), now, draw)
     peers = {peer: Progress(0, now) for peer in raft.others}
-    leading = replace(raft, state=LEADER, leader=raft.me, peers=peers, log=raft.log.appended(raft.term))
-    said = Said("info", "election won", (("term", raft.term), ("tally", len(raft.votes))))
-    return Outcome(leading, said=(said, Said("info", "entering leader state", (("leader", raft.me),)))).then(
-        lambda r: _beaten(_with_commit(r), now, draw)
+    leader = replace(raft, state=LEADER, leader=raft.local_id, peers=peers, log=raft.log.append(raft.term))
+    log = LogMessage("info", "election won", (("term", raft.term), ("tally", len(raft.votes))))
+    return Outcome(leader, logs=(log, LogMessage("info", "entering leader state", (("leader", raft.local_id),)))).then(
+        lambda r: _broadcast_heartbeat(_advance_commit(r), now, draw)
     )
 
 
-def _asked_for_vote(raft: Raft, asked: RequestVote, now: float, draw: Draw) -> Outcome:
+def _on_request_vote(raft: Raft, request: RequestVote, now: float, draw: Draw) -> Outcome:
     """Nobody gets a vote while a leader is known: so a server that comes back does not unseat one."""
-    if asked.term < raft.term or (raft.leader and raft.leader != asked.candidate):
-        return Outcome(raft, ((asked.candidate, Vote(raft.term, raft.me, granted=False, pre=asked.pre)),))
-    newer = raft if asked.pre else _of_term(raft, asked.term, now, draw)
-    current = (asked.last_term, asked.last_index) >= (raft.log.last_term, raft.log.last)
-    granted = current and (asked.pre or newer.voted in (None, asked.candidate))
-    if granted and not asked.pre:
-        newer = replace(newer, voted=asked.candidate, due=now + draw(raft.timing.patience))
-    term = asked.term if granted else newer.term
-    return Outcome(newer, ((asked.candidate, Vote(term, raft.me, granted, asked.pre)),))
+    if request.term < raft.term or (raft.leader and raft.leader != request.candidate):
+        return Outcome(
+            raft,
+            (
+                (
+                    request.candidate,
+                    VoteResponse(raft.term, raft.local_id, granted=False, is_pre_vote=request.is_pre_vote),
+                ),
+            ),
+        )
+    newer = raft if request.is_pre_vote else _update_term(raft, request.term, now, draw)
+    current = (request.last_term, request.last_index) >= (raft.log.last_term, raft.log.last)
+    granted = current and (request.is_pre_vote or newer.voted_for in (None, request.candidate))
+    if granted and not request.is_pre_vote:
+        newer = replace(newer, voted_for=request.candidate, deadline=now + draw(raft.timing.election_timeout))
+    term = request.term if granted else newer.term
+    return Outcome(newer, ((request.candidate, VoteResponse(term, raft.local_id, granted, request.is_pre_vote)),))
 
 
-def _voted(raft: Raft, vote: Vote, now: float, draw: Draw) -> Outcome:
-    if vote.term > raft.term and not (vote.pre and vote.granted):
-        return Outcome(_of_term(raft, vote.term, now, draw))
-    counts = raft.state == CANDIDATE and vote.granted and vote.pre == raft.asking
-    if not counts or vote.term != raft.term + raft.asking or not raft.log.configuration.votes(vote.voter):
+def _on_vote_response(raft: Raft, vote: VoteResponse, now: float, draw: Draw) -> Outcome:
+    if vote.term > raft.term and not (vote.is_pre_vote and vote.granted):
+        return Outcome(_update_term(raft, vote.term, now, draw))
+    counts = raft.state == CANDIDATE and vote.granted and vote.is_pre_vote == raft.pre_voting
+    if not counts or vote.term != raft.term + raft.pre_voting or not raft.log.configuration.is_voter(vote.voter):
         return Outcome(raft)
-    return _counted(replace(raft, votes=raft.votes | {vote.voter}), now, draw)
+    return _count_votes(replace(raft, votes=raft.votes | {vote.voter}), now, draw)
 
 
-def _appended(raft: Raft, beat: Append, now: float, draw: Draw) -> Outcome:
-    if beat.term < raft.term:
-        return Outcome(raft, ((beat.leader, Appended(raft.term, raft.me, None)),))
-    said = (
-        () if raft.leader == beat.leader else (Said("info", "entering follower state", (("leader-id", beat.leader),)),)
+def _on_append_entries(raft: Raft, heartbeat: AppendEntries, now: float, draw: Draw) -> Outcome:
+    if heartbeat.term < raft.term:
+        return Outcome(raft, ((heartbeat.leader, AppendEntriesResponse(raft.term, raft.local_id, None)),))
+    log = (
+        ()
+        if raft.leader == heartbeat.leader
+        else (LogMessage("info", "entering follower state", (("leader-id", heartbeat.leader),)),)
     )
-    following = replace(
-        _of_term(raft, beat.term, now, draw),
+    follower = replace(
+        _update_term(raft, heartbeat.term, now, draw),
         state=FOLLOWER,
-        leader=beat.leader,
-        contact=now,
-        due=now + draw(raft.timing.patience),
-        asking=False,
-        log=raft.log.following(beat.log),
-        commit=max(raft.commit, min(beat.commit, beat.log.last)),
+        leader=heartbeat.leader,
+        last_contact=now,
+        deadline=now + draw(raft.timing.election_timeout),
+        pre_voting=False,
+        log=raft.log.follow(heartbeat.log),
+        commit_index=max(raft.commit_index, min(heartbeat.commit_index, heartbeat.log.last)),
     )
-    return Outcome(following, ((beat.leader, Appended(beat.term, raft.me, beat.log.last)),), said)
+    return Outcome(
+        follower, ((heartbeat.leader, AppendEntriesResponse(heartbeat.term, raft.local_id, heartbeat.log.last)),), log
+    )
 
 
-def _acknowledged(raft: Raft, answer: Appended, now: float, draw: Draw) -> Outcome:
-    if answer.term > raft.term:
-        return Outcome(_of_term(raft, answer.term, now, draw))
-    if raft.state != LEADER or answer.match is None or answer.term < raft.term or answer.follower not in raft.peers:
+def _on_append_response(raft: Raft, response: AppendEntriesResponse, now: float, draw: Draw) -> Outcome:
+    if response.term > raft.term:
+        return Outcome(_update_term(raft, response.term, now, draw))
+    if (
+        raft.state != LEADER
+        or response.match_index is None
+        or response.term < raft.term
+        or response.follower not in raft.peers
+    ):
         return Outcome(raft)
-    match = max(answer.match, raft.peers[answer.follower].match)
-    heard = replace(raft, peers={**raft.peers, answer.follower: Progress(match, now)})
-    after = _with_commit(heard)
+    match = max(response.match_index, raft.peers[response.follower].match_index)
+    updated = replace(raft, peers={**raft.peers, response.follower: Progress(match, now)})
+    after = _advance_commit(updated)
     configuration = after.log.configuration
-    gone = configuration.peer(raft.me) is None and configuration.index <= after.commit
-    return _stepped_down(after, now, draw, _REMOVED) if gone else Outcome(after)
+    is_removed = configuration.peer(raft.local_id) is None and configuration.index <= after.commit_index
+    return _step_down(after, now, draw, _REMOVED) if is_removed else Outcome(after)
 
 
-def _beaten(raft: Raft, now: float, draw: Draw, before: tuple[str, ...] = ()) -> Outcome:
-    """A heartbeat to every peer and to those ``before``; a peer that is new is known from now on."""
-    beat = Append(raft.term, raft.me, raft.log, raft.commit)
+def _broadcast_heartbeat(raft: Raft, now: float, draw: Draw, removed: tuple[str, ...] = ()) -> Outcome:
+    """A heartbeat to every peer and to those ``removed``; a peer that is new is known from now on."""
+    heartbeat = AppendEntries(raft.term, raft.local_id, raft.log, raft.commit_index)
     peers = {peer: raft.peers.get(peer, Progress(0, now)) for peer in raft.others}
-    beating = replace(raft, peers=peers, due=now + draw(raft.timing.heartbeat))
-    return Outcome(beating, tuple((peer, beat) for peer in dict.fromkeys((*raft.others, *before))))
+    leader = replace(raft, peers=peers, deadline=now + draw(raft.timing.heartbeat_interval))
+    return Outcome(leader, tuple((peer, heartbeat) for peer in dict.fromkeys((*raft.others, *removed))))
 
 
 def _has_lease(raft: Raft, now: float) -> bool:
-    heard = [peer for peer, known in raft.peers.items() if now - known.heard <= raft.timing.lease]
+    updated = [
+        peer for peer, known in raft.peers.items() if now - known.last_contact <= raft.timing.leader_lease_timeout
+    ]
     voters = raft.log.configuration
-    return sum(map(voters.votes, [*heard, raft.me])) >= voters.majority
+    return sum(map(voters.is_voter, [*updated, raft.local_id])) >= voters.majority
 
 
-def _stepped_down(raft: Raft, now: float, draw: Draw, why: Said) -> Outcome:
-    due = now + draw(raft.timing.patience)
-    following = replace(raft, state=FOLLOWER, leader=None, contact=now, due=due)
-    return Outcome(following, said=(why, Said("info", "entering follower state", (("follower", raft.me),))))
+def _step_down(raft: Raft, now: float, draw: Draw, reason: LogMessage) -> Outcome:
+    deadline = now + draw(raft.timing.election_timeout)
+    follower = replace(raft, state=FOLLOWER, leader=None, last_contact=now, deadline=deadline)
+    return Outcome(
+        follower, logs=(reason, LogMessage("info", "entering follower state", (("follower", raft.local_id),)))
+    )
 
 
-def _of_term(raft: Raft, term: int, now: float, draw: Draw) -> Raft:
+def _update_term(raft: Raft, term: int, now: float, draw: Draw) -> Raft:
     """A follower of ``term``: without a vote given or a leader known in it, where it is newer than its own."""
     if term == raft.term:
         return raft
-    due = now + draw(raft.timing.patience)
-    contact = now if raft.state == LEADER else raft.contact
-    return replace(raft, state=FOLLOWER, term=term, voted=None, leader=None, asking=False, contact=contact, due=due)
+    deadline = now + draw(raft.timing.election_timeout)
+    last_contact = now if raft.state == LEADER else raft.last_contact
+    return replace(
+        raft,
+        state=FOLLOWER,
+        term=term,
+        voted_for=None,
+        leader=None,
+        pre_voting=False,
+        last_contact=last_contact,
+        deadline=deadline,
+    )
 
 
-def _with_commit(raft: Raft) -> Raft:
+def _advance_commit(raft: Raft) -> Raft:
     """An entry of the leader's own term that a majority of the voters has is committed, and all before it."""
-    matches = {**{peer: known.match for peer, known in raft.peers.items()}, raft.me: raft.log.last}
+    matches = {**{peer: known.match_index for peer, known in raft.peers.items()}, raft.local_id: raft.log.last}
     configuration = raft.log.configuration
-    held = sorted((matches.get(voter, 0) for voter in configuration.voters), reverse=True)
-    reached = held[configuration.majority - 1] if held else 0
-    return replace(raft, commit=reached) if reached > raft.commit and raft.log.term(reached) == raft.term else raft
+    indexes = sorted((matches.get(voter, 0) for voter in configuration.voters), reverse=True)
+    reached = indexes[configuration.majority - 1] if indexes else 0
+    return (
+        replace(raft, commit_index=reached)
+        if reached > raft.commit_index and raft.log.term(reached) == raft.term
+        else raft
+    )

@@ -36,34 +36,34 @@ class Configuration:
     def peer(self, id: str) -> Peer | None:
         return next((peer for peer in self.peers if peer.id == id), None)
 
-    def votes(self, id: str) -> bool:
+    def is_voter(self, id: str) -> bool:
         return id in self.voters
 
     def without(self, id: str) -> tuple[Peer, ...]:
         return tuple(peer for peer in self.peers if peer.id != id)
 
-    def having(self, new: Peer) -> tuple[Peer, ...]:
+    def with_peer(self, new: Peer) -> tuple[Peer, ...]:
         """The peers with ``new`` in the place of the peer of that ID, or else at the end."""
         if self.peer(new.id) is None:
             return (*self.peers, new)
         return tuple(new if peer.id == new.id else peer for peer in self.peers)
 
 
-NOBODY = Configuration(0, ())
+EMPTY = Configuration(0, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Entries from 1 to ``last``. ``starts`` has (index, term) wherever a term begins, in rising order."""
+    """Entries from 1 to ``last``. ``term_starts`` has (index, term) wherever a term begins, in rising order."""
 
     last: int = 0
-    starts: tuple[tuple[int, int], ...] = ()
+    term_starts: tuple[tuple[int, int], ...] = ()
     configurations: tuple[Configuration, ...] = ()
 
     def term(self, index: int) -> int:
         """The term of the entry; 0 for the one before the first."""
-        place = bisect_right(self.starts, (index, 1 << 62))
-        return self.starts[place - 1][1] if place and index else 0
+        position = bisect_right(self.term_starts, (index, 1 << 62))
+        return self.term_starts[position - 1][1] if position and index else 0
 
     @property
     def last_term(self) -> int:
@@ -72,11 +72,11 @@ class Log:
     @property
     def configuration(self) -> Configuration:
         """The newest; a server follows it as soon as it has it, committed or not."""
-        return self.configurations[-1] if self.configurations else NOBODY
+        return self.configurations[-1] if self.configurations else EMPTY
 
-    def appended(self, term: int, count: int = 1, peers: Iterable[Peer] | None = None) -> Log:
+    def append(self, term: int, count: int = 1, peers: Iterable[Peer] | None = None) -> Log:
         """With ``count`` entries of ``term`` more; with ``peers``, the last of them changes the configuration."""
-        starts = self.starts if self.last_term == term else (*self.starts, (self.last + 1, term))
+        term_starts = self.term_starts if self.last_term == term else (*self.term_starts, (self.last + 1, term))
         last = self.last + count
         configurations = (
             self.configurations
@@ -86,16 +86,16 @@ class Log:
                 Configuration(last, tuple(peers)),
             )
         )
-        return Log(last, starts, configurations)
+        return Log(last, term_starts, configurations)
 
-    def agrees(self, index: int, term: int) -> bool:
+    def matches(self, index: int, term: int) -> bool:
         """Whether this log has the entry ``index``, of that term."""
         return index <= self.last and self.term(index) == term
 
-    def following(self, leaders: Log) -> Log:
-        """What a follower has once it took the ``leaders`` log.
+    def follow(self, leader_log: Log) -> Log:
+        """What a follower has once it took the ``leader_log`` log.
 
         A follower that has the leader's last entry has all those before it (raft's log matching property): then a
         message was overtaken by a later one, and nothing is taken back. Else its own entries that differ are dropped.
         """
-        return self if self.agrees(leaders.last, leaders.last_term) else leaders
+        return self if self.matches(leader_log.last, leader_log.last_term) else leader_log

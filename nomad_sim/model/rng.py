@@ -6,16 +6,16 @@ import random
 import uuid
 from collections.abc import Callable
 
-from nomad_exporter.demo.model.timing import Range
+from nomad_sim.model.timing import Range
 
 Draw = Callable[[Range], float]
 """Gives a number by chance, from a range."""
 
 
-def draw_from(chance: random.Random) -> Draw:
-    return lambda between: chance.uniform(*between)
+def draw_from(rng: random.Random) -> Draw:
+    return lambda between: rng.uniform(*between)
 
 
-def some_id(chance: random.Random) -> str:
+def random_uuid(rng: random.Random) -> str:
     """A UUID."""
-    return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))

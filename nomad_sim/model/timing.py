@@ -15,52 +15,52 @@ class Timing:
 
     latency: Range = (0.0005, 0.002)
     """A message from one agent to another."""
-    heartbeat: Range = (0.1, 0.2)
+    heartbeat_interval: Range = (0.1, 0.2)
     """From a leader to its followers."""
-    patience: Range = (1.0, 2.0)
+    election_timeout: Range = (1.0, 2.0)
     """How long a follower bears to hear no leader, and a candidate to win no election."""
-    lease: float = 0.5
+    leader_lease_timeout: float = 0.5
     """How long a leader leads on without hearing from a majority."""
-    notice: Range = (34.0, 36.0)
+    suspicion_timeout: Range = (34.0, 36.0)
     """Until gossip tells that a server has failed."""
-    gossip: float = 0.3
+    gossip_interval: float = 0.3
     """Between two rounds of gossip."""
-    leave: float = 2.0
+    leave_delay: float = 2.0
     """How long a server that leaves is leaving."""
     reap_failed: float = 72 * 3600.0
     reap_left: float = 24 * 3600.0
     """After these, gossip forgets a member."""
-    autopilot: float = 10.0
+    autopilot_interval: float = 10.0
     """Between two looks of autopilot."""
-    stable: float = 10.0
+    server_stabilization_time: float = 10.0
     """How long a server must be well to become a voter."""
-    ttl: Range = (10.0, 20.0)
+    heartbeat_ttl: Range = (10.0, 20.0)
     """The time within which a client must send the next heartbeat; it sends it at the end of it."""
-    retry: Range = (1.0, 15.0)
+    heartbeat_retry: Range = (1.0, 15.0)
     """After a heartbeat that failed."""
-    grace: float = 10.0
+    heartbeat_grace: float = 10.0
     """After the TTL, until the servers take a client for down."""
-    failover: float = 300.0
+    failover_heartbeat_ttl: float = 300.0
     """Under a new leader, until a client that it has not heard itself counts as down."""
-    rejoin: float = 30.0
+    retry_join_interval: float = 30.0
     """Until a server that could join nobody at its start tries again."""
-    work: Range = (5.0, 20.0)
+    churn: Range = (5.0, 20.0)
     """Between two changes of the allocations of a region."""
-    hold: Range = (5.0, 5.3)
+    rpc_hold_timeout: Range = (5.0, 5.3)
     """How long a question is held that needs a leader, where there is none."""
-    token: float = 30.0
+    token_cache_ttl: float = 30.0
     """How long a client believes what it heard of a token without asking again."""
-    dial: float = 10.0
+    dial_timeout: float = 10.0
     """Until a connection to an agent that does not answer is given up."""
 
-    def paced(self, pace: float) -> Timing:
+    def at_pace(self, pace: float) -> Timing:
         """The same, ``pace`` times as fast; the latency of a message stays."""
         kept = ("latency", "reap_failed", "reap_left")
         faster: dict[str, Any] = {
-            field.name: _over(getattr(self, field.name), pace) for field in fields(self) if field.name not in kept
+            field.name: _divide(getattr(self, field.name), pace) for field in fields(self) if field.name not in kept
         }
         return replace(self, **faster)
 
 
-def _over(time: float | Range, pace: float) -> float | Range:
+def _divide(time: float | Range, pace: float) -> float | Range:
     return (time[0] / pace, time[1] / pace) if isinstance(time, tuple) else time / pace

@@ -6,16 +6,16 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from nomad_exporter.demo.model import gossip, network
-from nomad_exporter.demo.model.agenda import Agenda
-from nomad_exporter.demo.model.agents import Agent, Server
-from nomad_exporter.demo.model.chance import draw_from
-from nomad_exporter.demo.model.gossip import Gossip
-from nomad_exporter.demo.model.journal import Journal, Line
-from nomad_exporter.demo.model.messages import Said
-from nomad_exporter.demo.model.network import Cuts, Reach
-from nomad_exporter.demo.model.nodes import Nodes
-from nomad_exporter.demo.model.timing import Timing
+from nomad_sim.model import gossip, network
+from nomad_sim.model.agent_log import AgentLog, LogLine
+from nomad_sim.model.agents import Agent, Server
+from nomad_sim.model.event_queue import EventQueue
+from nomad_sim.model.gossip import Gossip
+from nomad_sim.model.messages import LogMessage
+from nomad_sim.model.network import Partitions, Reach
+from nomad_sim.model.nodes import Nodes
+from nomad_sim.model.rng import draw_from
+from nomad_sim.model.timing import Timing
 
 
 class World:
@@ -28,22 +28,22 @@ class World:
     def __init__(self, timing: Timing, seed: int, now: float) -> None:
         self.timing = timing
         self.now = now
-        self.chance = random.Random(seed)  # noqa: S311  # chance in a model, not a secret
-        self.draw = draw_from(self.chance)
-        self.agenda = Agenda()
+        self.rng = random.Random(seed)  # noqa: S311  # chance in a model, not a secret
+        self.draw = draw_from(self.rng)
+        self.events = EventQueue()
         self.agents: Mapping[str, Agent] = {}
-        self.cuts: Cuts = frozenset()
+        self.partitions: Partitions = frozenset()
         self.nodes: Mapping[str, Nodes] = {}
-        self.journals: dict[str, Journal] = {}
+        self.logs: dict[str, AgentLog] = {}
 
-    def at(self, time: float, work: Callable[[], None]) -> None:
+    def schedule(self, time: float, callback: Callable[[], None]) -> None:
         """Sets what is to happen at ``time``; then that is the present."""
 
-        def happen(now: float) -> None:
+        def run(now: float) -> None:
             self.now = now
-            work()
+            callback()
 
-        self.agenda.set(max(time, self.now), happen)
+        self.events.schedule(max(time, self.now), run)
 
     def put(self, agent: Agent) -> None:
         """An agent is from now on as given."""
@@ -67,39 +67,39 @@ class World:
 
     def running(self) -> list[str]:
         """The servers that run, by name."""
-        return [agent.name for agent in self.servers() if agent.runs]
+        return [agent.name for agent in self.servers() if agent.is_running]
 
-    def reach(self, asker: str, asked: str) -> Reach:
-        """What comes of a connection from ``asker`` to ``asked``."""
-        return network.reach(self.agents, self.cuts, asker, asked)
+    def reach(self, source: str, target: str) -> Reach:
+        """What comes of a connection from ``source`` to ``target``."""
+        return network.reach(self.agents, self.partitions, source, target)
 
-    def reach_found(self, asker: str, asked: Agent | None) -> Reach:
+    def reach_agent(self, source: str, target: Agent | None) -> Reach:
         """The same to whoever was found at an address; where nobody is, it is refused."""
-        return self.reach(asker, asked.name) if asked else Reach.REFUSED
+        return self.reach(source, target.name) if target else Reach.REFUSED
 
-    def gossips(self, one: str, other: str) -> bool:
+    def can_gossip(self, one: str, other: str) -> bool:
         """Whether gossip passes between two servers."""
-        return network.gossips(self.agents, self.cuts, one, other)
+        return network.can_gossip(self.agents, self.partitions, one, other)
 
-    def heard(self, name: str) -> frozenset[str]:
+    def gossip_reachable(self, name: str) -> frozenset[str]:
         """The servers that ``name`` hears of, itself included."""
-        return network.heard(self.agents, self.cuts, name)
+        return network.gossip_reachable(self.agents, self.partitions, name)
 
-    def at_rpc(self, address: str) -> Agent | None:
+    def by_rpc_address(self, address: str) -> Agent | None:
         """The server with this RPC address."""
         return next((agent for agent in self.servers() if agent.setup.rpc_address == address), None)
 
-    def at_serf(self, address: str) -> Agent | None:
+    def by_serf_address(self, address: str) -> Agent | None:
         """The server with this serf address."""
         return next((agent for agent in self.servers() if agent.setup.serf_address == address), None)
 
-    def of_raft(self, raft_id: str | None) -> Agent | None:
+    def by_raft_id(self, raft_id: str | None) -> Agent | None:
         """The server with this ID in the raft configuration."""
         return next((agent for agent in self.servers() if agent.setup.raft_id == raft_id), None)
 
     def leader_of(self, name: str) -> Agent | None:
         """The agent that the server ``name`` takes for its leader."""
-        return self.of_raft(self.server(name).raft.leader)
+        return self.by_raft_id(self.server(name).raft.leader)
 
     def known_leader(self, name: str) -> Agent | None:
         """The leader that the server ``name`` takes questions to: it is looked up among those that gossip tells of."""
@@ -113,9 +113,9 @@ class World:
         after = step(server.gossip)
         if after is not server.gossip:
             self.put_server(name, replace(server, gossip=after))
-            self.say(name, "nomad", gossip.events(server.gossip, after))
+            self.log(name, "nomad", gossip.events(server.gossip, after))
 
-    def say(self, name: str, module: str, lines: Iterable[Said]) -> None:
+    def log(self, name: str, module: str, lines: Iterable[LogMessage]) -> None:
         """Writes into the log of an agent."""
         for line in lines:
-            self.journals[name].append(Line(self.now, line.level, module, line.message, line.pairs))
+            self.logs[name].append(LogLine(self.now, line.level, module, line.message, line.pairs))

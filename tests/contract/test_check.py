@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from nomad_exporter.demo.certificates import Files, make
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.setup import Tls
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.certificates import CertificateFiles, make_certificates
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.timing import Timing
+from nomad_sim.setup import Tls
 from tests.support.agents import RecordedAgent, blackholed_leader, free_port, scripted
 from tests.support.clusters import server_setups
 from tests.support.exporter import command, environment, run
-from tests.support.nomads import serving, serving_by_hand
-from tests.support.situations import face
+from tests.support.scenarios import play_scenario
+from tests.support.sim_cluster import serve_cluster, serve_cluster_manually
 from tests.support.waiting import PATIENCE
 
 BRIEF = ("--timeout", "500ms")
@@ -258,26 +258,28 @@ def test_a_leader_that_does_not_answer_is_told() -> None:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     """The certificates of a cluster."""
-    return make(tmp_path_factory.mktemp("tls"), [], ["global"], datetime.now(UTC))
+    return make_certificates(tmp_path_factory.mktemp("tls"), [], ["global"], datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
-def guarded(files: Files) -> Iterator[str]:
+def guarded(files: CertificateFiles) -> Iterator[str]:
     """The URL of a server that wants a client certificate."""
     (setup,) = server_setups(1)
     tls = files.tls("server", "global", verify_https_client=True)
     cluster = Cluster([replace(setup, tls=tls)], Timing(), 1, time.time() - 60)
-    with serving(Face(cluster)) as nomads:
-        yield nomads.url("s1.global")
+    with serve_cluster(NomadApi(cluster)) as sim:
+        yield sim.url("s1.global")
 
 
 def named(tls: Tls) -> dict[str, str]:
     return {"NOMAD_CACERT": tls.ca_file, "NOMAD_CLIENT_CERT": tls.cert_file, "NOMAD_CLIENT_KEY": tls.key_file}
 
 
-def test_an_agent_behind_mutual_tls_is_ready_for_whoever_has_a_certificate(guarded: str, files: Files) -> None:
+def test_an_agent_behind_mutual_tls_is_ready_for_whoever_has_a_certificate(
+    guarded: str, files: CertificateFiles
+) -> None:
     ended = check(env={"NOMAD_ADDR": guarded, **named(files.tls("cli", "global"))})
 
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -293,7 +295,7 @@ def test_an_agent_behind_mutual_tls_is_ready_for_whoever_has_a_certificate(guard
     ],
 )
 def test_where_tls_refuses_the_agent_lives_and_nobody_knows_more(
-    guarded: str, files: Files, lacking: set[str], words: str
+    guarded: str, files: CertificateFiles, lacking: set[str], words: str
 ) -> None:
     shown = {name: path for name, path in named(files.tls("cli", "global")).items() if name not in lacking}
     ready, live = (check(question, env={"NOMAD_ADDR": guarded, **shown}) for question in ("ready", "live"))
@@ -304,11 +306,11 @@ def test_where_tls_refuses_the_agent_lives_and_nobody_knows_more(
 
 
 def test_a_simulated_cluster_is_judged_as_a_real_one(tmp_path: Path) -> None:
-    with serving_by_hand(face("2.0.5", "healthy")) as nomads:
+    with serve_cluster_manually(play_scenario("2.0.5", "healthy")) as sim:
         names = ("s1.global", "s2.global", "s3.global")
-        file = fleet_file(tmp_path, {name: nomads.url(name) for name in names})
+        file = fleet_file(tmp_path, {name: sim.url(name) for name in names})
         well = check("quorum", "--config.file", file)
-        nomads.do(lambda cluster: cluster.kill("s1.global"))
+        sim.do(lambda cluster: cluster.kill("s1.global"))
         hurt = check("quorum", "--config.file", file, "--agent", "s2.global")
 
     assert well.returncode == 0, well.stdout

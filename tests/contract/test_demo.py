@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.support.agents import free_port
-from tests.support.demo import FREE_PORTS, playing
+from tests.support.demo import FREE_PORTS, running_demo
 from tests.support.exporter import command, environment, run
 from tests.support.waiting import PATIENCE, eventually
 
@@ -26,45 +26,54 @@ def page(url: str) -> dict[str, float]:
     return {series: float(value) for series, value in pairs}
 
 
+def series(family: str, agent: str, cluster: str = "global") -> str:
+    """Return the series of an agent in a family without other labels."""
+    return f'nomad_agent_{family}{{agent="{agent}",nomad_cluster="{cluster}"}}'
+
+
 def is_listening(port: int) -> bool:
     with socket.socket() as caller:
         return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_one_command_gives_a_cluster_with_a_leader_and_an_exporter_that_shows_it() -> None:
-    with playing() as demo:
-        shown = page(demo.exporter)
+    with running_demo() as demo:
+        output = page(demo.exporter)
 
-    assert [shown[f'nomad_agent_up{{agent="{name}"}}'] for name in ("s1", "s2", "s3", "c1", "c2")] == [1] * 5
-    assert sum(shown[f'nomad_agent_leader{{agent="{name}"}}'] for name in ("s1", "s2", "s3")) == 1
-    assert shown['nomad_agent_client_registered{agent="c1"}'] == 1
+    assert [output[series("up", name)] for name in ("s1", "s2", "s3", "c1", "c2")] == [1] * 5
+    assert sum(output[series("leader", name)] for name in ("s1", "s2", "s3")) == 1
+    assert output[series("client_registered", "c1")] == 1
 
 
 def test_what_it_says_to_try_works() -> None:
-    with playing() as demo:
-        asked = subprocess.run(shlex.split(demo.told("an agent")), capture_output=True, check=True, timeout=PATIENCE)
-        killed = subprocess.run(shlex.split(demo.told("kill it")), capture_output=True, check=True, timeout=PATIENCE)
-        health = demo.get(demo.told("health"))
+    with running_demo() as demo:
+        target = subprocess.run(
+            shlex.split(demo.banner_value("an agent")), capture_output=True, check=True, timeout=PATIENCE
+        )
+        killed = subprocess.run(
+            shlex.split(demo.banner_value("kill it")), capture_output=True, check=True, timeout=PATIENCE
+        )
+        health = demo.get(demo.banner_value("health"))
 
-    assert b'"stats"' in asked.stdout
+    assert b'"stats"' in target.stdout
     assert b"dead" in killed.stdout
     assert health.status_code in (200, 503)
 
 
 def test_a_leader_that_is_killed_is_down_for_the_exporter_and_the_others_elect_another() -> None:
-    with playing("--pace", "5") as demo:
-        first = next(name for name, words in demo.agents().items() if words[0] == "leader")
+    with running_demo("--pace", "5") as demo:
+        first = next(name for name, fields in demo.agents().items() if fields[0] == "leader")
         demo.do(first, "kill")
-        watched = first.partition(".")[0]
-        eventually(lambda: page(demo.exporter)[f'nomad_agent_up{{agent="{watched}"}}'] == 0)
-        eventually(lambda: [n for n, words in demo.agents().items() if words[:2] == ["leader", "running"]])
+        monitored = first.partition(".")[0]
+        eventually(lambda: page(demo.exporter)[series("up", monitored)] == 0)
+        eventually(lambda: [n for n, fields in demo.agents().items() if fields[:2] == ["leader", "running"]])
         demo.do(first, "start")
-        eventually(lambda: page(demo.exporter)[f'nomad_agent_up{{agent="{watched}"}}'] == 1)
+        eventually(lambda: page(demo.exporter)[series("up", monitored)] == 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_at_a_signal_with_its_exporter_and_leaves_no_file(number: signal.Signals, tmp_path: Path) -> None:
-    with playing(env={"TMPDIR": str(tmp_path)}) as demo:
+    with running_demo(env={"TMPDIR": str(tmp_path)}) as demo:
         made = list(tmp_path.iterdir())
         children = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text().split()
 
@@ -78,19 +87,19 @@ def test_it_ends_at_a_signal_with_its_exporter_and_leaves_no_file(number: signal
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_code_2() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = str(used.getsockname()[1])
         for flag in ("--control-port", "--exporter-port"):
-            ended = run("demo", *FREE_PORTS, flag, port)
+            finished = run("demo", *FREE_PORTS, flag, port)
 
-            assert ended.returncode == 2
-            assert ended.stderr.startswith(
+            assert finished.returncode == 2
+            assert finished.stderr.startswith(
                 f"nomad-exporter: 127.0.0.1:{port}: Address already in use; choose other ports"
             )
-        ended = run("demo", *FREE_PORTS, "--port", port)
+        finished = run("demo", *FREE_PORTS, "--port", port)
 
-        assert ended.returncode == 2
-        assert ended.stderr.count("\n") == 1
+        assert finished.returncode == 2
+        assert finished.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -108,28 +117,28 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2() -> None:
     ],
 )
 def test_a_wrong_choice_is_one_line_that_names_it_and_exit_code_2(arguments: list[str], line: str) -> None:
-    ended = run("demo", *FREE_PORTS, *arguments)
+    finished = run("demo", *FREE_PORTS, *arguments)
 
-    assert ended.returncode == 2
-    assert line in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    assert finished.returncode == 2
+    assert line in finished.stderr
+    assert finished.stderr.count("\n") == 1
 
 
 def test_a_prometheus_that_is_not_there_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    ended = run("demo", *FREE_PORTS, "--prometheus", env={"PATH": str(tmp_path)})
+    finished = run("demo", *FREE_PORTS, "--prometheus", env={"PATH": str(tmp_path)})
 
-    assert ended.returncode == 2
-    assert ended.stderr == "nomad-exporter: --prometheus: there is no prometheus on the PATH\n"
+    assert finished.returncode == 2
+    assert finished.stderr == "nomad-exporter: --prometheus: there is no prometheus on the PATH\n"
 
 
 def test_the_cluster_can_be_had_alone() -> None:
-    with playing("--exporter=false", "--servers", "1", "--clients", "0") as demo:
-        assert "status page" not in demo.greeting
+    with running_demo("--exporter=false", "--servers", "1", "--clients", "0") as demo:
+        assert "status page" not in demo.banner
         assert demo.agents().keys() == {"s1.global"}
 
 
 def test_an_exporter_that_ends_ends_the_demo() -> None:
-    with playing() as demo:
+    with running_demo() as demo:
         (child,) = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGKILL)
         rest, _ = demo.process.communicate(timeout=PATIENCE)
@@ -152,22 +161,23 @@ def test_every_version_is_watched_behind_access_control_and_mutual_tls(version: 
         "--clients",
         "1",
     )
-    with playing(*chosen) as demo:
-        shown = page(demo.exporter)
+    with running_demo(*chosen) as demo:
+        output = page(demo.exporter)
 
-    assert [shown[f'nomad_agent_up{{agent="{name}"}}'] for name in ("s1.east", "s1.west", "c1", "c2")] == [1] * 4
-    assert shown['nomad_agent_known_regions{agent="s1.east"}'] == 2
+    regions = {"s1.east": "east", "s1.west": "west", "c1": "east", "c2": "west"}
+    assert [output[series("up", name, region)] for name, region in regions.items()] == [1] * 4
+    assert output[series("known_regions", "s1.east", "east")] == 2
 
 
 def test_what_can_be_done_to_an_agent_is_done_once_and_in_no_wrong_state() -> None:
-    with playing("--exporter=false") as demo:
-        assert demo.do("s2.global", "freeze").status_code == 200
-        assert demo.do("s2.global", "freeze").status_code == 409
-        assert demo.agents()["s2.global"][1] == "frozen"
-        assert demo.do("s2.global", "thaw").status_code == 200
-        assert demo.do("c1", "leave").text == "c1 is a client, and only a server can leave\n"
-        assert demo.do("c1", "cut").status_code == 200
-        assert demo.agents()["c1"][1:4] == ["running,", "cut", "off"]
+    with running_demo("--exporter=false") as demo:
+        assert demo.do("s2.global", "pause").status_code == 200
+        assert demo.do("s2.global", "pause").status_code == 409
+        assert demo.agents()["s2.global"][1] == "paused"
+        assert demo.do("s2.global", "resume").status_code == 200
+        assert demo.do("c1", "leave").text == "c1 is a client, and leave is for servers only\n"
+        assert demo.do("c1", "partition").status_code == 200
+        assert demo.agents()["c1"][1:3] == ["running,", "partitioned"]
         assert demo.do("c1", "heal").status_code == 200
         assert demo.do("nobody", "kill").status_code == 404
         assert demo.do("s1.global", "dance").status_code == 404
@@ -175,7 +185,7 @@ def test_what_can_be_done_to_an_agent_is_done_once_and_in_no_wrong_state() -> No
 
 
 def test_an_agent_whose_port_was_taken_meanwhile_does_not_start_and_that_is_said() -> None:
-    with playing("--exporter=false") as demo:
+    with running_demo("--exporter=false") as demo:
         demo.do("s1.global", "kill")
         port = int(demo.agents()["s1.global"][2].rpartition(":")[2])
         with socket.create_server(("127.0.0.1", port)):
@@ -189,8 +199,8 @@ def test_an_agent_whose_port_was_taken_meanwhile_does_not_start_and_that_is_said
 
 def test_closed_standard_streams_do_no_harm() -> None:
     port = free_port()
-    words = command("demo", "--port", "0", "--control-port", str(port), "--exporter=false")
-    closed = subprocess.Popen(["/bin/sh", "-c", f"exec {shlex.join(words)} <&- >&- 2>&-"], env=environment())
+    fields = command("demo", "--port", "0", "--control-port", str(port), "--exporter=false")
+    closed = subprocess.Popen(["/bin/sh", "-c", f"exec {shlex.join(fields)} <&- >&- 2>&-"], env=environment())
     try:
         eventually(lambda: is_listening(port))
         closed.terminate()
@@ -201,6 +211,6 @@ def test_closed_standard_streams_do_no_harm() -> None:
 
 
 def test_help_tells_of_the_demo() -> None:
-    told = subprocess.run(command("--help"), env=environment(), capture_output=True, text=True, check=True)
+    result = subprocess.run(command("--help"), env=environment(), capture_output=True, text=True, check=True)
 
-    assert re.search("demo +Play a simulated cluster[.]", told.stdout)
+    assert re.search("demo +Play a simulated cluster[.]", result.stdout)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.demo import Demo, playing
+from tests.support.demo import Demo, running_demo
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import PATIENCE, eventually
 
@@ -34,14 +34,18 @@ class Watch:
 
     def health(self, name: str) -> tuple[int, str]:
         """What the bridge says of an agent: the status, and the message about its only role."""
-        told = self.exporter.get(f"/health?agent={name}")
-        (check,) = told.json().values()
-        return told.status_code, check["message"]
+        result = self.exporter.get(f"/health?agent={name}")
+        (check,) = result.json().values()
+        return result.status_code, check["message"]
 
     def value(self, family: str, name: str) -> float:
         """The only value of an agent in a family that has no other label."""
         lines = self.exporter.get(f"/metrics?agent={name}").text.splitlines()
-        (line,) = (line for line in lines if line.startswith(f'nomad_agent_{family}{{agent="{name}"}} '))
+        (line,) = (
+            line
+            for line in lines
+            if line.startswith(f'nomad_agent_{family}{{agent="{name}",nomad_cluster="default"}} ')
+        )
         return float(line.rpartition(" ")[2])
 
     def leads(self, name: str) -> bool:
@@ -66,8 +70,8 @@ class Watch:
 @contextmanager
 def watching(folder: Path, *arguments: str) -> Iterator[Watch]:
     """A cluster of three servers, all of them well, and the exporter beside it."""
-    with playing("--exporter=false", "--clients", "0", *arguments) as demo:
-        agents = [{"name": name, "address": words[-1]} for name, words in demo.agents().items()]
+    with running_demo("--exporter=false", "--clients", "0", *arguments) as demo:
+        agents = [{"name": name, "address": fields[-1]} for name, fields in demo.agents().items()]
         file = folder / "fleet.yml"
         file.write_text(json.dumps({"agents": agents}))  # JSON is YAML too.
         with running("--config.file", str(file), *CADENCE) as exporter:
@@ -104,11 +108,11 @@ def test_where_no_majority_is_left_the_bridge_has_answered_while_nomad_still_hol
     eventually(lambda: watch.health(survivor) == NO_LEADER)
 
     with watch.ask(survivor, "/v1/agent/health") as nomad:
-        told = watch.health(survivor)
-        has_answered, _, _ = select.select([nomad], [], [], 0)
+        result = watch.health(survivor)
+        has_response, _, _ = select.select([nomad], [], [], 0)
 
-        assert told == NO_LEADER
-        assert not has_answered
+        assert result == NO_LEADER
+        assert not has_response
         watch.demo.do(lost, "start")
         assert nomad.recv(12) == b"HTTP/1.1 200"
     eventually(lambda: watch.health(survivor) == watch.health(lost) == WELL)
@@ -116,12 +120,12 @@ def test_where_no_majority_is_left_the_bridge_has_answered_while_nomad_still_hol
 
 def test_a_frozen_agent_does_not_answer_in_time_and_is_up_again_once_it_is_thawed(watch: Watch) -> None:
     _, follower, _ = watch.leader_and_followers()
-    watch.demo.do(follower, "freeze")
+    watch.demo.do(follower, "pause")
 
     eventually(lambda: watch.health(follower) == SILENT)
     eventually(lambda: watch.value("up", follower) == 0)
     assert 'source="self",reason="timeout"' in watch.exporter.get(f"/metrics?agent={follower}").text
-    watch.demo.do(follower, "thaw")
+    watch.demo.do(follower, "resume")
     eventually(lambda: watch.health(follower) == WELL)
     eventually(lambda: watch.value("up", follower) == 1)
 
@@ -133,7 +137,7 @@ def heartbeat_age(watch: Watch, name: str) -> float:
 
 def test_a_client_that_no_server_hears_calls_itself_well_but_its_heartbeat_grows_old(tmp_path: Path) -> None:
     with watching(tmp_path, "--clients", "1", "--pace", "20") as watch:
-        watch.demo.do("c1", "cut")
+        watch.demo.do("c1", "partition")
 
         eventually(lambda: heartbeat_age(watch, "c1") > 2)
         assert watch.health("c1") == WELL

@@ -11,21 +11,21 @@ from collections.abc import Callable
 import pytest
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.demo.face.answers import Answer, Held
-from nomad_exporter.demo.face.routes import Face, answer
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.versions import VERSIONS
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.sources import Reply
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
+from nomad_sim.api.http import ApiResponse, Pending
+from nomad_sim.api.routes import NomadApi, handle
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.versions import VERSIONS
 from tests.support.answers import REFUSED
 from tests.support.clusters import calm_cluster, followers, leader, pass_time
-from tests.support.questions import question
+from tests.support.sim_requests import api_request
 
 SECONDS = 4.0
 INTERVAL = 2.0
@@ -41,17 +41,17 @@ class ModelWire:
     certificates = Certificates()
 
     def __init__(self, cluster: Cluster, name: str) -> None:
-        self._face, self._name = Face(cluster), name
+        self._api, self._name = NomadApi(cluster), name
 
     def get(self, path: str, seconds: float) -> Reply | Failure:
-        cluster = self._face.cluster
-        asked = question(cluster, f"GET {path}")
-        while cluster.world.agents[self._name].runs:
-            reply = answer(self._face, self._name, asked)
-            if isinstance(reply, Answer):
+        cluster = self._api.cluster
+        asked = api_request(cluster, f"GET {path}")
+        while cluster.world.agents[self._name].is_running:
+            reply = handle(self._api, self._name, asked)
+            if isinstance(reply, ApiResponse):
                 return Reply(reply.status, reply.body)
-            assert isinstance(reply, Held), reply
-            if cluster.world.now + reply.seconds > asked.since + seconds:
+            assert isinstance(reply, Pending), reply
+            if cluster.world.now + reply.seconds > asked.received_at + seconds:
                 return Failure(FailureReason.TIMEOUT, f"no whole answer within {seconds:g}s")
             pass_time(cluster, reply.seconds)
         return REFUSED

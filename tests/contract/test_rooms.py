@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import nomad_exporter
+import nomad_sim
 
 PACKAGE = Path(nomad_exporter.__file__).parent
+SIMULATOR = Path(nomad_sim.__file__).parent
 
 MAY_KNOW = {
     "clock": set(),
@@ -22,11 +26,10 @@ MAY_KNOW = {
     "judge": {"clock", "nomad", "watch"},
     "metrics": {"clock", "judge", "nomad", "watch"},
     "web": {"clock", "judge", "metrics", "nomad", "watch"},
-    "demo": {"clock", "logs", "serving"},
     "app": {"clock", "config", "logs", "metrics", "nomad", "serving", "watch", "web"},
     "options": {"config"},
     "check": {"clock", "config", "judge", "nomad", "options", "watch"},
-    "cli": {"app", "check", "config", "demo", "nomad", "options"},
+    "cli": {"app", "check", "config", "nomad", "options"},
     "__main__": {"cli"},
 }
 """The arrows of the plan; every room may know itself and the version."""
@@ -43,13 +46,22 @@ ALONE_KNOW = {
     },
     "apscheduler": {"watch/schedule.py"},
     "prometheus_client": {"metrics/ourselves.py"},
-    "uvicorn": {"serving/door.py", "serving/server.py"},
+    "uvicorn": {"serving/server.py"},
     "uvloop": {"serving/server.py"},
-    "click": {"cli.py", "options.py", "check/command.py", "demo/command.py"},
+    "click": {"cli.py", "options.py", "check/command.py"},
     "yaml": {"config/document.py"},
 }
 
+SIMULATOR_ONLY = {
+    "click": {"command.py"},
+    "cryptography": {"certificates.py"},
+    "uvicorn": {"listener.py"},
+    "uvloop": {"signals.py"},
+}
+"""Third-party libraries of the simulator, and the modules that import them."""
+
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+SIMULATOR_MODULES = sorted(SIMULATOR.rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -93,3 +105,33 @@ def test_a_page_never_sees_the_wire() -> None:
     pages = [path for path in MODULES if path.is_relative_to(PACKAGE / "web")]
 
     assert not {found.rpartition(".")[0] for path in pages for found in imports(path)} & wire
+
+
+def test_only_the_demo_command_imports_the_simulator() -> None:
+    importing = {name(path) for path in MODULES if any(found.startswith("nomad_sim") for found in imports(path))}
+
+    assert importing == {"cli.py"}
+
+
+def test_exporter_starts_without_the_simulator() -> None:
+    program = "import sys, nomad_exporter.cli; sys.exit(any(name.startswith('nomad_sim') for name in sys.modules))"
+
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize("path", SIMULATOR_MODULES, ids=lambda path: path.relative_to(SIMULATOR).as_posix())
+def test_simulator_imports_nothing_of_the_exporter(path: Path) -> None:
+    assert not [found for found in imports(path) if found.startswith("nomad_exporter")]
+
+
+def test_simulator_libraries_are_imported_as_planned() -> None:
+    importing = {
+        library: {
+            path.relative_to(SIMULATOR).as_posix()
+            for path in SIMULATOR_MODULES
+            if any(found.split(".")[0] == library for found in imports(path))
+        }
+        for library in ALONE_KNOW | SIMULATOR_ONLY
+    }
+
+    assert {library: found for library, found in importing.items() if found} == SIMULATOR_ONLY

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.clusters import raft_of
 from tests.support.comparing import Recording, Told, compared, differences, recordings
-from tests.support.situations import face, member_of
+from tests.support.scenarios import member_of, play_scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def test_what_is_listed_differs_indeed(listed: Listed) -> None:
 def test_a_term_rises_without_a_leader_where_it_did_when_it_was_recorded(build: str) -> None:
     (told,) = (one for one in recordings() if fnmatchcase(one.place, f"{build}/no-leader-for-long/s*/self.json"))
     term = int(json.loads(told.told.text)["stats"]["raft"]["term"])
-    server = raft_of(face(build, "no-leader-for-long").cluster, member_of(told.parts[2]))
+    server = raft_of(play_scenario(build, "no-leader-for-long").cluster, member_of(told.parts[2]))
 
     assert (server.term > server.log.last_term) is (term > LEADERS_TERM)
 

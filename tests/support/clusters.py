@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from nomad_exporter.demo.model.clients import Client
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.raft import Raft
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.setup import Setup
-from nomad_exporter.demo.versions import NEWEST, Version
+from nomad_sim.model.clients import Client
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.raft import Raft
+from nomad_sim.model.timing import Timing
+from nomad_sim.setup import Setup
+from nomad_sim.versions import NEWEST, Version
 
-CALM = 10.0
+ELECTION_SECONDS = 10.0
 """Seconds after which a new cluster has elected its first leader."""
 
 
@@ -60,11 +60,11 @@ def new_cluster(servers: int = 3, clients: int = 0, version: Version = NEWEST, s
 def calm_cluster(servers: int = 3, clients: int = 0, version: Version = NEWEST, seed: int = 1) -> Cluster:
     """The same when it has a leader."""
     cluster = new_cluster(servers, clients, version, seed)
-    pass_time(cluster, CALM)
+    pass_time(cluster, ELECTION_SECONDS)
     return cluster
 
 
-def without_the_key(version: Version = NEWEST) -> tuple[Cluster, str]:
+def cluster_with_unencrypted_follower(version: Version = NEWEST) -> tuple[Cluster, str]:
     """A cluster whose gossip is encrypted, and a follower that was started again without the key.
 
     Three real servers of 2.0.5 were seen to do so: the one knew itself alone, its contact to the leader stayed below
@@ -89,25 +89,27 @@ def pass_time(cluster: Cluster, seconds: float) -> None:
 def instants(cluster: Cluster, seconds: float) -> Iterator[float]:
     """Lets so much time pass, and stops at every instant at which something happened; gives how long it took to it."""
     begin = cluster.world.now
-    works = cluster.world.agenda._works
-    while works and works[0][0] <= begin + seconds:
-        cluster.advance(works[0][0])
+    events = cluster.world.events._events
+    while events and events[0][0] <= begin + seconds:
+        cluster.advance(events[0][0])
         yield cluster.world.now - begin
     cluster.advance(begin + seconds)
 
 
-def time_until(cluster: Cluster, holds: Callable[[], object], most: float = 120.0) -> float:
-    """Lets time pass until ``holds`` gives a true value, and gives how long that took; fails where it takes longer."""
-    for passed in instants(cluster, most):
-        if holds():
+def time_until(cluster: Cluster, condition: Callable[[], object], timeout: float = 120.0) -> float:
+    """Advance the clock until ``condition`` returns a true value; return the seconds passed, fail after ``timeout``."""
+    for passed in instants(cluster, timeout):
+        if condition():
             return passed
-    raise AssertionError(f"it did not come to be in {most} seconds")
+    raise AssertionError(f"it did not come to be in {timeout} seconds")
 
 
 def leaders(cluster: Cluster, region: str = "global") -> list[str]:
     """The running servers of a region that lead it and may be asked."""
     world = cluster.world
-    return [name for name in world.running() if world.server(name).leads and world.agents[name].setup.region == region]
+    return [
+        name for name in world.running() if world.server(name).is_leader and world.agents[name].setup.region == region
+    ]
 
 
 def leader(cluster: Cluster, region: str = "global") -> str:
@@ -148,4 +150,4 @@ def client_of(cluster: Cluster, name: str) -> Client:
 
 def messages(cluster: Cluster, name: str) -> list[str]:
     """What an agent wrote into its log."""
-    return [line.message for line in cluster.world.journals[name].since(0).lines]
+    return [line.message for line in cluster.world.logs[name].read_from(0).lines]

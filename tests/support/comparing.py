@@ -15,9 +15,9 @@ from typing import Any
 import requests
 from urllib3.exceptions import ProtocolError
 
-from tests.support.nomads import NomadsByHand, serving_by_hand
 from tests.support.recordings import FOLDER
-from tests.support.situations import TOKENS, face, member_of
+from tests.support.scenarios import TOKENS, member_of, play_scenario
+from tests.support.sim_cluster import ManualSimCluster, serve_cluster_manually
 
 PATIENCE = 12.0
 """Seconds that the recorder waited for an answer."""
@@ -52,7 +52,7 @@ class Recording:
         return Path(self.place).parts
 
     @property
-    def patience(self) -> float:
+    def client_timeout(self) -> float:
         """How long who recorded it waited, in seconds."""
         return round(self.told.seconds) if self.is_stream or self.told.status is None else PATIENCE
 
@@ -85,40 +85,40 @@ def recordings() -> tuple[Recording, ...]:
 
 
 def _read(path: Path) -> Recording:
-    said: dict[str, Any] = json.loads(path.read_text())
-    headers = {name.lower(): value for name, value in said.get("headers", {}).items()}
-    body = json.dumps(said["json"]) if "json" in said else said.get("text", "")
-    is_stream = "/monitor?" in said["request"] and said.get("status") != 400
+    recorded: dict[str, Any] = json.loads(path.read_text())
+    headers = {name.lower(): value for name, value in recorded.get("headers", {}).items()}
+    body = json.dumps(recorded["json"]) if "json" in recorded else recorded.get("text", "")
+    is_stream = "/monitor?" in recorded["request"] and recorded.get("status") != 400
     place = str(path.relative_to(FOLDER))
-    told = Told(said.get("status"), headers, body, said["seconds"])
-    return Recording(place, said["request"], headers.get("date", "~"), is_stream, told)
+    told = Told(recorded.get("status"), headers, body, recorded["seconds"])
+    return Recording(place, recorded["request"], headers.get("date", "~"), is_stream, told)
 
 
 @cache
 def differences(build: str, scenario: str) -> Mapping[str, frozenset[str]]:
     """In what each answer in a situation differs from what was recorded, by place."""
-    with serving_by_hand(face(build, scenario)) as nomads:
-        return {one.place: _differences(nomads, one) for one in _in_order(build, scenario)}
+    with serve_cluster_manually(play_scenario(build, scenario)) as sim:
+        return {one.place: _differences(sim, one) for one in _in_order(build, scenario)}
 
 
 def _in_order(build: str, scenario: str) -> list[Recording]:
     """One agent after the other, as they were asked."""
     here = [one for one in recordings() if one.parts[:2] == (build, scenario)]
-    begun = {one.parts[2]: min(other.date for other in here if other.parts[2] == one.parts[2]) for one in here}
-    return sorted(here, key=lambda one: (begun[one.parts[2]], one.parts[2], _turn(one.parts[3]), one.place))
+    started = {one.parts[2]: min(other.date for other in here if other.parts[2] == one.parts[2]) for one in here}
+    return sorted(here, key=lambda one: (started[one.parts[2]], one.parts[2], _turn(one.parts[3]), one.place))
 
 
 def _turn(name: str) -> int:
     return _ORDER.index(name if name in _ORDER else _ELSE)
 
 
-def _differences(nomads: NomadsByHand, recording: Recording) -> frozenset[str]:
+def _differences(sim: ManualSimCluster, recording: Recording) -> frozenset[str]:
     """The fewest, where chance has a part in it."""
-    found = frozenset(compared(recording, _asked(nomads, recording)))
+    found = frozenset(compared(recording, _request(sim, recording)))
     for _ in range(TRIES):
         if not _is_by_chance(recording, found):
             break
-        again = frozenset(compared(recording, _asked(nomads, recording)))
+        again = frozenset(compared(recording, _request(sim, recording)))
         found = min(found, again, key=lambda one: (len(one & _SILENCE), len(one)))
     return found
 
@@ -133,35 +133,35 @@ def _is_by_chance(recording: Recording, found: frozenset[str]) -> bool:
     return bool(found) and recording.place.endswith("-client/members.json")
 
 
-def _asked(nomads: NomadsByHand, recording: Recording) -> Told:
+def _request(sim: ManualSimCluster, recording: Recording) -> Told:
     method, target = recording.request.split(" ", 1)
     folder = recording.parts[2]
     token = TOKENS.get(folder, "") if recording.parts[1].startswith("acl") else ""
-    shown = {"Authorization": f"Bearer {token}"} if folder == "bearer" else {"X-Nomad-Token": token} if token else {}
-    nomads.patience = recording.patience
-    begun = nomads.cluster.world.now
-    told = _answer(method, f"{nomads.url(member_of(folder))}{target}", shown)
-    nomads.advance(0)
-    return replace(told, seconds=nomads.cluster.world.now - begun)
+    output = {"Authorization": f"Bearer {token}"} if folder == "bearer" else {"X-Nomad-Token": token} if token else {}
+    sim.client_timeout = recording.client_timeout
+    started = sim.cluster.world.now
+    told = _response(method, f"{sim.url(member_of(folder))}{target}", output)
+    sim.advance(0)
+    return replace(told, seconds=sim.cluster.world.now - started)
 
 
-def _answer(method: str, url: str, shown: Mapping[str, str]) -> Told:
+def _response(method: str, url: str, output: Mapping[str, str]) -> Told:
     """None, where the connection was cut; it is a fault of the test where there was none."""
     try:
-        with requests.request(method, url, headers=shown, stream=True, timeout=PATIENCE) as answer:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Told(answer.status_code, headers, _body(answer), 0.0)
+        with requests.request(method, url, headers=output, stream=True, timeout=PATIENCE) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Told(response.status_code, headers, _body(response), 0.0)
     except requests.ConnectionError as error:
         if not isinstance(error.args[0], ProtocolError):
             raise
         return Told(None, {}, "", 0.0)
 
 
-def _body(answer: requests.Response) -> str:
+def _body(response: requests.Response) -> str:
     """As far as it came."""
     pieces: list[bytes] = []
     with suppress(requests.exceptions.ChunkedEncodingError):
-        pieces.extend(answer.iter_content(None))
+        pieces.extend(response.iter_content(None))
     return b"".join(pieces).decode()
 
 

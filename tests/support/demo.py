@@ -26,26 +26,26 @@ class Demo:
     """A running demo, and what it said when it was ready."""
 
     process: subprocess.Popen[str]
-    greeting: str
+    banner: str
 
-    def told(self, name: str) -> str:
+    def banner_value(self, name: str) -> str:
         """What stands behind ``name`` in the greeting."""
-        found = re.search(rf"^  {re.escape(name)} +(.+)$", self.greeting, re.MULTILINE)
-        assert found, f"no line {name!r} in: {self.greeting}"
+        found = re.search(rf"^  {re.escape(name)} +(.+)$", self.banner, re.MULTILINE)
+        assert found, f"no line {name!r} in: {self.banner}"
         return found[1]
 
     @property
     def exporter(self) -> str:
-        return self.told("status page").rstrip("/")
+        return self.banner_value("status page").rstrip("/")
 
     @property
     def control(self) -> str:
-        return self.told("all agents").removeprefix("curl ").rstrip("/")
+        return self.banner_value("all agents").removeprefix("curl ").rstrip("/")
 
     @property
     def config_file(self) -> str:
         """The configuration of the exporter."""
-        return self.told("a check").split()[3]
+        return self.banner_value("a check").split()[3]
 
     def get(self, url: str) -> requests.Response:
         return requests.get(url, timeout=PATIENCE)
@@ -55,18 +55,18 @@ class Demo:
         lines = self.get(self.control).text.partition("\n\n")[0].splitlines()
         return {line.split()[0]: line.split()[1:] for line in lines}
 
-    def do(self, name: str, deed: str) -> requests.Response:
-        return requests.post(f"{self.control}/{name}/{deed}", timeout=PATIENCE)
+    def do(self, name: str, fault: str) -> requests.Response:
+        return requests.post(f"{self.control}/{name}/{fault}", timeout=PATIENCE)
 
     def play(self, path: str) -> requests.Response:
-        """Plays an incident, ``leader-killed``, or its scene, ``leader-killed/2``."""
+        """Plays an incident, ``leader-killed``, or its step, ``leader-killed/2``."""
         return self.do("incidents", path)
 
-    def cast(self) -> dict[str, str]:
+    def roles(self) -> dict[str, str]:
         """Who plays which role in the incident that was begun last."""
-        told = self.get(f"{self.control}/incidents").text
-        roles = re.search(r"^  as (.+)$", told, re.MULTILINE)
-        assert roles, f"nobody plays in: {told}"
+        page = self.get(f"{self.control}/incidents").text
+        roles = re.search(r"^  as (.+)$", page, re.MULTILINE)
+        assert roles, f"nobody plays in: {page}"
         pairs = [part.partition(" ") for part in roles[1].split(", ")]
         return {role: name for role, _, name in pairs}
 
@@ -77,21 +77,21 @@ class Demo:
 
 
 @contextlib.contextmanager
-def playing(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Demo]:
+def running_demo(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Demo]:
     """A demo that is ready; ends with the block."""
-    demo = _begun(arguments, env)
+    demo = _start(arguments, env)
     for _ in range(RETRIES):
         if demo.process.poll() is None:
             break
-        demo = _begun(arguments, env)
+        demo = _start(arguments, env)
     try:
-        assert demo.process.poll() is None, f"the demo ended: {demo.greeting}"
+        assert demo.process.poll() is None, f"the demo ended: {demo.banner}"
         yield demo
     finally:
-        _end(demo.process)
+        _stop(demo.process)
 
 
-def _begun(arguments: Sequence[str], env: Mapping[str, str] | None) -> Demo:
+def _start(arguments: Sequence[str], env: Mapping[str, str] | None) -> Demo:
     """A demo that has greeted, or has ended."""
     process = subprocess.Popen(
         command("demo", *FREE_PORTS, *arguments), env=environment(env), stdout=subprocess.PIPE, text=True
@@ -103,11 +103,11 @@ def _begun(arguments: Sequence[str], env: Mapping[str, str] | None) -> Demo:
         if line.startswith("Ctrl-C"):
             break
     else:
-        _end(process)
+        _stop(process)
     return Demo(process, "".join(lines))
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[str]) -> None:
     assert process.stdout
     process.terminate()
     process.wait(PATIENCE)

@@ -11,51 +11,51 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from nomad_exporter.serving.asgi import Application
-from nomad_exporter.serving.door import Door
-from nomad_exporter.serving.listen import Listen
+from nomad_sim.asgi import Application
+from nomad_sim.listener import Listener
+from nomad_sim.sockets import Address
 from tests.support.waiting import PATIENCE, eventually
 
 T = TypeVar("T")
 
-HERE = Listen("127.0.0.1", 0)
+HERE = Address("127.0.0.1", 0)
 
 
 @dataclass
-class House:
+class EventLoop:
     """A loop that runs elsewhere, and the doors that were opened on it."""
 
     loop: asyncio.AbstractEventLoop
-    doors: list[Door] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
-    def open(self, application: Application, address: Listen = HERE, **given: Any) -> Door:
-        door = Door(application, address, **given)
-        self.doors.append(door)
-        self.do(door.open())
-        return door
+    def start_listener(self, application: Application, address: Address = HERE, **options: Any) -> Listener:
+        listener = Listener(application, address, **options)
+        self.listeners.append(listener)
+        self.do(listener.start())
+        return listener
 
-    def shut(self, door: Door) -> None:
-        self.do(door.shut())
+    def stop_listener(self, listener: Listener) -> None:
+        self.do(listener.stop())
 
-    def is_at_rest(self) -> bool:
+    def is_idle(self) -> bool:
         return not asyncio.all_tasks(self.loop)
 
 
 @contextmanager
-def housed(new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop) -> Iterator[House]:
+def running_loop(new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop) -> Iterator[EventLoop]:
     """A house whose doors are shut in the end; then nothing may run any more."""
-    house = House(new_loop())
-    thread = threading.Thread(target=house.loop.run_forever)
+    event_loop = EventLoop(new_loop())
+    thread = threading.Thread(target=event_loop.loop.run_forever)
     thread.start()
     try:
-        yield house
-        for door in house.doors:
-            house.shut(door)
-        eventually(house.is_at_rest)
+        yield event_loop
+        for listener in event_loop.listeners:
+            event_loop.stop_listener(listener)
+        eventually(event_loop.is_idle)
     finally:
-        house.loop.call_soon_threadsafe(house.loop.stop)
+        event_loop.loop.call_soon_threadsafe(event_loop.loop.stop)
         thread.join()
-        house.loop.close()
+        event_loop.loop.close()

@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from nomad_exporter.demo.face.acl import AGENT_READ, MANAGEMENT, MONITORING, Acl
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.setup import Setup
-from nomad_exporter.demo.versions import VERSIONS, Version
+from nomad_sim.api.acl import AGENT_READ, MANAGEMENT, MONITORING, Acl
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.timing import Timing
+from nomad_sim.setup import Setup
+from nomad_sim.versions import VERSIONS, Version
 from tests.support.clusters import (
     client_of,
     client_setups,
@@ -28,10 +28,10 @@ from tests.support.clusters import (
     suffrage,
     time_until,
 )
-from tests.support.questions import AGENT_READER, MANAGER, MONITOR, STRANGER, answered
 from tests.support.recordings import FOLDER
+from tests.support.sim_requests import AGENT_READER, MANAGER, MONITOR, UNKNOWN_TOKEN, respond
 
-BEGUN = 1_800_000_000.0
+START_TIME = 1_800_000_000.0
 """When every cluster begins, in Unix time."""
 
 SEEDS = range(400)
@@ -51,7 +51,7 @@ TOKENS: Mapping[str, str] = {
     "agent-read": AGENT_READER,
     "agent-and-node-read": MONITOR,
     "c1-client": MONITOR,
-    "unknown": STRANGER,
+    "unknown": UNKNOWN_TOKEN,
     "malformed": "not-a-uuid",
 }
 """What was shown where access control was on, by the folder of the recordings."""
@@ -63,7 +63,7 @@ NOMAD = "bacon-mac"
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Scenario:
     """What is played: a scenario of a version, and the names of the servers that play a part in it."""
 
     build: str
@@ -76,7 +76,7 @@ class Scene:
     @property
     def first(self) -> str:
         """Who leads from the start."""
-        return _leading(self.build, self.scenario if self.scenario in _OF_THEIR_OWN else "healthy")
+        return _recorded_leader(self.build, self.scenario if self.scenario in _WITH_OWN_LEADER else "healthy")
 
     @property
     def lost(self) -> str:
@@ -86,7 +86,7 @@ class Scene:
     @property
     def last(self) -> str:
         """Who leads when all are back."""
-        return _leading(self.build, "recovered")
+        return _recorded_leader(self.build, "recovered")
 
     @property
     def survivor(self) -> str:
@@ -94,31 +94,31 @@ class Scene:
         return next(name for name in _SERVERS if name not in (self.first, self.lost))
 
     def setups(self) -> list[Setup]:
-        shape = _documented if self.build == DOCUMENTED else _SHAPES.get(self.scenario, _usual)
+        shape = _documented_setups if self.build == DOCUMENTED else _SHAPES.get(self.scenario, _default_setups)
         shaped = shape(self.version)
         return [replace(setup, id=str(uuid.uuid5(uuid.NAMESPACE_DNS, setup.member))) for setup in shaped]
 
 
 _SERVERS = ("s1.global", "s2.global", "s3.global")
-_OF_THEIR_OWN = ("autopilot-cleaned", "rejoined-nonvoter")
+_WITH_OWN_LEADER = ("autopilot-cleaned", "rejoined-nonvoter")
 
 
-def _leading(build: str, scenario: str) -> str:
+def _recorded_leader(build: str, scenario: str) -> str:
     (name,) = (path.name for path in (FOLDER / build / scenario).glob("*-leader"))
     return f"{name.removesuffix('-leader')}.global"
 
 
-def face(build: str, scenario: str) -> Face:
-    """The cluster in the situation ``scenario`` as agents of ``build`` were recorded in it."""
-    scene = Scene(build, scenario)
+def play_scenario(build: str, name: str) -> NomadApi:
+    """The cluster in the situation ``name`` as agents of ``build`` were recorded in it."""
+    scenario = Scenario(build, name)
     for seed in SEEDS:
-        played = Face(Cluster(scene.setups(), Timing(), seed, BEGUN), Acl(_ACL))
+        api = NomadApi(Cluster(scenario.setups(), Timing(), seed, START_TIME), Acl(_ACL))
         try:
-            _PLAYS[scenario](scene, played)
+            _SCENARIOS[name](scenario, api)
         except AssertionError:
             continue
-        return played
-    raise LookupError(f"with no seed did it go as in {build}/{scenario}")
+        return api
+    raise LookupError(f"with no seed did it go as in {build}/{name}")
 
 
 def member_of(folder: str) -> str:
@@ -131,44 +131,44 @@ def member_of(folder: str) -> str:
     return f"{one if one[0] == 's' and one[1:].isdigit() else NOMAD}.global"
 
 
-def _usual(version: Version) -> list[Setup]:
+def _default_setups(version: Version) -> list[Setup]:
     servers = server_setups(version=version)
     return [*servers, *client_setups(1, servers)]
 
 
-def _servers_alone(version: Version) -> list[Setup]:
+def _servers_only(version: Version) -> list[Setup]:
     return server_setups(version=version, net=5)
 
 
-def _guarded(version: Version) -> list[Setup]:
+def _with_acl(version: Version) -> list[Setup]:
     servers = server_setups(version=version, net=42 if version.series == "2.0" else 43)
     return [replace(setup, acl=True) for setup in (*servers, *client_setups(1, servers))]
 
 
-def _one(version: Version) -> list[Setup]:
+def _single_setups(version: Version) -> list[Setup]:
     (server,) = server_setups(1, version)
     return [replace(server, name=NOMAD, client=True, servers=(server.rpc_address,), retry_join=())]
 
 
-def _one_guarded(version: Version) -> list[Setup]:
-    return [replace(setup, acl=True) for setup in _one(version)]
+def _single_with_acl(version: Version) -> list[Setup]:
+    return [replace(setup, acl=True) for setup in _single_setups(version)]
 
 
-def _documented(version: Version) -> list[Setup]:
+def _documented_setups(version: Version) -> list[Setup]:
     """Nomad's documentation has an agent of the development mode, and two that it joins."""
     others = [replace(server_setups(1, version)[0], name=name, host=host) for name, host in _JOINED.items()]
-    return [replace(setup, host="127.0.0.1", servers=("127.0.0.1:4647",)) for setup in _one(version)] + others
+    return [replace(setup, host="127.0.0.1", servers=("127.0.0.1:4647",)) for setup in _single_setups(version)] + others
 
 
 _JOINED = {"one": "1.2.3.4", "other": "5.6.7.8"}
 
 
-def _lonely(version: Version) -> list[Setup]:
+def _client_without_live_server(version: Version) -> list[Setup]:
     """A client whose only server does not exist."""
     return [_client(version, "c9", ("127.0.1.77:4647",))]
 
 
-def _without_servers(version: Version) -> list[Setup]:
+def _client_without_servers(version: Version) -> list[Setup]:
     return [_client(version, "c8", ())]
 
 
@@ -177,53 +177,53 @@ def _client(version: Version, name: str, servers: tuple[str, ...]) -> Setup:
     return Setup(name, name, host=host, server=False, client=True, version=version, servers=servers)
 
 
-def _two_regions(version: Version) -> list[Setup]:
+def _two_region_setups(version: Version) -> list[Setup]:
     (east,), (west,) = (server_setups(1, version, region, net) for region, net in (("east", 1), ("west", 2)))
     return [east, replace(west, retry_join=(west.serf_address, east.serf_address))]
 
 
 _SHAPES: Mapping[str, Callable[[Version], list[Setup]]] = {
-    "single": _one,
-    "single-starting": _one,
-    "acl": _one_guarded,
-    "acl-healthy": _guarded,
-    "acl-servers-killed": _guarded,
-    "acl-servers-frozen": _guarded,
-    "autopilot-cleaned": _servers_alone,
-    "rejoined-nonvoter": _servers_alone,
-    "never-registered": _lonely,
-    "never-registered-later": _lonely,
-    "no-servers": _without_servers,
-    "two-regions": _two_regions,
-    "region-lost": _two_regions,
+    "single": _single_setups,
+    "single-starting": _single_setups,
+    "acl": _single_with_acl,
+    "acl-healthy": _with_acl,
+    "acl-servers-killed": _with_acl,
+    "acl-servers-frozen": _with_acl,
+    "autopilot-cleaned": _servers_only,
+    "rejoined-nonvoter": _servers_only,
+    "never-registered": _client_without_live_server,
+    "never-registered-later": _client_without_live_server,
+    "no-servers": _client_without_servers,
+    "two-regions": _two_region_setups,
+    "region-lost": _two_region_setups,
 }
 
 
-def _starting(_: Scene, face: Face) -> None:
-    pass_time(face.cluster, 0.2)
+def _just_started(_: Scenario, api: NomadApi) -> None:
+    pass_time(api.cluster, 0.2)
 
 
-def _single(scene: Scene, face: Face) -> None:
+def _single_with_work(scenario: Scenario, api: NomadApi) -> None:
     """It has work, and a heartbeat is due while its log is watched."""
-    _registered(scene, face)
-    cluster = face.cluster
-    time_until(cluster, lambda: client_of(cluster, _ITSELF).allocations)
-    time_until(cluster, lambda: 1.0 < client_of(cluster, _ITSELF).due - cluster.world.now < 5.0)
+    _registered(scenario, api)
+    cluster = api.cluster
+    time_until(cluster, lambda: client_of(cluster, _SINGLE).allocations)
+    time_until(cluster, lambda: 1.0 < client_of(cluster, _SINGLE).next_heartbeat - cluster.world.now < 5.0)
 
 
-def _registered(_: Scene, face: Face) -> None:
-    cluster = face.cluster
-    time_until(cluster, lambda: client_of(cluster, _ITSELF).ttl)
+def _registered(_: Scenario, api: NomadApi) -> None:
+    cluster = api.cluster
+    time_until(cluster, lambda: client_of(cluster, _SINGLE).ttl)
     pass_time(cluster, 0.02)
 
 
-_ITSELF = f"{NOMAD}.global"
+_SINGLE = f"{NOMAD}.global"
 
 
-def _healthy(scene: Scene, face: Face) -> None:
-    cluster = face.cluster
+def _healthy(scenario: Scenario, api: NomadApi) -> None:
+    cluster = api.cluster
     pass_time(cluster, 4.0)
-    assert leaders(cluster) == [scene.first]
+    assert leaders(cluster) == [scenario.first]
     time_until(cluster, lambda: _is_at_work(cluster))
     pass_time(cluster, 2.7)
 
@@ -232,27 +232,27 @@ def _is_at_work(cluster: Cluster) -> bool:
     return bool(client_of(cluster, "c1").ttl and client_of(cluster, "c1").allocations)
 
 
-def _frozen(scene: Scene, face: Face) -> None:
-    _healthy(scene, face)
-    face.cluster.freeze("s1.global")
+def _paused(scenario: Scenario, api: NomadApi) -> None:
+    _healthy(scenario, api)
+    api.cluster.pause("s1.global")
 
 
-def _unnoticed(scene: Scene, face: Face) -> None:
-    _healthy(scene, face)
-    face.cluster.kill(scene.lost)
-    pass_time(face.cluster, 1.0)
+def _follower_just_died(scenario: Scenario, api: NomadApi) -> None:
+    _healthy(scenario, api)
+    api.cluster.kill(scenario.lost)
+    pass_time(api.cluster, 1.0)
 
 
-def _failed(scene: Scene, face: Face) -> None:
+def _follower_failed(scenario: Scenario, api: NomadApi) -> None:
     """Neither autopilot nor the client has done anything about it."""
-    _unnoticed(scene, face)
-    _noticed(face.cluster, scene.lost)
-    pass_time(face.cluster, 0.02)
-    assert len(client_of(face.cluster, "c1").servers) == 3
-    assert _peers(face.cluster, scene.first) == 3
+    _follower_just_died(scenario, api)
+    _wait_until_failed(api.cluster, scenario.lost)
+    pass_time(api.cluster, 0.02)
+    assert len(client_of(api.cluster, "c1").servers) == 3
+    assert _peers(api.cluster, scenario.first) == 3
 
 
-def _noticed(cluster: Cluster, name: str) -> None:
+def _wait_until_failed(cluster: Cluster, name: str) -> None:
     time_until(cluster, lambda: all(status(cluster, one, name) == "failed" for one in cluster.world.running()))
 
 
@@ -260,158 +260,158 @@ def _peers(cluster: Cluster, viewer: str) -> int:
     return len(raft_of(cluster, viewer).log.configuration.peers)
 
 
-def _leader_just_died(scene: Scene, face: Face) -> None:
+def _leader_just_died(scenario: Scenario, api: NomadApi) -> None:
     """The client knows of the first loss, and autopilot has not yet done anything about it."""
-    _failed(scene, face)
-    cluster = face.cluster
+    _follower_failed(scenario, api)
+    cluster = api.cluster
     time_until(cluster, lambda: len(client_of(cluster, "c1").servers) == 2)
-    assert _peers(cluster, scene.first) == 3
-    cluster.kill(scene.first)
+    assert _peers(cluster, scenario.first) == 3
+    cluster.kill(scenario.first)
     pass_time(cluster, 0.53)
 
 
-def _no_leader(scene: Scene, face: Face) -> None:
-    _leader_just_died(scene, face)
-    pass_time(face.cluster, 1.5)
+def _no_leader(scenario: Scenario, api: NomadApi) -> None:
+    _leader_just_died(scenario, api)
+    pass_time(api.cluster, 1.5)
 
 
-def _no_leader_for_long(scene: Scene, face: Face) -> None:
+def _no_leader_for_long(scenario: Scenario, api: NomadApi) -> None:
     """A server that is alone notices a loss later than the model has it: mostly it had not yet."""
-    _no_leader(scene, face)
-    noticed = scene.build == "1.6.10"
-    pass_time(face.cluster, 35.0 if noticed else 31.0)
-    assert status(face.cluster, scene.survivor, scene.first) == ("failed" if noticed else "alive")
+    _no_leader(scenario, api)
+    noticed = scenario.build == "1.6.10"
+    pass_time(api.cluster, 35.0 if noticed else 31.0)
+    assert status(api.cluster, scenario.survivor, scenario.first) == ("failed" if noticed else "alive")
 
 
-def _unreachable(scene: Scene, face: Face) -> None:
-    _no_leader_for_long(scene, face)
-    face.cluster.freeze(scene.survivor)
-    pass_time(face.cluster, 25.0)
+def _servers_unreachable(scenario: Scenario, api: NomadApi) -> None:
+    _no_leader_for_long(scenario, api)
+    api.cluster.pause(scenario.survivor)
+    pass_time(api.cluster, 25.0)
 
 
-def _recovered(scene: Scene, face: Face) -> None:
-    _unreachable(scene, face)
-    cluster = face.cluster
+def _recovered(scenario: Scenario, api: NomadApi) -> None:
+    _servers_unreachable(scenario, api)
+    cluster = api.cluster
     pass_time(cluster, 12.0)
-    for name in (scene.first, scene.lost):
+    for name in (scenario.first, scenario.lost):
         cluster.start(name)
     pass_time(cluster, 1.2)
-    cluster.thaw(scene.survivor)
+    cluster.resume(scenario.survivor)
     pass_time(cluster, 5.0)
-    assert leaders(cluster) == [scene.last]
+    assert leaders(cluster) == [scenario.last]
 
 
-def _recovered_for_clients(scene: Scene, face: Face) -> None:
+def _recovered_for_clients(scenario: Scenario, api: NomadApi) -> None:
     """Whether the client has been heard again, was chance."""
-    _recovered(scene, face)
-    cluster = face.cluster
-    known = 2 if scene.build == "2.0.5" else 3
+    _recovered(scenario, api)
+    cluster = api.cluster
+    known = 2 if scenario.build == "2.0.5" else 3
     assert len(client_of(cluster, "c1").servers) == known
 
 
-def _one_left(scene: Scene, face: Face) -> None:
-    _recovered(scene, face)
-    cluster = face.cluster
+def _one_left(scenario: Scenario, api: NomadApi) -> None:
+    _recovered(scenario, api)
+    cluster = api.cluster
     time_until(cluster, lambda: len(client_of(cluster, "c1").servers) == 3)
     cluster.kill("s1.global")
-    _noticed(cluster, "s1.global")
-    cluster.force_leave(scene.last, "s1.global")
+    _wait_until_failed(cluster, "s1.global")
+    cluster.force_leave(scenario.last, "s1.global")
     others = [name for name in _SERVERS if name != "s1.global"]
     time_until(
         cluster,
         lambda: all(status(cluster, one, "s1.global") == "left" and _peers(cluster, one) == 2 for one in others),
     )
     pass_time(cluster, 0.02)
-    assert leaders(cluster) == [scene.last]
+    assert leaders(cluster) == [scenario.last]
     assert len(client_of(cluster, "c1").servers) == 3
 
 
-def _cleaned(scene: Scene, face: Face) -> None:
-    cluster = face.cluster
+def _autopilot_cleaned(scenario: Scenario, api: NomadApi) -> None:
+    cluster = api.cluster
     pass_time(cluster, 4.0)
-    assert leaders(cluster) == [scene.first]
+    assert leaders(cluster) == [scenario.first]
     pass_time(cluster, 12.0)
-    cluster.kill(scene.lost)
-    time_until(cluster, lambda: _peers(cluster, scene.first) == 2)
+    cluster.kill(scenario.lost)
+    time_until(cluster, lambda: _peers(cluster, scenario.first) == 2)
     pass_time(cluster, 0.02)
-    if scene.build == "1.10.5":
-        time_until(cluster, lambda: status(cluster, scene.survivor, scene.lost) == "left")
+    if scenario.build == "1.10.5":
+        time_until(cluster, lambda: status(cluster, scenario.survivor, scenario.lost) == "left")
     else:
-        assert status(cluster, scene.survivor, scene.lost) == "failed"
+        assert status(cluster, scenario.survivor, scenario.lost) == "failed"
 
 
-def _rejoined(scene: Scene, face: Face) -> None:
-    _cleaned(scene, face)
-    cluster = face.cluster
-    cluster.start(scene.lost)
-    time_until(cluster, lambda: all(suffrage(cluster, one, scene.lost) == "Nonvoter" for one in _SERVERS))
-    time_until(cluster, lambda: all(status(cluster, one, scene.lost) == "alive" for one in _SERVERS))
+def _rejoined_nonvoter(scenario: Scenario, api: NomadApi) -> None:
+    _autopilot_cleaned(scenario, api)
+    cluster = api.cluster
+    cluster.start(scenario.lost)
+    time_until(cluster, lambda: all(suffrage(cluster, one, scenario.lost) == "Nonvoter" for one in _SERVERS))
+    time_until(cluster, lambda: all(status(cluster, one, scenario.lost) == "alive" for one in _SERVERS))
     pass_time(cluster, 0.02)
-    assert suffrage(cluster, scene.first, scene.lost) == "Nonvoter"
+    assert suffrage(cluster, scenario.first, scenario.lost) == "Nonvoter"
 
 
-def _alone_for_long(scene: Scene, face: Face) -> None:
-    _starting(scene, face)
-    pass_time(face.cluster, 32.0)
+def _never_registered_later(scenario: Scenario, api: NomadApi) -> None:
+    _just_started(scenario, api)
+    pass_time(api.cluster, 32.0)
 
 
-def _in_two_regions(_: Scene, face: Face) -> None:
-    cluster = face.cluster
+def _two_regions_healthy(_: Scenario, api: NomadApi) -> None:
+    cluster = api.cluster
     pass_time(cluster, 8.0)
     assert (leader(cluster, "east"), leader(cluster, "west")) == ("s1.east", "s1.west")
     assert status(cluster, "s1.east", "s1.west") == "alive"
 
 
-def _region_lost(scene: Scene, face: Face) -> None:
-    _in_two_regions(scene, face)
-    face.cluster.kill("s1.east")
-    _noticed(face.cluster, "s1.east")
+def _region_lost(scenario: Scenario, api: NomadApi) -> None:
+    _two_regions_healthy(scenario, api)
+    api.cluster.kill("s1.east")
+    _wait_until_failed(api.cluster, "s1.east")
 
 
-def _guarded_and_well(_: Scene, face: Face) -> None:
+def _acl_healthy(_: Scenario, api: NomadApi) -> None:
     """The client has asked about the token once, and so knows it."""
-    cluster = face.cluster
+    cluster = api.cluster
     time_until(cluster, lambda: leaders(cluster) and client_of(cluster, "c1").ttl)
     pass_time(cluster, 3.0)
-    assert answered(face, "c1", "GET /v1/agent/self", MONITOR).status == 200
+    assert respond(api, "c1", "GET /v1/agent/self", MONITOR).status == 200
 
 
-def _guarded_and_killed(scene: Scene, face: Face) -> None:
-    _guarded_and_well(scene, face)
+def _acl_servers_killed(scenario: Scenario, api: NomadApi) -> None:
+    _acl_healthy(scenario, api)
     for name in _SERVERS:
-        face.cluster.kill(name)
-    pass_time(face.cluster, 70.0)
+        api.cluster.kill(name)
+    pass_time(api.cluster, 70.0)
 
 
-def _guarded_and_frozen(scene: Scene, face: Face) -> None:
-    _guarded_and_well(scene, face)
+def _acl_servers_paused(scenario: Scenario, api: NomadApi) -> None:
+    _acl_healthy(scenario, api)
     for name in _SERVERS:
-        face.cluster.freeze(name)
-    pass_time(face.cluster, 70.0)
+        api.cluster.pause(name)
+    pass_time(api.cluster, 70.0)
 
 
-_PLAYS: Mapping[str, Callable[[Scene, Face], None]] = {
-    "single-starting": _starting,
-    "single": _single,
+_SCENARIOS: Mapping[str, Callable[[Scenario, NomadApi], None]] = {
+    "single-starting": _just_started,
+    "single": _single_with_work,
     "acl": _registered,
     "healthy": _healthy,
-    "frozen": _frozen,
-    "failed-follower-unnoticed": _unnoticed,
-    "failed-follower": _failed,
-    "autopilot-cleaned": _cleaned,
-    "rejoined-nonvoter": _rejoined,
+    "frozen": _paused,
+    "failed-follower-unnoticed": _follower_just_died,
+    "failed-follower": _follower_failed,
+    "autopilot-cleaned": _autopilot_cleaned,
+    "rejoined-nonvoter": _rejoined_nonvoter,
     "leader-just-died": _leader_just_died,
     "no-leader": _no_leader,
     "no-leader-for-long": _no_leader_for_long,
-    "servers-unreachable": _unreachable,
+    "servers-unreachable": _servers_unreachable,
     "recovered": _recovered_for_clients,
     "one-left": _one_left,
-    "never-registered": _starting,
-    "never-registered-later": _alone_for_long,
-    "no-servers": _starting,
-    "two-regions": _in_two_regions,
+    "never-registered": _just_started,
+    "never-registered-later": _never_registered_later,
+    "no-servers": _just_started,
+    "two-regions": _two_regions_healthy,
     "region-lost": _region_lost,
-    "acl-healthy": _guarded_and_well,
-    "acl-servers-killed": _guarded_and_killed,
-    "acl-servers-frozen": _guarded_and_frozen,
+    "acl-healthy": _acl_healthy,
+    "acl-servers-killed": _acl_servers_killed,
+    "acl-servers-frozen": _acl_servers_paused,
 }

@@ -47,7 +47,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Look:
+class Scrape:
     """The paths stand between the two pages in time, so that one of these says the same.
 
     ``began`` and ``ended`` are in Unix time.
@@ -85,7 +85,7 @@ def page(pool: HTTPConnectionPool) -> Page:
     return Page(samples)
 
 
-def look(pool: HTTPConnectionPool) -> Look:
+def scrape(pool: HTTPConnectionPool) -> Scrape:
     """At every agent that is watched before and after."""
     began = time.time()
     before = page(pool)
@@ -93,7 +93,7 @@ def look(pool: HTTPConnectionPool) -> Look:
     verdicts = {key: _verdict(pool, *key) for key in keys}
     after = page(pool)
     ended = time.time()
-    return Look(before, {key: told for key, told in verdicts.items() if key[0] in after.agents}, after, began, ended)
+    return Scrape(before, {key: told for key, told in verdicts.items() if key[0] in after.agents}, after, began, ended)
 
 
 def _verdict(pool: HTTPConnectionPool, agent: str, question: str) -> Verdict:

@@ -7,67 +7,72 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from nomad_exporter.demo.face.acl import AGENT_READ, MANAGEMENT, MONITORING, Acl
-from nomad_exporter.demo.face.answers import Answer, Held, Question, Reply
-from nomad_exporter.demo.face.routes import Face, answer
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.versions import NEWEST, Version
-from tests.support.clusters import CALM, calm_cluster, client_setups, pass_time, server_setups
+from nomad_sim.api.acl import AGENT_READ, MANAGEMENT, MONITORING, Acl
+from nomad_sim.api.http import ApiRequest, ApiResponse, Pending, Reply
+from nomad_sim.api.routes import NomadApi, handle
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.timing import Timing
+from nomad_sim.versions import NEWEST, Version
+from tests.support.clusters import ELECTION_SECONDS, calm_cluster, client_setups, pass_time, server_setups
 
 MANAGER = "00000000-0000-4000-8000-000000000001"
 AGENT_READER = "00000000-0000-4000-8000-000000000002"
 MONITOR = "00000000-0000-4000-8000-000000000003"
-STRANGER = "00000000-0000-4000-8000-000000000009"
+UNKNOWN_TOKEN = "00000000-0000-4000-8000-000000000009"
 """A token that nobody knows."""
 
 
-def question(cluster: Cluster, line: str, token: str = "") -> Question:
+def api_request(cluster: Cluster, line: str, token: str = "") -> ApiRequest:
     """What is asked at the cluster's present."""
     method, target = line.split(" ", 1)
     path, _, query = target.partition("?")
     parameters = parse_qs(query, keep_blank_values=True)
-    return Question(method, path, parameters, token, cluster.world.now, cluster.world.chance.random())
+    return ApiRequest(method, path, parameters, token, cluster.world.now, cluster.world.rng.random())
 
 
-def ask(face: Face, name: str, line: str, token: str = "") -> Reply:
+def send(api: NomadApi, name: str, line: str, token: str = "") -> Reply:
     """What comes of a question at once."""
-    return answer(face, name, question(face.cluster, line, token))
+    return handle(api, name, api_request(api.cluster, line, token))
 
 
-def answered(face: Face, name: str, line: str, token: str = "") -> Answer:
+def respond(api: NomadApi, name: str, line: str, token: str = "") -> ApiResponse:
     """The answer to a question that is answered at once."""
-    reply = ask(face, name, line, token)
-    assert isinstance(reply, Answer), reply
+    reply = send(api, name, line, token)
+    assert isinstance(reply, ApiResponse), reply
     return reply
 
 
-def waited(face: Face, name: str, line: str, token: str = "", most: float = 60.0) -> tuple[Answer, float]:
+def wait_for_response(
+    api: NomadApi, name: str, line: str, token: str = "", timeout: float = 60.0
+) -> tuple[ApiResponse, float]:
     """The answer to a question that may be held, and after how long it came; fails where it lasts too long."""
-    asked = question(face.cluster, line, token)
-    while face.cluster.world.now - asked.since < most:
-        reply = answer(face, name, asked)
-        if not isinstance(reply, Held):
-            assert isinstance(reply, Answer), reply
-            return reply, face.cluster.world.now - asked.since
-        pass_time(face.cluster, reply.seconds)
-    raise AssertionError(f"{line} was not answered in {most} seconds")
+    request = api_request(api.cluster, line, token)
+    while api.cluster.world.now - request.received_at < timeout:
+        reply = handle(api, name, request)
+        if not isinstance(reply, Pending):
+            assert isinstance(reply, ApiResponse), reply
+            return reply, api.cluster.world.now - request.received_at
+        pass_time(api.cluster, reply.seconds)
+    raise AssertionError(f"{line} was not answered in {timeout} seconds")
 
 
-def hangs(face: Face, name: str, line: str, token: str = "", seconds: float = 60.0) -> bool:
+def is_pending(api: NomadApi, name: str, line: str, token: str = "", seconds: float = 60.0) -> bool:
     """Whether a question stays without an answer for so long."""
-    asked = question(face.cluster, line, token)
-    while isinstance(reply := answer(face, name, asked), Held) and face.cluster.world.now - asked.since < seconds:
-        pass_time(face.cluster, reply.seconds)
-    return isinstance(reply, Held)
+    request = api_request(api.cluster, line, token)
+    while (
+        isinstance(reply := handle(api, name, request), Pending)
+        and api.cluster.world.now - request.received_at < seconds
+    ):
+        pass_time(api.cluster, reply.seconds)
+    return isinstance(reply, Pending)
 
 
-def told(reply: Answer) -> Any:
+def body_of(reply: ApiResponse) -> Any:
     """What the body says in JSON."""
     return json.loads(reply.body)
 
 
-def text(reply: Answer) -> tuple[int, str]:
+def status_and_text(reply: ApiResponse) -> tuple[int, str]:
     """The status, and the body as it is."""
     return reply.status, reply.body.decode()
 
@@ -79,28 +84,28 @@ def with_clients(count: int = 1, version: Version = NEWEST) -> Cluster:
     return cluster
 
 
-def guarded(version: Version = NEWEST, servers: int = 3, clients: int = 1) -> Face:
+def api_with_acl(version: Version = NEWEST, servers: int = 3, clients: int = 1) -> NomadApi:
     """A cluster with access control, and three tokens: MANAGER, AGENT_READER and MONITOR."""
     plain = server_setups(servers, version)
     setups = [replace(setup, acl=True) for setup in (*plain, *client_setups(clients, plain))]
     cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, CALM)
+    pass_time(cluster, ELECTION_SECONDS)
     tokens = {MANAGER: MANAGEMENT, AGENT_READER: frozenset({AGENT_READ}), MONITOR: MONITORING}
-    return Face(cluster, Acl(tokens))
+    return NomadApi(cluster, Acl(tokens))
 
 
-def of_one_agent(version: Version = NEWEST) -> Face:
+def api_of_one_agent(version: Version = NEWEST) -> NomadApi:
     """One agent that is server and client, ``s1.global``."""
     (setup,) = server_setups(1, version)
     cluster = Cluster([replace(setup, client=True, servers=(setup.rpc_address,))], Timing(), 1, 0.0)
-    pass_time(cluster, CALM)
-    return Face(cluster)
+    pass_time(cluster, ELECTION_SECONDS)
+    return NomadApi(cluster)
 
 
-def of_two_regions(version: Version = NEWEST) -> Face:
+def api_of_two_regions(version: Version = NEWEST) -> NomadApi:
     """One server in each of the regions east and west, ``s1.east`` and ``s1.west``, that know each other."""
     setups = [*server_setups(1, version, "east", 1), *server_setups(1, version, "west", 2)]
     cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, CALM)
+    pass_time(cluster, ELECTION_SECONDS)
     cluster.join("s1.east", "s1.west")
-    return Face(cluster)
+    return NomadApi(cluster)

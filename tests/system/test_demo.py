@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support.demo import Demo, playing
+from tests.support.demo import Demo, running_demo
 from tests.support.real import real
 from tests.support.waiting import PATIENCE, eventually
 
@@ -16,13 +16,13 @@ from tests.support.waiting import PATIENCE, eventually
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
     real("prometheus")
-    with playing("--prometheus", "--pace", "10") as started:
+    with running_demo("--prometheus", "--pace", "10") as started:
         yield started
 
 
 def query(demo: Demo, expression: str) -> dict[str, float]:
     """What Prometheus answers, by the label ``agent``."""
-    base = "{0.scheme}://{0.netloc}".format(urlsplit(demo.told("Prometheus")))
+    base = "{0.scheme}://{0.netloc}".format(urlsplit(demo.banner_value("Prometheus")))
     told = requests.get(f"{base}/api/v1/query", params={"query": expression}, timeout=PATIENCE).json()
     return {row["metric"].get("agent", ""): float(row["value"][1]) for row in told["data"]["result"]}
 
@@ -34,7 +34,7 @@ def leader(demo: Demo) -> str:
 
 
 def test_what_the_demo_says_of_prometheus_can_be_opened(demo: Demo) -> None:
-    assert demo.get(demo.told("Prometheus")).status_code == 200
+    assert demo.get(demo.banner_value("Prometheus")).status_code == 200
 
 
 def test_a_killed_leader_is_down_a_new_one_leads_and_the_page_and_a_query_tell_it(demo: Demo) -> None:

@@ -8,22 +8,22 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from nomad_exporter.demo import run
-from nomad_exporter.demo.command import command
-from nomad_exporter.demo.options import Options
+from nomad_sim import run
+from nomad_sim.command import command
+from nomad_sim.options import Options
 
 
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """The options of each demo that would have run."""
-    begun: list[Options] = []
+    started: list[Options] = []
 
     def pretend(options: Options, _: Any) -> int:
-        begun.append(options)
+        started.append(options)
         return 0
 
     monkeypatch.setattr(run, "run", pretend)
-    return begun
+    return started
 
 
 def refusal(*arguments: str) -> str:
@@ -51,7 +51,7 @@ def test_an_incident_switches_on_what_it_needs(chosen: list[Options]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "fields"),
     [
         (["--incident", "leader-killed", "--servers", "5"], "--incident: leader-killed needs --servers 3"),
         (["--incident", "client-cut-off", "--acl"], "--incident: client-cut-off needs no --acl"),
@@ -61,9 +61,9 @@ def test_an_incident_switches_on_what_it_needs(chosen: list[Options]) -> None:
     ],
 )
 def test_a_choice_against_the_incident_is_refused_with_what_it_needs(
-    chosen: list[Options], arguments: list[str], words: str
+    chosen: list[Options], arguments: list[str], fields: str
 ) -> None:
-    assert refusal(*arguments) == words
+    assert refusal(*arguments) == fields
     assert not chosen
 
 
@@ -88,6 +88,6 @@ def test_the_interval_is_that_of_the_exporter_and_no_less_than_a_machine_can_bea
 
 
 def test_help_tells_the_incidents() -> None:
-    told = " ".join(CliRunner().invoke(command(), ["--help"], terminal_width=500).output.split())
+    result = " ".join(CliRunner().invoke(command(), ["--help"], terminal_width=500).output.split())
 
-    assert "Play an incident, with the options that it needs: leader-killed, quorum-lost," in told
+    assert "Play an incident, with the options that it needs: leader-killed, quorum-lost," in result

@@ -6,18 +6,18 @@ import asyncio
 
 import pytest
 
-from nomad_exporter.demo.control import is_foreign
-from nomad_exporter.demo.incidents.catalogue import INCIDENTS
-from nomad_exporter.demo.model.agents import State
-from tests.support.stages import Theatre, staged
+from nomad_sim.control import is_cross_site
+from nomad_sim.incidents.catalogue import INCIDENTS
+from nomad_sim.model.agents import State
+from tests.support.sim_harness import SimHarness, run_with_harness
 
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
 OWN = "http://127.0.0.1:14640"
 
 
 def test_for_curl_it_is_a_line_for_each_agent_and_what_can_be_done() -> None:
-    async def story(theatre: Theatre) -> None:
-        reply = await theatre.ask("GET", "/")
+    async def scenario(harness: SimHarness) -> None:
+        reply = await harness.ask("GET", "/")
 
         assert reply.status == 200
         assert reply.headers["content-type"] == "text/plain; charset=utf-8"
@@ -29,15 +29,15 @@ def test_for_curl_it_is_a_line_for_each_agent_and_what_can_be_done() -> None:
             "c1",
         ]
         assert reply.text.splitlines()[3].split()[1:3] == ["client", "running"]
-        assert "DEED is one of kill, start," in reply.text
-        assert (await theatre.ask("HEAD", "/")).text == ""
+        assert "ACTION is one of kill, start," in reply.text
+        assert (await harness.ask("HEAD", "/")).text == ""
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_browser_is_given_a_page_that_lets_nothing_in() -> None:
-    async def story(theatre: Theatre) -> None:
-        reply = await theatre.ask("GET", "/", accept=BROWSER)
+    async def scenario(harness: SimHarness) -> None:
+        reply = await harness.ask("GET", "/", accept=BROWSER)
 
         assert reply.status == 200
         assert reply.headers["content-type"] == "text/html; charset=utf-8"
@@ -45,44 +45,44 @@ def test_a_browser_is_given_a_page_that_lets_nothing_in() -> None:
         assert reply.text.startswith("<!doctype html>")
         assert "<script" not in reply.text
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_deed_is_done_and_told_by_the_line_of_the_agent() -> None:
-    async def story(theatre: Theatre) -> None:
-        reply = await theatre.ask("POST", "/s2.global/kill")
+    async def scenario(harness: SimHarness) -> None:
+        reply = await harness.ask("POST", "/s2.global/kill")
 
         assert reply.status == 200
         assert reply.text.split()[:3] == ["s2.global", "server", "dead"]
-        assert theatre.cluster.world.agents["s2.global"].state is State.DEAD
+        assert harness.cluster.world.agents["s2.global"].state is State.DEAD
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_button_leads_back_to_the_page() -> None:
-    async def story(theatre: Theatre) -> None:
-        reply = await theatre.ask("POST", "/c1/freeze", accept=BROWSER, origin=OWN)
+    async def scenario(harness: SimHarness) -> None:
+        reply = await harness.ask("POST", "/c1/pause", accept=BROWSER, origin=OWN)
 
         assert (reply.status, reply.headers["location"], reply.text) == (303, "/", "")
-        assert theatre.cluster.world.agents["c1"].state is State.FROZEN
+        assert harness.cluster.world.agents["c1"].state is State.PAUSED
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_what_cannot_be_done_now_is_told_and_a_browser_sees_it_above_the_page() -> None:
-    async def story(theatre: Theatre) -> None:
-        told = await theatre.ask("POST", "/c1/start")
-        shown = await theatre.ask("POST", "/c1/start", accept=BROWSER, origin=OWN)
+    async def scenario(harness: SimHarness) -> None:
+        result = await harness.ask("POST", "/c1/start")
+        output = await harness.ask("POST", "/c1/start", accept=BROWSER, origin=OWN)
 
-        assert (told.status, told.text) == (409, "c1 is running\n")
-        assert shown.status == 409
-        assert '<aside class="no">c1 is running\n</aside>' in shown.text
+        assert (result.status, result.text) == (409, "c1 is running\n")
+        assert output.status == 409
+        assert '<aside class="no">c1 is running\n</aside>' in output.text
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "fields"),
     [
         ("/nobody/kill", "there is no agent of this name, only s1.global,"),
         ("/c1/dance", "that can not be done, only kill,"),
@@ -90,19 +90,19 @@ def test_what_cannot_be_done_now_is_told_and_a_browser_sees_it_above_the_page() 
         ("/c1/kill/1", "there is nothing of this name"),
         ("/incidents/leader-killed/1/2", "there is nothing of this name"),
         ("/incidents/fire", "there is no incident of this name, only leader-killed,"),
-        ("/incidents/leader-killed/0", "leader-killed has the scenes 1 to 3"),
-        ("/incidents/leader-killed/4", "leader-killed has the scenes 1 to 3"),
-        ("/incidents/leader-killed/one", "leader-killed has the scenes 1 to 3"),
+        ("/incidents/leader-killed/0", "leader-killed has the steps 1 to 3"),
+        ("/incidents/leader-killed/4", "leader-killed has the steps 1 to 3"),
+        ("/incidents/leader-killed/one", "leader-killed has the steps 1 to 3"),
     ],
 )
-def test_what_is_not_there_is_404_with_what_there_is(path: str, words: str) -> None:
-    async def story(theatre: Theatre) -> None:
-        reply = await theatre.ask("POST", path)
+def test_what_is_not_there_is_404_with_what_there_is(path: str, fields: str) -> None:
+    async def scenario(harness: SimHarness) -> None:
+        reply = await harness.ask("POST", path)
 
         assert reply.status == 404
-        assert reply.text.startswith(words)
+        assert reply.text.startswith(fields)
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 @pytest.mark.parametrize(
@@ -116,60 +116,60 @@ def test_what_is_not_there_is_404_with_what_there_is(path: str, words: str) -> N
     ],
 )
 def test_a_page_is_only_got_and_a_deed_only_posted(method: str, path: str) -> None:
-    async def story(theatre: Theatre) -> None:
-        assert (await theatre.ask(method, path)).status == 405
-        assert theatre.cluster.world.agents["c1"].state is State.RUNNING
+    async def scenario(harness: SimHarness) -> None:
+        assert (await harness.ask(method, path)).status == 405
+        assert harness.cluster.world.agents["c1"].state is State.RUNNING
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_incidents_are_listed_with_how_far_the_last_one_is() -> None:
-    async def story(theatre: Theatre) -> None:
-        before = await theatre.ask("GET", "/incidents")
-        played = await theatre.ask("POST", "/incidents/leader-killed/1")
-        after = await theatre.ask("GET", "/incidents")
+    async def scenario(harness: SimHarness) -> None:
+        before = await harness.ask("GET", "/incidents")
+        run_incident = await harness.ask("POST", "/incidents/leader-killed/1")
+        after = await harness.ask("GET", "/incidents")
 
         assert [line.split()[0] for line in before.text.partition("\n\n")[0].splitlines()] == list(INCIDENTS)
         assert before.text.endswith("\n\nnone was played yet\n")
-        assert played.status == 200
-        assert played.text.startswith("leader-killed, scene 1 of 3:\n")
-        assert "\n  as leader s" in played.text
-        assert after.text.endswith(played.text)
+        assert run_incident.status == 200
+        assert run_incident.text.startswith("leader-killed, step 1 of 3:\n")
+        assert "\n  as leader s" in run_incident.text
+        assert after.text.endswith(run_incident.text)
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_whole_incident_is_begun_and_another_has_to_wait() -> None:
-    async def story(theatre: Theatre) -> None:
-        begun = await theatre.ask("POST", "/incidents/leader-killed")
-        refused = await theatre.ask("POST", "/incidents/quorum-lost/1")
+    async def scenario(harness: SimHarness) -> None:
+        started = await harness.ask("POST", "/incidents/leader-killed")
+        refused = await harness.ask("POST", "/incidents/quorum-lost/1")
 
-        assert (begun.status, begun.text.partition(";")[0]) == (200, "leader-killed is played")
+        assert (started.status, started.text.partition(";")[0]) == (200, "leader-killed is played")
         assert (refused.status, refused.text) == (409, "leader-killed is being played\n")
 
-    staged(story, pace=0.1)
+    run_with_harness(scenario, pace=0.1)
 
 
 def test_an_incident_that_the_cluster_is_not_made_for_is_409_with_what_is_lacking() -> None:
-    async def story(theatre: Theatre) -> None:
-        reply = await theatre.ask("POST", "/incidents/region-lost")
+    async def scenario(harness: SimHarness) -> None:
+        reply = await harness.ask("POST", "/incidents/region-lost")
 
         assert (reply.status, reply.text) == (409, "region-lost needs 2 regions\n")
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_another_site_can_do_nothing() -> None:
-    async def story(theatre: Theatre) -> None:
+    async def scenario(harness: SimHarness) -> None:
         for path in ("/c1/kill", "/incidents/leader-killed", "/incidents/leader-killed/1"):
-            reply = await theatre.ask("POST", path, origin="http://elsewhere.example.org", accept=BROWSER)
+            reply = await harness.ask("POST", path, origin="http://elsewhere.example.org", accept=BROWSER)
 
             assert reply.status == 403
         await asyncio.sleep(0)
-        assert all(agent.runs for agent in theatre.cluster.world.agents.values())
-        assert not theatre.player.plays
+        assert all(agent.is_running for agent in harness.cluster.world.agents.values())
+        assert not harness.runner.is_running
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +190,4 @@ def test_another_site_can_do_nothing() -> None:
     ],
 )
 def test_a_browser_tells_whose_page_it_was(foreign: bool, headers: dict[str, str]) -> None:
-    assert is_foreign(headers) is foreign
+    assert is_cross_site(headers) is foreign

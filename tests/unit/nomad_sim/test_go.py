@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.demo import go
 from nomad_exporter.nomad import durations
+from nomad_sim import go
 
 
 @pytest.mark.parametrize(

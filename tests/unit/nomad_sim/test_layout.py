@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nomad_exporter.demo import layout
-from nomad_exporter.demo.certificates import Files
-from nomad_exporter.demo.layout import check_free, one_more, region_names, setups, watched_name, with_ports
-from nomad_exporter.demo.options import Options
-from nomad_exporter.serving.listen import CannotListen
+from nomad_sim import layout
+from nomad_sim.certificates import CertificateFiles
+from nomad_sim.layout import check_port_free, exporter_name, new_server_setup, region_names, resolve_ports, setups
+from nomad_sim.options import Options
+from nomad_sim.sockets import ListenError
 
 
 def test_one_region_is_global_and_several_have_names_of_their_own() -> None:
@@ -61,70 +61,78 @@ def test_the_same_seed_gives_the_same_ids_and_another_one_others() -> None:
 
 
 def test_port_0_gives_free_ports_and_what_was_chosen_stays() -> None:
-    options = with_ports(Options(port=0, exporter_port=0))
+    options = resolve_ports(Options(port=0, exporter_port=0))
     ports = [one.http for one in setups(options, None)] + [options.exporter_port]
 
     assert len(set(ports)) == 6
     for port in ports:
-        check_free("127.0.0.1", port)
+        check_port_free("127.0.0.1", port)
     assert (options.control_port, options.prometheus_port) == (14640, 9090)
-    assert with_ports(Options()) == Options()
+    assert resolve_ports(Options()) == Options()
 
 
 def test_where_no_ports_are_free_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
         monkeypatch.setattr(layout, "FREE_PORTS", range(port, port + 34))
-        with pytest.raises(CannotListen, match="there are not 7 free ports"):
-            with_ports(Options(servers=1, clients=0, port=0))
+        with pytest.raises(ListenError, match="there are not 7 free ports"):
+            resolve_ports(Options(servers=1, clients=0, port=0))
 
 
 def test_with_certificates_each_agent_has_that_of_its_role_and_region(tmp_path: Path) -> None:
-    files = Files(tmp_path)
+    files = CertificateFiles(tmp_path)
     placed = setups(Options(port=20000, verify_https_client=True, servers=1, clients=1), files)
 
     assert [one.tls for one in placed] == [files.tls("server", "global", True), files.tls("client", "global", True)]
 
 
 def test_a_taken_port_is_found_out() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotListen, match="Address already in use"):
-        check_free("127.0.0.1", taken.getsockname()[1])
+    with (
+        socket.create_server(("127.0.0.1", 0)) as used,
+        pytest.raises(ListenError, match="Address already in use"),
+    ):
+        check_port_free("127.0.0.1", used.getsockname()[1])
 
 
 def test_an_agent_is_watched_by_its_name_and_a_server_of_several_regions_with_its_region() -> None:
     one, two = Options(servers=1, clients=1, port=20000), Options(servers=1, clients=1, regions=2, port=20000)
 
-    assert [watched_name(setup, several=False) for setup in setups(one, None)] == ["s1", "c1"]
-    assert [watched_name(setup, several=True) for setup in setups(two, None)] == ["s1.east", "s1.west", "c1", "c2"]
+    assert [exporter_name(setup, multi_region=False) for setup in setups(one, None)] == ["s1", "c1"]
+    assert [exporter_name(setup, multi_region=True) for setup in setups(two, None)] == [
+        "s1.east",
+        "s1.west",
+        "c1",
+        "c2",
+    ]
 
 
 def test_one_more_server_is_like_its_peers_and_joins_all_servers() -> None:
     placed = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
-    more = one_more(placed, "west")
+    more = new_server_setup(placed, "west")
 
     assert (more.full_name, more.http, more.rpc, more.serf) == ("s3.west", 20060, 20061, 20062)
     assert (more.bootstrap_expect, more.server, more.client, more.encrypted) == (2, True, False, True)
     assert more.retry_join == tuple(one.serf_address for one in placed if one.server)
     assert more.id not in {one.id for one in placed}
-    assert one_more(placed, "west") == more
+    assert new_server_setup(placed, "west") == more
     with pytest.raises(LookupError, match="there is no server in north"):
-        one_more(placed, "north")
+        new_server_setup(placed, "north")
 
 
 def test_each_of_several_more_has_a_name_an_id_and_ports_of_its_own() -> None:
     placed = setups(Options(servers=1, clients=0, port=20000), None)
     for _ in range(3):
-        placed.append(one_more(placed, "global"))
+        placed.append(new_server_setup(placed, "global"))
 
     assert [one.name for one in placed] == ["s1", "s2", "s3", "s4"]
     assert len({one.id for one in placed}) == len({one.http for one in placed}) == 4
 
 
 def test_where_free_ports_are_taken_there_are_some_for_agents_that_come_later() -> None:
-    placed = setups(with_ports(Options(servers=1, clients=0, port=0)), None)
-    for _ in range(layout.SPARE):
-        placed.append(one_more(placed, "global"))
-        check_free("127.0.0.1", placed[-1].http)
+    placed = setups(resolve_ports(Options(servers=1, clients=0, port=0)), None)
+    for _ in range(layout.SPARE_AGENTS):
+        placed.append(new_server_setup(placed, "global"))
+        check_port_free("127.0.0.1", placed[-1].http)
 
 
 def test_gossip_is_encrypted_unless_it_was_chosen_otherwise() -> None:

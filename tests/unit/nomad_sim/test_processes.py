@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.demo import children
-from nomad_exporter.demo.certificates import Files
-from nomad_exporter.demo.children import Credentials, Ended, Program
-from nomad_exporter.demo.layout import setups
-from nomad_exporter.demo.options import Options
+from nomad_sim import processes
+from nomad_sim.certificates import CertificateFiles
+from nomad_sim.layout import setups
+from nomad_sim.options import Options
+from nomad_sim.processes import Credentials, ProcessExited, Program
 from tests.support.agents import free_port
 from tests.support.exporter import run
 from tests.support.waiting import PATIENCE
@@ -36,7 +36,7 @@ pathlib.Path(sys.argv[1]).write_text("again")
 
 
 def test_the_exporter_is_given_a_good_configuration_of_all_agents(tmp_path: Path) -> None:
-    program = children.exporter(OPTIONS, setups(OPTIONS, None), Credentials(), tmp_path)
+    program = processes.exporter_program(OPTIONS, setups(OPTIONS, None), Credentials(), tmp_path)
     checked = run(*program.command[3:], "--config.check")
 
     assert checked.returncode == 0
@@ -47,7 +47,9 @@ def test_the_exporter_is_given_a_good_configuration_of_all_agents(tmp_path: Path
 def test_credentials_are_given_as_files(tmp_path: Path) -> None:
     options = Options(port=20000, tls=True)
     token = tmp_path / "token"
-    program = children.exporter(options, setups(options, Files(tmp_path)), Credentials(token_file=str(token)), tmp_path)
+    program = processes.exporter_program(
+        options, setups(options, CertificateFiles(tmp_path)), Credentials(token_file=str(token)), tmp_path
+    )
     file = tmp_path / "nomad-exporter.yml"
 
     assert str(file) in program.command
@@ -57,7 +59,7 @@ def test_credentials_are_given_as_files(tmp_path: Path) -> None:
 
 
 def test_prometheus_scrapes_the_exporter_and_keeps_its_data_in_the_folder(tmp_path: Path) -> None:
-    program = children.prometheus(OPTIONS, tmp_path)
+    program = processes.prometheus_program(OPTIONS, tmp_path)
 
     assert '"127.0.0.1:9441"' in (tmp_path / "prometheus.yml").read_text()
     assert f"--storage.tsdb.path={tmp_path / 'prometheus'}" in program.command
@@ -67,19 +69,19 @@ def test_a_program_that_ends_before_it_answers_tells_its_exit_code() -> None:
     program = Program("python", (sys.executable, "-c", "raise SystemExit(3)"), "127.0.0.1", free_port())
 
     async def wait() -> None:
-        await (await children.begin(program)).ready()
+        await (await processes.start_process(program)).wait_until_ready()
 
-    with pytest.raises(Ended, match="python ended with exit code 3") as ended:
+    with pytest.raises(ProcessExited, match="python ended with exit code 3") as finished:
         asyncio.run(wait())
-    assert ended.value.code == 3
+    assert finished.value.code == 3
 
 
 def test_a_program_that_does_not_heed_the_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "STOP_SECONDS", 0.1)
     program = Program("python", (sys.executable, "-c", STUBBORN), "127.0.0.1", free_port())
 
     async def stopped() -> int | None:
-        child = await children.begin(program)
+        child = await processes.start_process(program)
         await child.stop()
         await child.stop()
         return child._process.returncode
@@ -90,7 +92,7 @@ def test_a_program_that_does_not_heed_the_stop_is_killed(monkeypatch: pytest.Mon
 def test_an_exporter_of_few_agents_polls_as_often_as_was_chosen_and_one_of_many_less_often(tmp_path: Path) -> None:
     def poll(**chosen: Any) -> Any:
         options = replace(OPTIONS, interval=0.2, **chosen)
-        file = children.configure(options, setups(options, None), Credentials(), tmp_path)
+        file = processes.write_exporter_config(options, setups(options, None), Credentials(), tmp_path)
         return json.loads(file.read_text())["poll"]
 
     assert poll() == {"interval": "0.2s", "health_interval": "0.2s"}
@@ -100,22 +102,22 @@ def test_an_exporter_of_few_agents_polls_as_often_as_was_chosen_and_one_of_many_
 @pytest.mark.parametrize("interval", [0.1, 60.0])
 def test_every_interval_makes_a_good_configuration(interval: float, tmp_path: Path) -> None:
     options = replace(OPTIONS, interval=interval)
-    program = children.exporter(options, setups(options, None), Credentials(), tmp_path)
+    program = processes.exporter_program(options, setups(options, None), Credentials(), tmp_path)
 
     assert run(*program.command[3:], "--config.check").returncode == 0
 
 
 def test_a_program_is_told_to_read_its_configuration_again_as_long_as_it_runs(tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    program = Program("python", (sys.executable, "-c", ATTENTIVE, str(told)), "127.0.0.1", free_port())
+    result = tmp_path / "told"
+    program = Program("python", (sys.executable, "-c", ATTENTIVE, str(result)), "127.0.0.1", free_port())
 
     async def reloaded() -> str:
-        child = await children.begin(program)
-        while not told.exists():
+        child = await processes.start_process(program)
+        while not result.exists():
             await asyncio.sleep(0.01)
         child.reload()
         await child._process.wait()
         child.reload()
-        return told.read_text()
+        return result.read_text()
 
     assert asyncio.run(asyncio.wait_for(reloaded(), PATIENCE)) == "again"

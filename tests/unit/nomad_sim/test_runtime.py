@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.demo.certificates import Files, make
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.layout import one_more, setups, with_ports
-from nomad_exporter.demo.model.agents import State
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.log import VOTER
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.options import Options
-from nomad_exporter.demo.setup import Setup
-from nomad_exporter.demo.stage import Stage
-from nomad_exporter.demo.versions import VERSIONS
-from nomad_exporter.serving.listen import CannotListen, Listen, listen
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.certificates import CertificateFiles, make_certificates
+from nomad_sim.layout import new_server_setup, resolve_ports, setups
+from nomad_sim.model.agents import State
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.raft_log import VOTER
+from nomad_sim.model.timing import Timing
+from nomad_sim.options import Options
+from nomad_sim.runtime import ClusterServer
+from nomad_sim.setup import Setup
+from nomad_sim.sockets import Address, ListenError, listen
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import followers, leader, status, suffrage
-from tests.support.questions import MANAGER, MONITOR, STRANGER
-from tests.support.stages import Theatre, staged
+from tests.support.sim_harness import SimHarness, run_with_harness
+from tests.support.sim_requests import MANAGER, MONITOR, UNKNOWN_TOKEN
 
 S1, S2, S4 = "s1.global", "s2.global", "s4.global"
 SELF = "/v1/agent/self"
@@ -53,181 +53,183 @@ async def is_cut(reader: asyncio.StreamReader) -> bool:
 
 
 def test_a_server_that_is_added_is_served_joins_and_is_to_be_watched() -> None:
-    async def story(theatre: Theatre) -> None:
-        more = one_more(theatre.stage.setups, "global")
-        await theatre.stage.add(more)
+    async def scenario(harness: SimHarness) -> None:
+        more = new_server_setup(harness.server.setups, "global")
+        await harness.server.add(more)
         assert (await ask(more))["stats"]["nomad"]["server"] == "true"
-        assert theatre.watched == [[S1, S2, "s3.global", "c1", S4]]
-        assert theatre.stage.setups[-1] == theatre.stage.watched[-1] == more
+        assert harness.monitored == [[S1, S2, "s3.global", "c1", S4]]
+        assert harness.server.setups[-1] == harness.server.monitored[-1] == more
 
-        await theatre.later(1.0)
-        assert status(theatre.cluster, S1, S4) == "alive"
-        await theatre.later(25.0)
-        assert suffrage(theatre.cluster, leader(theatre.cluster), S4) == VOTER
+        await harness.later(1.0)
+        assert status(harness.cluster, S1, S4) == "alive"
+        await harness.later(25.0)
+        assert suffrage(harness.cluster, leader(harness.cluster), S4) == VOTER
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_server_whose_port_is_taken_is_not_added() -> None:
-    async def story(theatre: Theatre) -> None:
-        more = one_more(theatre.stage.setups, "global")
-        with listen(Listen(more.host, more.http)), pytest.raises(CannotListen):
-            await theatre.stage.add(more)
+    async def scenario(harness: SimHarness) -> None:
+        more = new_server_setup(harness.server.setups, "global")
+        with listen(Address(more.host, more.http)), pytest.raises(ListenError):
+            await harness.server.add(more)
 
-        assert S4 not in theatre.cluster.world.agents
-        assert more not in theatre.stage.setups
-        assert not theatre.watched
+        assert S4 not in harness.cluster.world.agents
+        assert more not in harness.server.setups
+        assert not harness.monitored
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_an_agent_that_is_removed_is_dead_and_not_to_be_watched_and_its_name_is_not_given_again() -> None:
-    async def story(theatre: Theatre) -> None:
-        gone = theatre.setup("s3.global")
-        await theatre.stage.remove("s3.global")
+    async def scenario(harness: SimHarness) -> None:
+        removed = harness.setup("s3.global")
+        await harness.server.remove("s3.global")
         with pytest.raises(OSError, match="Connect call failed"):
-            await ask(gone)
+            await ask(removed)
 
-        assert theatre.watched == [[S1, S2, "c1"]]
-        assert theatre.stage.watched == tuple(map(theatre.setup, (S1, S2, "c1")))
-        assert theatre.cluster.world.agents["s3.global"].state is State.DEAD
-        assert one_more(theatre.stage.setups, "global").name == "s4"
+        assert harness.monitored == [[S1, S2, "c1"]]
+        assert harness.server.monitored == tuple(map(harness.setup, (S1, S2, "c1")))
+        assert harness.cluster.world.agents["s3.global"].state is State.DEAD
+        assert new_server_setup(harness.server.setups, "global").name == "s4"
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_where_nobody_wants_to_hear_it_agents_come_and_go_all_the_same() -> None:
-    async def story() -> None:
-        placed = setups(with_ports(Options(servers=1, clients=0, port=0)), None)
-        stage = Stage(Face(Cluster(placed, Timing(), 1, 0.0)), lambda: 0.0)
-        await stage.turn()
-        await stage.add(one_more(stage.setups, "global"))
+    async def scenario() -> None:
+        placed = setups(resolve_ports(Options(servers=1, clients=0, port=0)), None)
+        stage = ClusterServer(NomadApi(Cluster(placed, Timing(), 1, 0.0)), lambda: 0.0)
+        await stage.tick()
+        await stage.add(new_server_setup(stage.setups, "global"))
         await stage.remove(S2)
-        assert stage.watched == tuple(placed)
-        await stage.end()
+        assert stage.monitored == tuple(placed)
+        await stage.stop()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_an_agent_is_restarted_in_another_version_and_then_as_it_was_at_first() -> None:
-    async def version(theatre: Theatre, name: str) -> str:
-        return str((await ask(theatre.setup(name)))["config"]["Version"]["Version"])
+    async def version(harness: SimHarness, name: str) -> str:
+        return str((await ask(harness.setup(name)))["config"]["Version"]["Version"])
 
-    async def story(theatre: Theatre) -> None:
-        name = followers(theatre.cluster)[0]
-        first = theatre.setup(name)
-        await theatre.stage.restart(name, version=VERSIONS["1.10"])
-        assert await version(theatre, name) == "1.10.5"
-        assert await version(theatre, leader(theatre.cluster)) == "2.0.5"
-        await theatre.later(2.0)
-        assert status(theatre.cluster, leader(theatre.cluster), name) == "alive"
+    async def scenario(harness: SimHarness) -> None:
+        name = followers(harness.cluster)[0]
+        first = harness.setup(name)
+        await harness.server.restart(name, version=VERSIONS["1.10"])
+        assert await version(harness, name) == "1.10.5"
+        assert await version(harness, leader(harness.cluster)) == "2.0.5"
+        await harness.later(2.0)
+        assert status(harness.cluster, leader(harness.cluster), name) == "alive"
 
-        await theatre.stage.restart(name)
-        assert await version(theatre, name) == "2.0.5"
-        assert theatre.setup(name) == first
-        assert not theatre.watched
+        await harness.server.restart(name)
+        assert await version(harness, name) == "2.0.5"
+        assert harness.setup(name) == first
+        assert not harness.monitored
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_restart_cuts_every_connection_and_starts_what_was_dead() -> None:
-    async def story(theatre: Theatre) -> None:
-        reader, writer = await asyncio.open_connection(theatre.setup(S1).host, theatre.setup(S1).http)
-        await theatre.stage.restart(S1)
+    async def scenario(harness: SimHarness) -> None:
+        reader, writer = await asyncio.open_connection(harness.setup(S1).host, harness.setup(S1).http)
+        await harness.server.restart(S1)
         assert await is_cut(reader)
         writer.close()
-        theatre.cluster.kill("c1")
-        await theatre.stage.turn()
-        await theatre.stage.restart("c1")
-        assert (await ask(theatre.setup("c1")))["stats"]["client"]["node_id"] == theatre.setup("c1").id
+        harness.cluster.kill("c1")
+        await harness.server.tick()
+        await harness.server.restart("c1")
+        assert (await ask(harness.setup("c1")))["stats"]["client"]["node_id"] == harness.setup("c1").id
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_server_is_restarted_without_the_key_of_gossip() -> None:
-    async def encrypted(theatre: Theatre, name: str) -> str:
-        return str((await ask(theatre.setup(name)))["stats"]["serf"]["encrypted"])
+    async def encrypted(harness: SimHarness, name: str) -> str:
+        return str((await ask(harness.setup(name)))["stats"]["serf"]["encrypted"])
 
-    async def story(theatre: Theatre) -> None:
-        name = followers(theatre.cluster)[0]
-        assert await encrypted(theatre, name) == "true"
-        await theatre.stage.restart(name, encrypted=False)
-        assert await encrypted(theatre, name) == "false"
-        await theatre.stage.restart(name)
-        assert await encrypted(theatre, name) == "true"
+    async def scenario(harness: SimHarness) -> None:
+        name = followers(harness.cluster)[0]
+        assert await encrypted(harness, name) == "true"
+        await harness.server.restart(name, encrypted=False)
+        assert await encrypted(harness, name) == "false"
+        await harness.server.restart(name)
+        assert await encrypted(harness, name) == "true"
 
-    staged(story)
+    run_with_harness(scenario)
 
 
 def test_a_token_is_unknown_while_it_is_revoked_and_the_others_are_not() -> None:
-    async def story(theatre: Theatre) -> None:
-        server = theatre.setup(S1)
-        theatre.stage.revoke("monitoring")
+    async def scenario(harness: SimHarness) -> None:
+        server = harness.setup(S1)
+        harness.server.revoke_token("monitoring")
         assert [await ask(server), (await ask(server, token=MANAGER))["member"]["Name"]] == [403, S1]
-        theatre.stage.restore("monitoring")
+        harness.server.restore_token("monitoring")
         assert (await ask(server))["member"]["Name"] == S1
-        assert await ask(server, token=STRANGER) == 403
+        assert await ask(server, token=UNKNOWN_TOKEN) == 403
         with pytest.raises(LookupError):
-            theatre.stage.revoke("nobody's")
+            harness.server.revoke_token("nobody's")
         with pytest.raises(LookupError):
-            theatre.stage.restore("nobody's")
+            harness.server.restore_token("nobody's")
 
-    staged(story, acl=True)
+    run_with_harness(scenario, acl=True)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return make(tmp_path_factory.mktemp("tls"), ["127.0.0.1"], ["global"], datetime.now(UTC))
+def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    return make_certificates(tmp_path_factory.mktemp("tls"), ["127.0.0.1"], ["global"], datetime.now(UTC))
 
 
-def test_a_certificate_expires_at_one_agent_alone_which_goes_on_and_is_renewed(files: Files) -> None:
+def test_a_certificate_expires_at_one_agent_alone_which_goes_on_and_is_renewed(files: CertificateFiles) -> None:
     tls = ssl.create_default_context(cafile=files.ca_file)
 
-    async def story(theatre: Theatre) -> None:
-        before = theatre.cluster.world.agents[S1]
+    async def scenario(harness: SimHarness) -> None:
+        before = harness.cluster.world.agents[S1]
         reader, writer = await asyncio.open_connection(before.setup.host, before.setup.http, ssl=tls)
-        await theatre.stage.expire(S1)
+        await harness.server.expire_certificate(S1)
         assert await is_cut(reader)
         writer.close()
         with pytest.raises(ssl.SSLCertVerificationError, match="certificate has expired"):
             await ask(before.setup, tls=tls)
-        assert (await ask(theatre.setup(S2), tls=tls))["member"]["Name"] == S2
-        assert theatre.cluster.world.agents[S1].started == before.started
-        assert Path(theatre.setup(S1).tls.cert_file).name == "s1.global-expired.pem"  # type: ignore[union-attr]  # it has one
+        assert (await ask(harness.setup(S2), tls=tls))["member"]["Name"] == S2
+        assert harness.cluster.world.agents[S1].started == before.started
+        assert Path(harness.setup(S1).tls.cert_file).name == "s1.global-expired.pem"  # type: ignore[union-attr]  # it has one
 
-        await theatre.stage.renew(S1)
+        await harness.server.renew_certificate(S1)
         assert (await ask(before.setup, tls=tls))["member"]["Name"] == S1
-        assert theatre.setup(S1) == before.setup
+        assert harness.setup(S1) == before.setup
 
-    staged(story, files)
+    run_with_harness(scenario, files)
 
 
-def test_a_certificate_can_expire_while_the_clock_is_turned(files: Files) -> None:
+def test_a_certificate_can_expire_while_the_clock_is_turned(files: CertificateFiles) -> None:
     tls = ssl.create_default_context(cafile=files.ca_file)
 
-    async def story(theatre: Theatre) -> None:
-        turns = [theatre.stage.turn() for _ in range(3)]
-        await asyncio.gather(turns[0], theatre.stage.expire(S1), turns[1], theatre.stage.renew(S1), turns[2])
-        assert (await ask(theatre.setup(S1), tls=tls))["member"]["Name"] == S1
+    async def scenario(harness: SimHarness) -> None:
+        turns = [harness.server.tick() for _ in range(3)]
+        await asyncio.gather(
+            turns[0], harness.server.expire_certificate(S1), turns[1], harness.server.renew_certificate(S1), turns[2]
+        )
+        assert (await ask(harness.setup(S1), tls=tls))["member"]["Name"] == S1
 
-    staged(story, files)
+    run_with_harness(scenario, files)
 
 
-def test_a_dead_agent_whose_certificate_expires_stays_dead(files: Files) -> None:
-    async def story(theatre: Theatre) -> None:
-        theatre.cluster.kill("c1")
-        await theatre.stage.turn()
-        await theatre.stage.expire("c1")
+def test_a_dead_agent_whose_certificate_expires_stays_dead(files: CertificateFiles) -> None:
+    async def scenario(harness: SimHarness) -> None:
+        harness.cluster.kill("c1")
+        await harness.server.tick()
+        await harness.server.expire_certificate("c1")
         with pytest.raises(OSError, match="Connect call failed"):
-            await ask(theatre.setup("c1"))
+            await ask(harness.setup("c1"))
 
-    staged(story, files)
+    run_with_harness(scenario, files)
 
 
 def test_an_agent_without_tls_has_no_certificate_to_expire() -> None:
-    async def story(theatre: Theatre) -> None:
-        for deed in (theatre.stage.expire, theatre.stage.renew):
+    async def scenario(harness: SimHarness) -> None:
+        for action in (harness.server.expire_certificate, harness.server.renew_certificate):
             with pytest.raises(LookupError, match=r"s1\.global serves no HTTPS"):
-                await deed(S1)
+                await action(S1)
 
-    staged(story)
+    run_with_harness(scenario)

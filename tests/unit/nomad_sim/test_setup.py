@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nomad_exporter.demo.setup import Setup, Tls, address
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.go import join_host_port
+from nomad_sim.setup import Setup, Tls
+from nomad_sim.versions import VERSIONS
 
 
 def test_a_server_is_a_member_under_its_name_and_region() -> None:
@@ -18,7 +19,7 @@ def test_a_server_is_a_member_under_its_name_and_region() -> None:
     ("host", "text"), [("127.0.0.1", "127.0.0.1:4647"), ("::1", "[::1]:4647"), ("s1.lan", "s1.lan:4647")]
 )
 def test_an_address_is_joined_as_go_joins_it(host: str, text: str) -> None:
-    assert address(host, 4647) == text
+    assert join_host_port(host, 4647) == text
 
 
 def test_an_agent_advertises_its_own_ports() -> None:

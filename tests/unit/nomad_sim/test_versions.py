@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nomad_exporter.demo.versions import NEWEST, VERSIONS
+from nomad_sim.versions import NEWEST, VERSIONS
 
 
 def number(series: str) -> tuple[int, ...]:

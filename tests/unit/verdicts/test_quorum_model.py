@@ -12,31 +12,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.demo.model.agents import State
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.versions import VERSIONS
 from nomad_exporter.verdicts.reasons import Question
 from nomad_exporter.verdicts.verdict import Thresholds
+from nomad_sim.model.agents import State
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import calm_cluster, leader, leaders, pass_time, time_until
 from tests.support.fleets import AUTOPILOT, GOSSIP, THRESHOLDS
-from tests.support.modelled import FACTS_EVERY, Watch
+from tests.support.model_poller import STATE_EVERY, ModelPoller
 
-TWO_POLLS = 2 * FACTS_EVERY
+TWO_POLLS = 2 * STATE_EVERY
 NOTICED = 15
 """Beats after which gossip and autopilot have noticed what happened, and it was heard from them twice."""
 
 
-def reasons(watch: Watch) -> dict[str, str]:
+def reasons(watch: ModelPoller) -> dict[str, str]:
     return {name: str(each.verdicts[Question.QUORUM].reason) for name, each in watch.judged().items()}
 
 
-def safe(watch: Watch) -> list[str]:
+def safe(watch: ModelPoller) -> list[str]:
     return sorted(name for name, each in watch.judged().items() if each.verdicts[Question.QUORUM].ok)
 
 
-def watched(cluster: Cluster, thresholds: Thresholds = THRESHOLDS, *names: str) -> Watch:
+def watched(cluster: Cluster, thresholds: Thresholds = THRESHOLDS, *names: str) -> ModelPoller:
     """A cluster that has been watched for two polls; all of it, unless agents are named."""
-    watch = Watch(cluster, names or cluster.world.running(), thresholds)
+    watch = ModelPoller(cluster, names or cluster.world.running(), thresholds)
     watch.polls(TWO_POLLS)
     return watch
 
@@ -65,7 +65,7 @@ def test_after_an_election_each_of_five_may_be_stopped_the_dead_leader_too() -> 
     cluster = calm_cluster(5)
     watch = watched(cluster)
     cluster.kill(leader(cluster))
-    watch.polls(FACTS_EVERY)
+    watch.polls(STATE_EVERY)
 
     assert set(reasons(watch).values()) == {"ok"}
 
@@ -109,22 +109,22 @@ def start(cluster: Cluster, name: str) -> None:
 
 
 def freeze(cluster: Cluster, name: str) -> None:
-    if cluster.world.agents[name].runs:
-        cluster.freeze(name)
+    if cluster.world.agents[name].is_running:
+        cluster.pause(name)
 
 
 def thaw(cluster: Cluster, name: str) -> None:
-    if cluster.world.agents[name].state is State.FROZEN:
-        cluster.thaw(name)
+    if cluster.world.agents[name].state is State.PAUSED:
+        cluster.resume(name)
 
 
 def leave(cluster: Cluster, name: str) -> None:
-    if cluster.world.agents[name].runs:
+    if cluster.world.agents[name].is_running:
         cluster.leave(name)
 
 
 def cut(cluster: Cluster, name: str) -> None:
-    cluster.cut(name, cluster.world.agents)
+    cluster.partition(name, cluster.world.agents)
 
 
 def heal(cluster: Cluster, _: str) -> None:
@@ -140,7 +140,7 @@ DEEDS = st.builds(
 )
 
 
-def done(watch: Watch, deeds: list[Deed]) -> None:
+def done(watch: ModelPoller, deeds: list[Deed]) -> None:
     names = sorted(watch.cluster.world.agents)
     for deed in deeds:
         deed.does(watch.cluster, names[deed.server % len(names)])
@@ -161,7 +161,7 @@ def elects(cluster: Cluster) -> bool:
 @given(
     servers=st.sampled_from([3, 3, 4, 5, 5]),
     seed=st.integers(0, 9),
-    deeds=st.lists(DEEDS, max_size=6),
+    actions=st.lists(DEEDS, max_size=6),
     choice=st.integers(0, 4),
     unwatched=st.sets(st.integers(0, 4), max_size=2),
     thresholds=st.sampled_from([THRESHOLDS, AUTOPILOT, GOSSIP]),
@@ -186,14 +186,14 @@ def test_a_server_that_may_be_stopped_leaves_a_cluster_that_elects_a_leader(
         assert elects(cluster)
 
 
-@given(servers=st.sampled_from([3, 5]), seed=st.integers(0, 9), deeds=st.lists(DEEDS, max_size=5))
+@given(servers=st.sampled_from([3, 5]), seed=st.integers(0, 9), actions=st.lists(DEEDS, max_size=5))
 @settings(deadline=None, max_examples=20)
 def test_at_no_moment_are_more_voters_well_than_run(servers: int, seed: int, deeds: list[Deed]) -> None:
     """A moment after a poll, at which all was asked."""
     watch = watched(calm_cluster(servers, seed=seed))
     for deed in deeds:
         done(watch, [deed])
-        watch.polls(FACTS_EVERY)
+        watch.polls(STATE_EVERY)
         running = watch.cluster.world.running()
         for each in watch.judged().values():
-            assert each.quorum_state is None or each.quorum_state.count.well <= len(running)
+            assert each.quorum_state is None or each.quorum_state.count.healthy <= len(running)

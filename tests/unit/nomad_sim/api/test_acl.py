@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from nomad_exporter.demo.face.acl import AGENT_READ, MANAGEMENT, Acl
-from nomad_exporter.demo.face.answers import TEXT
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.api.acl import AGENT_READ, MANAGEMENT, Acl
+from nomad_sim.api.http import TEXT
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.model.timing import Timing
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import calm_cluster, client_of, pass_time
-from tests.support.questions import (
+from tests.support.sim_requests import (
     AGENT_READER,
     MANAGER,
     MONITOR,
-    STRANGER,
-    answered,
-    ask,
-    guarded,
-    hangs,
-    text,
+    UNKNOWN_TOKEN,
+    api_with_acl,
+    is_pending,
+    respond,
+    send,
+    status_and_text,
 )
 
 MALFORMED = "not-a-token"
@@ -56,29 +56,29 @@ every_version = pytest.mark.parametrize("series", VERSIONS)
 
 @every_version
 def test_a_server_refuses_in_the_words_of_its_version(series: str) -> None:
-    face = guarded(VERSIONS[series])
+    api = api_with_acl(VERSIONS[series])
     unknown, malformed, unknown_elsewhere, malformed_elsewhere = REFUSALS[series]
 
-    assert text(answered(face, "s1.global", SELF, STRANGER)) == unknown
-    assert text(answered(face, "s1.global", SELF, MALFORMED)) == malformed
-    assert text(answered(face, "s1.global", MEMBERS, STRANGER)) == unknown_elsewhere
-    assert text(answered(face, "s1.global", MEMBERS, MALFORMED)) == malformed_elsewhere
+    assert status_and_text(respond(api, "s1.global", SELF, UNKNOWN_TOKEN)) == unknown
+    assert status_and_text(respond(api, "s1.global", SELF, MALFORMED)) == malformed
+    assert status_and_text(respond(api, "s1.global", MEMBERS, UNKNOWN_TOKEN)) == unknown_elsewhere
+    assert status_and_text(respond(api, "s1.global", MEMBERS, MALFORMED)) == malformed_elsewhere
 
 
 @every_version
 @pytest.mark.parametrize("line", [SELF, SERVERS])
 def test_a_client_refuses_in_the_words_of_a_server(series: str, line: str) -> None:
-    face = guarded(VERSIONS[series])
+    api = api_with_acl(VERSIONS[series])
     unknown, malformed = CLIENT_REFUSALS[series]
 
-    assert text(answered(face, "c1", line, STRANGER)) == unknown
-    assert text(answered(face, "c1", line, MALFORMED)) == malformed
+    assert status_and_text(respond(api, "c1", line, UNKNOWN_TOKEN)) == unknown
+    assert status_and_text(respond(api, "c1", line, MALFORMED)) == malformed
 
 
 @every_version
 @pytest.mark.parametrize("line", [SELF, MEMBERS, "GET /v1/nodes", "GET /v1/operator/autopilot/health", FORCE_LEAVE])
 def test_nobody_in_particular_is_denied(series: str, line: str) -> None:
-    assert text(answered(guarded(VERSIONS[series]), "s1.global", line)) == DENIED
+    assert status_and_text(respond(api_with_acl(VERSIONS[series]), "s1.global", line)) == DENIED
 
 
 @pytest.mark.parametrize(
@@ -94,175 +94,175 @@ def test_nobody_in_particular_is_denied(series: str, line: str) -> None:
     ],
 )
 def test_a_token_may_what_its_policies_say(token: str, allowed: set[str]) -> None:
-    face = guarded()
+    api = api_with_acl()
     lines = (SELF, MEMBERS, "GET /v1/nodes", "GET /v1/operator/autopilot/health", FORCE_LEAVE)
-    statuses = {line: answered(face, "s1.global", line, token).status for line in lines}
+    statuses = {line: respond(api, "s1.global", line, token).status for line in lines}
 
     assert statuses == {line: 200 if line in allowed else 403 for line in lines}
 
 
 def test_who_may_read_a_client_may_not_change_it() -> None:
-    face = guarded()
+    api = api_with_acl()
 
-    assert answered(face, "c1", SERVERS, AGENT_READER).status == 200
-    assert text(answered(face, "c1", "PUT /v1/agent/servers?address=127.0.1.1", AGENT_READER)) == DENIED
+    assert respond(api, "c1", SERVERS, AGENT_READER).status == 200
+    assert status_and_text(respond(api, "c1", "PUT /v1/agent/servers?address=127.0.1.1", AGENT_READER)) == DENIED
 
 
-@pytest.mark.parametrize("token", ["", STRANGER, MALFORMED, MONITOR])
+@pytest.mark.parametrize("token", ["", UNKNOWN_TOKEN, MALFORMED, MONITOR])
 @pytest.mark.parametrize("line", [HEALTH, "GET /v1/status/leader", "GET /v1/status/peers"])
 def test_health_and_status_need_no_token(line: str, token: str) -> None:
-    assert answered(guarded(), "s1.global", line, token).status == 200
+    assert respond(api_with_acl(), "s1.global", line, token).status == 200
 
 
 def test_without_access_control_a_token_is_ignored() -> None:
-    face = Face(calm_cluster(clients=1), Acl({MANAGER: MANAGEMENT}))
+    api = NomadApi(calm_cluster(clients=1), Acl({MANAGER: MANAGEMENT}))
 
-    assert answered(face, "s1.global", SELF, MALFORMED).status == 200
-    assert answered(face, "c1", SERVERS).status == 200
+    assert respond(api, "s1.global", SELF, MALFORMED).status == 200
+    assert respond(api, "c1", SERVERS).status == 200
 
 
 def test_one_version_refuses_without_a_content_type() -> None:
-    kinds = {series: answered(guarded(VERSIONS[series]), "s1.global", SELF).content_type for series in VERSIONS}
+    kinds = {series: respond(api_with_acl(VERSIONS[series]), "s1.global", SELF).content_type for series in VERSIONS}
 
     assert kinds == dict.fromkeys(VERSIONS, TEXT) | {"1.6": None}
 
 
 def test_no_tokens_are_known_where_none_are_given() -> None:
-    assert not Acl().knows(MANAGER)
-    assert not Acl().may(MANAGER, AGENT_READ)
-    assert Acl({MANAGER: MANAGEMENT}).may(MANAGER, AGENT_READ)
+    assert not Acl().has_token(MANAGER)
+    assert not Acl().allows(MANAGER, AGENT_READ)
+    assert Acl({MANAGER: MANAGEMENT}).allows(MANAGER, AGENT_READ)
 
 
 def test_a_client_whose_servers_were_killed_still_knows_a_token_that_it_has_seen() -> None:
-    face = guarded()
-    answered(face, "c1", SELF, MONITOR)
+    api = api_with_acl()
+    respond(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
-        face.cluster.kill(f"s{number}.global")
-    pass_time(face.cluster, 70)
+        api.cluster.kill(f"s{number}.global")
+    pass_time(api.cluster, 70)
 
-    assert answered(face, "c1", SELF, MONITOR).status == 200
-    assert text(answered(face, "c1", SELF)) == DENIED
+    assert respond(api, "c1", SELF, MONITOR).status == 200
+    assert status_and_text(respond(api, "c1", SELF)) == DENIED
 
 
 def test_a_client_whose_servers_were_killed_cannot_judge_a_new_token() -> None:
-    face = guarded()
+    api = api_with_acl()
     for number in (1, 2, 3):
-        face.cluster.kill(f"s{number}.global")
-    first = client_of(face.cluster, "c1").servers[0]
+        api.cluster.kill(f"s{number}.global")
+    first = client_of(api.cluster, "c1").servers[0]
     refused = f"rpc error: failed to get conn: dial tcp {first}: connect: connection refused"
 
-    assert text(answered(face, "c1", SELF, MONITOR)) == (500, refused)
+    assert status_and_text(respond(api, "c1", SELF, MONITOR)) == (500, refused)
 
 
 def test_a_client_whose_servers_are_frozen_answers_nobody_with_a_token_but_is_well() -> None:
-    face = guarded()
-    answered(face, "c1", SELF, MONITOR)
+    api = api_with_acl()
+    respond(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
-        face.cluster.freeze(f"s{number}.global")
-    pass_time(face.cluster, Timing().token + 1)
+        api.cluster.pause(f"s{number}.global")
+    pass_time(api.cluster, Timing().token_cache_ttl + 1)
 
-    assert hangs(face, "c1", SELF, MONITOR, seconds=180)
-    assert hangs(face, "c1", SERVERS, MONITOR)
-    assert answered(face, "c1", HEALTH).status == 200
+    assert is_pending(api, "c1", SELF, MONITOR, seconds=180)
+    assert is_pending(api, "c1", SERVERS, MONITOR)
+    assert respond(api, "c1", HEALTH).status == 200
 
 
 def test_a_client_believes_for_half_a_minute_what_it_heard_of_a_token_without_asking() -> None:
-    face = guarded()
-    answered(face, "c1", SELF, MONITOR)
+    api = api_with_acl()
+    respond(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
-        face.cluster.freeze(f"s{number}.global")
-    pass_time(face.cluster, 29)
-    assert answered(face, "c1", SELF, MONITOR).status == 200
+        api.cluster.pause(f"s{number}.global")
+    pass_time(api.cluster, 29)
+    assert respond(api, "c1", SELF, MONITOR).status == 200
 
-    pass_time(face.cluster, 2)
-    assert hangs(face, "c1", SELF, MONITOR)
+    pass_time(api.cluster, 2)
+    assert is_pending(api, "c1", SELF, MONITOR)
 
 
 def test_a_client_that_started_again_has_forgotten_what_it_heard() -> None:
-    face = guarded()
-    answered(face, "c1", SELF, MONITOR)
-    face.cluster.kill("c1")
-    pass_time(face.cluster, 1)
-    face.cluster.start("c1")
+    api = api_with_acl()
+    respond(api, "c1", SELF, MONITOR)
+    api.cluster.kill("c1")
+    pass_time(api.cluster, 1)
+    api.cluster.start("c1")
     for number in (1, 2, 3):
-        face.cluster.freeze(f"s{number}.global")
+        api.cluster.pause(f"s{number}.global")
 
-    assert hangs(face, "c1", SELF, MONITOR)
+    assert is_pending(api, "c1", SELF, MONITOR)
 
 
 @every_version
 def test_a_token_that_was_revoked_is_unknown_to_a_server_at_once(series: str) -> None:
-    face = guarded(VERSIONS[series])
-    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
+    api = api_with_acl(VERSIONS[series])
+    api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
     unknown, _, unknown_elsewhere, _ = REFUSALS[series]
 
-    assert text(answered(face, "s1.global", SELF, MONITOR)) == unknown
-    assert text(answered(face, "s1.global", MEMBERS, MONITOR)) == unknown_elsewhere
-    assert text(answered(face, "c1", MEMBERS, MONITOR)) == CLIENT_REFUSALS[series][0]
-    assert answered(face, "s1.global", SELF, MANAGER).status == 200
+    assert status_and_text(respond(api, "s1.global", SELF, MONITOR)) == unknown
+    assert status_and_text(respond(api, "s1.global", MEMBERS, MONITOR)) == unknown_elsewhere
+    assert status_and_text(respond(api, "c1", MEMBERS, MONITOR)) == CLIENT_REFUSALS[series][0]
+    assert respond(api, "s1.global", SELF, MANAGER).status == 200
 
 
 @pytest.mark.parametrize("series", ["2.0", "1.10", "1.6"])
 def test_a_client_goes_on_with_a_token_that_was_revoked_after_it_was_judged(series: str) -> None:
-    face = guarded(VERSIONS[series])
-    answered(face, "c1", SELF, MONITOR)
-    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
-    pass_time(face.cluster, 80)
+    api = api_with_acl(VERSIONS[series])
+    respond(api, "c1", SELF, MONITOR)
+    api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
+    pass_time(api.cluster, 80)
 
-    assert answered(face, "c1", SELF, MONITOR).status == 200
-    assert answered(face, "c1", SERVERS, MONITOR).status == 200
-    assert text(answered(face, "c1", MEMBERS, MONITOR)) == DENIED
+    assert respond(api, "c1", SELF, MONITOR).status == 200
+    assert respond(api, "c1", SERVERS, MONITOR).status == 200
+    assert status_and_text(respond(api, "c1", MEMBERS, MONITOR)) == DENIED
 
 
 @pytest.mark.parametrize("series", ["1.2", "0.12"])
 def test_an_old_client_learns_of_it_when_it_asks_again(series: str) -> None:
-    face = guarded(VERSIONS[series])
-    answered(face, "c1", SELF, MONITOR)
-    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
-    pass_time(face.cluster, 29)
-    assert answered(face, "c1", SELF, MONITOR).status == 200
+    api = api_with_acl(VERSIONS[series])
+    respond(api, "c1", SELF, MONITOR)
+    api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
+    pass_time(api.cluster, 29)
+    assert respond(api, "c1", SELF, MONITOR).status == 200
 
-    pass_time(face.cluster, 2)
-    assert text(answered(face, "c1", SELF, MONITOR)) == NOT_FOUND
+    pass_time(api.cluster, 2)
+    assert status_and_text(respond(api, "c1", SELF, MONITOR)) == NOT_FOUND
 
 
 def test_a_token_that_is_known_again_may_what_it_might_before() -> None:
-    face = guarded()
-    face.acl = replace(face.acl, revoked=frozenset({MONITOR}))
-    assert text(answered(face, "c1", SELF, MONITOR)) == DENIED
-    face.acl = replace(face.acl, revoked=frozenset())
+    api = api_with_acl()
+    api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
+    assert status_and_text(respond(api, "c1", SELF, MONITOR)) == DENIED
+    api.acl = replace(api.acl, revoked=frozenset())
 
-    assert answered(face, "c1", SELF, MONITOR).status == 200
-    assert answered(face, "s1.global", MEMBERS, MONITOR).status == 200
+    assert respond(api, "c1", SELF, MONITOR).status == 200
+    assert respond(api, "s1.global", MEMBERS, MONITOR).status == 200
 
 
 def test_a_client_needs_but_one_server_to_judge_a_token() -> None:
-    face = guarded()
-    face.cluster.freeze("s1.global")
-    face.cluster.kill("s2.global")
+    api = api_with_acl()
+    api.cluster.pause("s1.global")
+    api.cluster.kill("s2.global")
 
-    assert answered(face, "c1", SELF, MONITOR).status == 200
+    assert respond(api, "c1", SELF, MONITOR).status == 200
 
 
 def test_a_client_that_knows_no_server_does_not_answer_to_a_token() -> None:
-    face = guarded()
-    face.cluster.tell_servers("c1", ())
+    api = api_with_acl()
+    api.cluster.set_servers("c1", ())
 
-    assert hangs(face, "c1", SELF, MONITOR)
+    assert is_pending(api, "c1", SELF, MONITOR)
 
 
 def test_a_client_that_was_told_servers_that_are_none_cannot_judge_a_token() -> None:
-    face = guarded()
-    face.cluster.tell_servers("c1", ("127.0.1.99:4647",))
+    api = api_with_acl()
+    api.cluster.set_servers("c1", ("127.0.1.99:4647",))
 
-    assert answered(face, "c1", SELF, MONITOR).status == 500
+    assert respond(api, "c1", SELF, MONITOR).status == 500
 
 
 def test_a_token_is_remembered_for_each_client_alone() -> None:
-    face = guarded(clients=2)
-    ask(face, "c1", SELF, MONITOR)
+    api = api_with_acl(clients=2)
+    send(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
-        face.cluster.kill(f"s{number}.global")
+        api.cluster.kill(f"s{number}.global")
 
-    assert answered(face, "c1", SELF, MONITOR).status == 200
-    assert answered(face, "c2", SELF, MONITOR).status == 500
+    assert respond(api, "c1", SELF, MONITOR).status == 200
+    assert respond(api, "c2", SELF, MONITOR).status == 500

@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
-from nomad_exporter.demo.face.application import BATCH, application
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.messages import Said
-from nomad_exporter.demo.versions import VERSIONS
-from nomad_exporter.serving.asgi import Message
+from nomad_sim.api.application import LOG_POLL_SECONDS, application
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.asgi import Message
+from nomad_sim.model.messages import LogMessage
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import calm_cluster, followers, leader, raft_of, time_until
-from tests.support.questions import AGENT_READER, MANAGER, MONITOR, guarded, with_clients
+from tests.support.sim_requests import AGENT_READER, MANAGER, MONITOR, api_with_acl, with_clients
 
 DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 
@@ -31,10 +31,10 @@ class Exchange:
     in each pause.
     """
 
-    def __init__(self, face: Face, name: str, messages: int = 2, pauses: int = 1000) -> None:
-        self.face, self.name = face, name
-        self.now = face.cluster.world.now
-        self.sent: list[Message] = []
+    def __init__(self, api: NomadApi, name: str, messages: int = 2, pauses: int = 1000) -> None:
+        self.api, self.name = api, name
+        self.now = api.cluster.world.now
+        self.messages: list[Message] = []
         self.times: list[float] = []
         self.pauses: list[float] = []
         self.paused: Callable[[], None] = lambda: None
@@ -50,9 +50,9 @@ class Exchange:
         path, _, query = target.partition("?")
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers]
         scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": pairs}
-        served = application(self.face, self.name, lambda: self.now, self._pause)
+        served = application(self.api, self.name, lambda: self.now, self._pause)
         asyncio.run(asyncio.wait_for(served(scope, self._receive, self._send), timeout=30))
-        return self.sent
+        return self.messages
 
     async def _pause(self, seconds: float) -> None:
         self.now += seconds
@@ -69,17 +69,17 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
-        self.sent.append(message)
+        self.messages.append(message)
         self.times.append(self.now)
-        if len(self.sent) >= self._messages:
+        if len(self.messages) >= self._messages:
             self._left.set()
 
 
 def exchanged(
-    face: Face, line: str, headers: Headers = (), name: str = "s1.global"
+    api: NomadApi, line: str, headers: Headers = (), name: str = "s1.global"
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of a whole answer."""
-    head, body = Exchange(face, name).ask(line, headers)
+    head, body = Exchange(api, name).ask(line, headers)
     return head["status"], headers_of(head), body["body"]
 
 
@@ -88,7 +88,7 @@ def headers_of(head: Message) -> dict[str, str]:
 
 
 def test_an_answer_is_a_head_and_a_body() -> None:
-    status, headers, body = exchanged(Face(calm_cluster()), "GET /v1/agent/health?type=foo")
+    status, headers, body = exchanged(NomadApi(calm_cluster()), "GET /v1/agent/health?type=foo")
     date = headers.pop("date")
 
     assert (status, body) == (200, b"{}")
@@ -97,14 +97,14 @@ def test_an_answer_is_a_head_and_a_body() -> None:
 
 
 def test_an_answer_without_a_content_type_has_no_such_header() -> None:
-    status, headers, body = exchanged(Face(calm_cluster()), "GET /nothing")
+    status, headers, body = exchanged(NomadApi(calm_cluster()), "GET /nothing")
 
     assert (status, body) == (404, b"")
     assert "content-type" not in headers
 
 
 def test_an_answer_with_headers_of_its_own_has_them() -> None:
-    _, headers, _ = exchanged(Face(calm_cluster()), "GET /v1/nodes")
+    _, headers, _ = exchanged(NomadApi(calm_cluster()), "GET /v1/nodes")
 
     assert headers["x-nomad-index"] == "1"
     assert headers["x-nomad-knownleader"] == "true"
@@ -112,8 +112,8 @@ def test_an_answer_with_headers_of_its_own_has_them() -> None:
 
 @pytest.mark.parametrize("line", ["GET /v1/agent/health?type=foo", "PUT /v1/agent/self", "GET /nothing"])
 def test_every_answer_is_zipped_for_who_takes_it(line: str) -> None:
-    plain = exchanged(Face(calm_cluster()), line)
-    status, headers, body = exchanged(Face(calm_cluster()), line, [("Accept-Encoding", "gzip, deflate")])
+    plain = exchanged(NomadApi(calm_cluster()), line)
+    status, headers, body = exchanged(NomadApi(calm_cluster()), line, [("Accept-Encoding", "gzip, deflate")])
 
     assert (status, gzip.decompress(body)) == (plain[0], plain[2])
     assert (headers["content-encoding"], headers["content-length"]) == ("gzip", str(len(body)))
@@ -121,21 +121,21 @@ def test_every_answer_is_zipped_for_who_takes_it(line: str) -> None:
 
 
 def test_an_answer_is_not_zipped_for_who_takes_another_form() -> None:
-    assert exchanged(Face(calm_cluster()), "GET /nothing", [("Accept-Encoding", "identity")])[2] == b""
+    assert exchanged(NomadApi(calm_cluster()), "GET /nothing", [("Accept-Encoding", "identity")])[2] == b""
 
 
 def test_to_a_head_the_length_is_told_and_nothing_more() -> None:
-    status, headers, body = exchanged(Face(calm_cluster()), "HEAD /v1/agent/self")
+    status, headers, body = exchanged(NomadApi(calm_cluster()), "HEAD /v1/agent/self")
 
     assert (status, headers["content-length"], body) == (405, str(len("Invalid method")), b"")
 
 
 def test_parameters_may_be_repeated_empty_and_escaped() -> None:
-    face = Face(with_clients())
+    api = NomadApi(with_clients())
     line = f"PUT /v1/agent/servers?address=127.0.1.1&x=&address={quote('127.0.1.2:4647', safe='')}"
 
-    assert exchanged(face, line, name="c1")[0] == 200
-    assert exchanged(face, "GET /v1/agent/servers", name="c1")[2] == b'["127.0.1.1:4647","127.0.1.2:4647"]'
+    assert exchanged(api, line, name="c1")[0] == 200
+    assert exchanged(api, "GET /v1/agent/servers", name="c1")[2] == b'["127.0.1.1:4647","127.0.1.2:4647"]'
 
 
 @pytest.mark.parametrize(
@@ -156,36 +156,36 @@ def test_parameters_may_be_repeated_empty_and_escaped() -> None:
     ],
 )
 def test_a_token_comes_in_either_header_as_the_version_takes_it(series: str, headers: Headers, status: int) -> None:
-    assert exchanged(guarded(VERSIONS[series]), "GET /v1/agent/members", headers)[0] == status
+    assert exchanged(api_with_acl(VERSIONS[series]), "GET /v1/agent/members", headers)[0] == status
 
 
-def leaderless() -> tuple[Face, str]:
+def leaderless() -> tuple[NomadApi, str]:
     """Three servers, two of them killed, and the third, which knows no leader."""
     cluster = calm_cluster()
     for name in (leader(cluster), followers(cluster)[0]):
         cluster.kill(name)
     (left,) = cluster.world.running()
     time_until(cluster, lambda: raft_of(cluster, left).leader is None)
-    return Face(cluster), left
+    return NomadApi(cluster), left
 
 
 def test_a_question_that_is_held_is_answered_in_the_end() -> None:
-    face, left = leaderless()
-    asking = Exchange(face, left)
-    begun = asking.now
-    head, body = asking.ask("GET /v1/agent/health")
+    api, left = leaderless()
+    exchange = Exchange(api, left)
+    started = exchange.now
+    head, body = exchange.ask("GET /v1/agent/health")
 
     assert (head["status"], b"No cluster leader" in body["body"]) == (500, True)
-    assert 5.0 <= face.cluster.world.now - begun <= 5.3
-    assert sum(asking.pauses) == pytest.approx(asking.now - begun)
+    assert 5.0 <= api.cluster.world.now - started <= 5.3
+    assert sum(exchange.pauses) == pytest.approx(exchange.now - started)
 
 
 @pytest.mark.parametrize("line", ["GET /v1/agent/health?stale&type=server", "PUT /v1/agent/self", "GET /nothing"])
 def test_an_agent_writes_every_question_that_it_answered_into_its_log(line: str) -> None:
-    face = Face(calm_cluster())
-    before = face.cluster.world.journals["s1.global"].next
-    exchanged(face, line)
-    (written,) = [one for one in face.cluster.world.journals["s1.global"].since(before).lines if one.module == "http"]
+    api = NomadApi(calm_cluster())
+    before = api.cluster.world.logs["s1.global"].next
+    exchanged(api, line)
+    (written,) = [one for one in api.cluster.world.logs["s1.global"].read_from(before).lines if one.module == "http"]
     method, path = line.split(" ")
 
     assert (written.level, written.message) == ("debug", "request complete")
@@ -193,62 +193,65 @@ def test_an_agent_writes_every_question_that_it_answered_into_its_log(line: str)
 
 
 def test_it_writes_how_long_it_held_a_question() -> None:
-    face, left = leaderless()
-    before = face.cluster.world.journals[left].next
-    asking = Exchange(face, left)
-    begun = asking.now
-    asking.ask("GET /v1/agent/health")
-    (written,) = [one for one in face.cluster.world.journals[left].since(before).lines if one.module == "http"]
+    api, left = leaderless()
+    before = api.cluster.world.logs[left].next
+    exchange = Exchange(api, left)
+    started = exchange.now
+    exchange.ask("GET /v1/agent/health")
+    (written,) = [one for one in api.cluster.world.logs[left].read_from(before).lines if one.module == "http"]
 
-    assert dict(written.pairs)["duration"] == pytest.approx(asking.now - begun)
+    assert dict(written.pairs)["duration"] == pytest.approx(exchange.now - started)
 
 
 @pytest.mark.parametrize("pauses", [1, 5])
 def test_who_leaves_while_a_question_is_held_is_sent_nothing(pauses: int) -> None:
-    face = Face(calm_cluster())
-    face.cluster.freeze("s1.global")
-    asking = Exchange(face, "s1.global", pauses=pauses)
+    api = NomadApi(calm_cluster())
+    api.cluster.pause("s1.global")
+    exchange = Exchange(api, "s1.global", pauses=pauses)
 
-    assert asking.ask("GET /v1/agent/self") == []
-    assert pauses <= len(asking.pauses) <= pauses + 2
+    assert exchange.ask("GET /v1/agent/self") == []
+    assert pauses <= len(exchange.pauses) <= pauses + 2
 
 
 def test_a_watcher_of_frames_is_sent_the_head_at_once_and_then_what_comes() -> None:
-    asking = Exchange(Face(with_clients()), "c1", messages=3)
-    begun = asking.now
-    head, first, second = asking.ask("GET /v1/agent/monitor?log_level=error")
+    exchange = Exchange(NomadApi(with_clients()), "c1", messages=3)
+    started = exchange.now
+    head, first, second = exchange.ask("GET /v1/agent/monitor?log_level=error")
 
     assert (head["status"], headers_of(head)["content-type"]) == (200, "application/json")
     assert "content-length" not in headers_of(head)
     assert first == second == {"type": "http.response.body", "body": b"{}", "more_body": True}
-    assert asking.times[0] == begun
-    assert [time - begun for time in asking.times[1:]] == [pytest.approx(1.0, abs=BATCH), pytest.approx(2.0, abs=BATCH)]
+    assert exchange.times[0] == started
+    assert [time - started for time in exchange.times[1:]] == [
+        pytest.approx(1.0, abs=LOG_POLL_SECONDS),
+        pytest.approx(2.0, abs=LOG_POLL_SECONDS),
+    ]
 
 
 def test_a_watcher_of_plain_text_is_sent_no_head_before_the_first_line() -> None:
-    face = Face(calm_cluster())
-    asking = Exchange(face, "s1.global")
+    api = NomadApi(calm_cluster())
+    exchange = Exchange(api, "s1.global")
 
-    def said() -> None:
-        if len(asking.pauses) == 50:
-            assert asking.sent == []
-            face.cluster.world.say("s1.global", "nomad", (Said("error", "said"),))
+    def log_line() -> None:
+        if len(exchange.pauses) == 50:
+            assert exchange.messages == []
+            api.cluster.world.log("s1.global", "nomad", (LogMessage("error", "said"),))
 
-    asking.paused = said
-    head, body = asking.ask("GET /v1/agent/monitor?plain=true&log_level=error")
+    exchange.paused = log_line
+    head, body = exchange.ask("GET /v1/agent/monitor?plain=true&log_level=error")
 
     assert headers_of(head)["content-type"] == "text/plain"
     assert body["body"].endswith(b" [ERROR] nomad: said\n")
 
 
 def test_a_watcher_of_plain_text_who_leaves_before_it_is_sent_nothing() -> None:
-    asking = Exchange(Face(calm_cluster()), "s1.global", pauses=20)
+    exchange = Exchange(NomadApi(calm_cluster()), "s1.global", pauses=20)
 
-    assert asking.ask("GET /v1/agent/monitor?plain=true&log_level=error") == []
+    assert exchange.ask("GET /v1/agent/monitor?plain=true&log_level=error") == []
 
 
 def test_a_profile_is_sent_when_it_was_taken() -> None:
-    status, headers, body = exchanged(guarded(), "GET /v1/agent/pprof/profile", [("X-Nomad-Token", MANAGER)])
+    status, headers, body = exchanged(api_with_acl(), "GET /v1/agent/pprof/profile", [("X-Nomad-Token", MANAGER)])
 
     assert (status, headers["content-type"]) == (200, "application/octet-stream")
     assert headers["content-disposition"] == 'attachment; filename="profile"'
@@ -256,17 +259,18 @@ def test_a_profile_is_sent_when_it_was_taken() -> None:
 
 
 def test_a_profile_that_nobody_waits_for_is_not_taken_to_its_end() -> None:
-    asking = Exchange(guarded(), "s1.global", pauses=0)
-    begun = time.monotonic()
+    exchange = Exchange(api_with_acl(), "s1.global", pauses=0)
+    started = time.monotonic()
 
-    assert asking.ask("GET /v1/agent/pprof/profile?seconds=60", [("X-Nomad-Token", MANAGER)]) == []
-    assert time.monotonic() - begun < 20
+    assert exchange.ask("GET /v1/agent/pprof/profile?seconds=60", [("X-Nomad-Token", MANAGER)]) == []
+    assert time.monotonic() - started < 20
 
 
 def test_what_goes_wrong_is_one_line_in_the_log_and_a_500(caplog: pytest.LogCaptureFixture) -> None:
-    start, body = Exchange(Face(calm_cluster()), "s9.global").ask("GET /v1/agent/self")
+    start, body = Exchange(NomadApi(calm_cluster()), "s9.global").ask("GET /v1/agent/self")
 
     assert start["status"] == 500
     assert body["body"] == b"internal error of the demo; see its log"
-    assert [record.getMessage() for record in caplog.records] == ["an answer of a simulated agent broke"]
-    assert caplog.records[0].exc_info is None
+    (record,) = caplog.records
+    assert record.getMessage() == "request handler failed: agent=s9.global path=/v1/agent/self error=KeyError"
+    assert record.exc_info is None

@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.demo.face.config import agent_config
-from nomad_exporter.demo.setup import Setup, Tls
-from nomad_exporter.demo.versions import VERSIONS
 from nomad_exporter.nomad.sources import SELF_PATH
+from nomad_sim.api.config import agent_config
+from nomad_sim.setup import Setup, Tls
+from nomad_sim.versions import VERSIONS
 from tests.support.recordings import situation, situations
 
 BY_BUILD = {version.build: version for version in VERSIONS.values()}
 
 RECORDED = [
-    told.name
-    for told in situations()
-    if (answer := told.answers.get(SELF_PATH)) and answer.status == 200 and told.name.partition("/")[0] in BY_BUILD
+    result.name
+    for result in situations()
+    if (response := result.answers.get(SELF_PATH))
+    and response.status == 200
+    and result.name.partition("/")[0] in BY_BUILD
 ]
 
 EXCEPT = {
@@ -60,7 +62,9 @@ def setup_of(config: Mapping[str, Any]) -> Setup:
 def leaves(value: object, path: str = "") -> dict[str, str]:
     """Every value that holds no others, as JSON, by its path: ``true`` is not ``1`` there, and ``80`` not ``80.0``."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = {name: leaf for key, held in inner for name, leaf in leaves(held, f"{path}.{key}".lstrip(".")).items()}
+    found = {
+        name: leaf for key, pending in inner for name, leaf in leaves(pending, f"{path}.{key}".lstrip(".")).items()
+    }
     return found or {path: json.dumps(value)}
 
 
@@ -88,16 +92,16 @@ def test_every_exception_is_needed() -> None:
 
 
 def test_every_version_but_0_12_was_recorded_as_a_server_as_a_client_and_as_both() -> None:
-    seen = {(setup.version.series, setup.server, setup.client) for setup in map(setup_of, map(config_of, RECORDED))}
+    observed = {(setup.version.series, setup.server, setup.client) for setup in map(setup_of, map(config_of, RECORDED))}
     roles = {(True, False), (False, True), (True, True)}
 
-    assert seen == {(series, *role) for series in VERSIONS if series != "0.12" for role in roles}
+    assert observed == {(series, *role) for series in VERSIONS if series != "0.12" for role in roles}
 
 
 def test_a_0_12_has_no_more_keys_than_a_1_2_but_those_that_ended_with_it() -> None:
-    gone = leaves(of(SERVER, "0.12")).keys() - leaves(of(SERVER, "1.2")).keys()
+    removed = leaves(of(SERVER, "0.12")).keys() - leaves(of(SERVER, "1.2")).keys()
 
-    assert gone == {
+    assert removed == {
         "Client.TemplateConfig.FunctionBlacklist.0",
         "Telemetry.BackwardsCompatibleMetrics",
         "Telemetry.DisableTaggedMetrics",
@@ -210,6 +214,6 @@ def test_what_one_agent_was_told_does_not_stay_for_the_next(series: str) -> None
 
 @every_version
 def test_a_file_is_written_to_be_read(series: str) -> None:
-    text = files("nomad_exporter.demo.face").joinpath("configs", f"{series}.json").read_text("utf-8")
+    text = files("nomad_sim.api").joinpath("configs", f"{series}.json").read_text("utf-8")
 
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"

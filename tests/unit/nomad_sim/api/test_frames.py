@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.demo.face import frames
-from nomad_exporter.demo.model.journal import LEVELS, Line, Seconds, Value
+from nomad_sim.api import frames
+from nomad_sim.model.agent_log import LEVELS, LogLine, Seconds, Value
 
 AT = 1795490053.323
 TIME = "2026-11-24T03:14:13.323Z"
@@ -22,7 +22,7 @@ TIME = "2026-11-24T03:14:13.323Z"
 
 def plain(*pairs: tuple[str, Value]) -> str:
     """What follows the message in a plain line."""
-    text = frames.plain_text(Line(AT, "trace", "client", "said", pairs)).decode()
+    text = frames.format_plain(LogLine(AT, "trace", "client", "said", pairs)).decode()
     return text.removeprefix(f"{TIME} [TRACE] client: said")
 
 
@@ -30,35 +30,35 @@ def plain(*pairs: tuple[str, Value]) -> str:
     ("line", "text"),
     [
         pytest.param(
-            Line(AT, "info", "client", "node registration complete"),
+            LogLine(AT, "info", "client", "node registration complete"),
             f"{TIME} [INFO]  client: node registration complete\n",
             id="no pairs",
         ),
         pytest.param(
-            Line(AT, "debug", "client", "updated allocations", (("index", 16), ("total", 3), ("pulled", 0))),
+            LogLine(AT, "debug", "client", "updated allocations", (("index", 16), ("total", 3), ("pulled", 0))),
             f"{TIME} [DEBUG] client: updated allocations: index=16 total=3 pulled=0\n",
             id="numbers",
         ),
         pytest.param(
-            Line(AT, "trace", "client", "next heartbeat", (("period", Seconds(10.485309397)),)),
+            LogLine(AT, "trace", "client", "next heartbeat", (("period", Seconds(10.485309397)),)),
             f"{TIME} [TRACE] client: next heartbeat: period=10.485309397s\n",
             id="a duration",
         ),
         pytest.param(
-            Line(AT, "trace", "client.alloc_runner", "sending updated alloc", (("desired_status", ""),)),
+            LogLine(AT, "trace", "client.alloc_runner", "sending updated alloc", (("desired_status", ""),)),
             f'{TIME} [TRACE] client.alloc_runner: sending updated alloc: desired_status=""\n',
             id="an empty value",
         ),
-        pytest.param(Line(AT, "error", "", "no module"), f"{TIME} [ERROR] no module\n", id="no module"),
-        pytest.param(Line(AT, "warn", "nomad", ""), f"{TIME} [WARN]  nomad\n", id="no message"),
+        pytest.param(LogLine(AT, "error", "", "no module"), f"{TIME} [ERROR] no module\n", id="no module"),
+        pytest.param(LogLine(AT, "warn", "nomad", ""), f"{TIME} [WARN]  nomad\n", id="no message"),
     ],
 )
-def test_a_plain_line_is_as_hclog_writes_it(line: Line, text: str) -> None:
-    assert frames.plain_text(line) == text.encode()
+def test_a_plain_line_is_as_hclog_writes_it(line: LogLine, text: str) -> None:
+    assert frames.format_plain(line) == text.encode()
 
 
 def test_the_levels_of_plain_lines_stand_in_a_column() -> None:
-    lines = [frames.plain_text(Line(AT, level, "nomad", "said")).decode() for level in LEVELS[:-1]]
+    lines = [frames.format_plain(LogLine(AT, level, "nomad", "said")).decode() for level in LEVELS[:-1]]
 
     assert {line.index("nomad") for line in lines} == {len(TIME) + len(" [ERROR] ")}
 
@@ -110,22 +110,22 @@ def test_a_json_line_is_as_a_real_agent_wrote_it() -> None:
         ("path", "/v1/agent/monitor?log_level=trace&plain=true"),
         ("duration", Seconds(6.003282166)),
     )
-    line = Line(1795490571.942420, "debug", "http", "request complete", pairs)
+    line = LogLine(1795490571.942420, "debug", "http", "request complete", pairs)
 
-    assert frames.json_line(line).decode() == (
+    assert frames.format_json(line).decode() == (
         '{"@level":"debug","@message":"request complete","@module":"http","@timestamp":"2026-11-24T03:22:51.942420Z",'
         '"duration":6003282166,"method":"GET","path":"/v1/agent/monitor?log_level=trace\\u0026plain=true"}\n'
     )
 
 
 def test_a_json_line_escapes_what_could_harm_a_page_and_leaves_other_letters() -> None:
-    text = frames.json_line(Line(AT, "info", "", '<b> & \u2028\u2029 ñ \x01\n"\\')).decode()
+    text = frames.format_json(LogLine(AT, "info", "", '<b> & \u2028\u2029 ñ \x01\n"\\')).decode()
 
     assert r'"@message":"\u003cb\u003e \u0026 \u2028\u2029 ñ \u0001\n\"\\"' in text
 
 
 def test_a_json_line_of_no_module_has_none() -> None:
-    assert json.loads(frames.json_line(Line(AT, "info", "", "said"))) == {
+    assert json.loads(frames.format_json(LogLine(AT, "info", "", "said"))) == {
         "@level": "info",
         "@message": "said",
         "@timestamp": "2026-11-24T03:14:13.323000Z",
@@ -134,7 +134,7 @@ def test_a_json_line_of_no_module_has_none() -> None:
 
 def test_values_in_json_keep_their_types() -> None:
     pairs = (("yes", True), ("count", 3), ("half", 0.5), ("whole", 2.0), ("text", "3"))
-    text = frames.json_line(Line(AT, "info", "client", "said", pairs)).decode()
+    text = frames.format_json(LogLine(AT, "info", "client", "said", pairs)).decode()
 
     assert text.endswith('"count":3,"half":0.5,"text":"3","whole":2,"yes":true}\n')
 
@@ -142,7 +142,7 @@ def test_values_in_json_keep_their_types() -> None:
 @given(message=st.text(), value=st.text() | st.integers() | st.booleans())
 @settings(deadline=None)
 def test_a_json_line_is_one_line_that_reads_back(message: str, value: Value) -> None:
-    text = frames.json_line(Line(AT, "info", "client", message, (("key", value),)))
+    text = frames.format_json(LogLine(AT, "info", "client", message, (("key", value),)))
 
     assert text.count(b"\n") == 1
     assert not set(b"<>&") & set(text)
@@ -158,15 +158,15 @@ def test_a_value_without_a_line_feed_leaves_the_line_one_line_that_prints(value:
 
 
 def test_the_notice_of_what_was_dropped_has_no_time() -> None:
-    assert frames.dropped(7) == b"[WARN] Monitor dropped 7 logs during monitor request\n"
+    assert frames.format_dropped(7) == b"[WARN] Monitor dropped 7 logs during monitor request\n"
 
 
 def test_a_short_text_is_one_frame_without_an_offset() -> None:
-    assert list(frames.framed(b"said\n")) == [b'{"Data":"c2FpZAo=","FileEvent":"log"}']
+    assert list(frames.encode_frames(b"said\n")) == [b'{"Data":"c2FpZAo=","FileEvent":"log"}']
 
 
 def test_a_long_text_is_cut_into_frames_that_tell_their_offsets_last() -> None:
-    first, second, third = frames.framed(b"a" * 2048 + b"b")
+    first, second, third = frames.encode_frames(b"a" * 2048 + b"b")
 
     assert first.startswith(b'{"Data":"YWFh')
     assert first.endswith(b'","FileEvent":"log"}')
@@ -175,11 +175,11 @@ def test_a_long_text_is_cut_into_frames_that_tell_their_offsets_last() -> None:
 
 
 def test_a_text_that_just_fills_its_frame_is_followed_by_a_frame_without_data() -> None:
-    assert list(frames.framed(b"a" * 1024))[1:] == [b'{"FileEvent":"log","Offset":1024}']
+    assert list(frames.encode_frames(b"a" * 1024))[1:] == [b'{"FileEvent":"log","Offset":1024}']
 
 
 def test_nothing_needs_no_frame() -> None:
-    assert list(frames.framed(b"")) == []
+    assert list(frames.encode_frames(b"")) == []
 
 
 def test_a_heartbeat_is_an_empty_object() -> None:
@@ -189,9 +189,11 @@ def test_a_heartbeat_is_an_empty_object() -> None:
 @given(data=st.binary(max_size=5000))
 @settings(deadline=None)
 def test_the_data_of_all_frames_is_the_text_and_each_begins_at_its_offset(data: bytes) -> None:
-    cut = [json.loads(frame) for frame in frames.framed(data)]
-    parts = [b64decode(frame.get("Data", "")) for frame in cut]
+    partitioned = [json.loads(frame) for frame in frames.encode_frames(data)]
+    parts = [b64decode(frame.get("Data", "")) for frame in partitioned]
 
     assert b"".join(parts) == data
     assert all(len(part) <= 1024 for part in parts)
-    assert [frame.get("Offset", 0) for frame in cut] == [offset for offset, _ in zip(count(0, 1024), cut, strict=False)]
+    assert [frame.get("Offset", 0) for frame in partitioned] == [
+        offset for offset, _ in zip(count(0, 1024), partitioned, strict=False)
+    ]

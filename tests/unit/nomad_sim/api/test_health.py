@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from nomad_exporter.demo.face.answers import JSON, TEXT, Answer
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.api.http import JSON, TEXT, ApiResponse
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
+    cluster_with_unencrypted_follower,
     followers,
     leader,
     new_cluster,
     pass_time,
     raft_of,
     time_until,
-    without_the_key,
 )
-from tests.support.questions import answered, hangs, of_one_agent, of_two_regions, text, told, waited
+from tests.support.sim_requests import (
+    api_of_one_agent,
+    api_of_two_regions,
+    body_of,
+    is_pending,
+    respond,
+    status_and_text,
+    wait_for_response,
+)
 
 HEALTH = "GET /v1/agent/health"
 OK = {"ok": True, "message": "ok"}
@@ -28,14 +36,14 @@ def red(message: str) -> dict[str, object]:
     return {"ok": False, "message": message}
 
 
-def without_majority(series: str = "2.0") -> tuple[Face, str]:
+def without_majority(series: str = "2.0") -> tuple[NomadApi, str]:
     """A cluster that lost two of its three servers two seconds ago and more, and the third."""
     cluster = calm_cluster(clients=1, version=VERSIONS[series])
     for name in (leader(cluster), followers(cluster)[0]):
         cluster.kill(name)
     (left,) = cluster.world.running()
     time_until(cluster, lambda: raft_of(cluster, left).leader is None)
-    return Face(cluster), left
+    return NomadApi(cluster), left
 
 
 @pytest.mark.parametrize(
@@ -52,9 +60,9 @@ def without_majority(series: str = "2.0") -> tuple[Face, str]:
     ],
 )
 def test_what_is_not_a_type_is_well(query: str, roles: dict[str, object]) -> None:
-    reply = answered(of_one_agent(), "s1.global", HEALTH + query)
+    reply = respond(api_of_one_agent(), "s1.global", HEALTH + query)
 
-    assert (reply.status, reply.content_type, told(reply)) == (200, JSON, roles)
+    assert (reply.status, reply.content_type, body_of(reply)) == (200, JSON, roles)
 
 
 @pytest.mark.parametrize(
@@ -67,45 +75,45 @@ def test_what_is_not_a_type_is_well(query: str, roles: dict[str, object]) -> Non
     ],
 )
 def test_a_role_that_the_agent_has_not_is_ill(name: str, query: str, roles: dict[str, object]) -> None:
-    reply = answered(Face(calm_cluster(clients=1)), name, HEALTH + query)
+    reply = respond(NomadApi(calm_cluster(clients=1)), name, HEALTH + query)
 
-    assert (reply.status, told(reply)) == (500, roles)
+    assert (reply.status, body_of(reply)) == (500, roles)
 
 
 @pytest.mark.parametrize(("series", "kind"), [("2.0", TEXT), ("1.10", TEXT), ("1.6", None), ("1.2", TEXT)])
 def test_a_red_verdict_is_json_that_does_not_say_so(series: str, kind: str | None) -> None:
-    face = Face(calm_cluster(version=VERSIONS[series]))
+    api = NomadApi(calm_cluster(version=VERSIONS[series]))
 
-    reply = answered(face, "s1.global", f"{HEALTH}?type=client")
+    reply = respond(api, "s1.global", f"{HEALTH}?type=client")
 
-    assert reply == Answer(500, b'{"client":{"ok":false,"message":"client not enabled"}}', kind)
+    assert reply == ApiResponse(500, b'{"client":{"ok":false,"message":"client not enabled"}}', kind)
 
 
 @pytest.mark.parametrize("series", VERSIONS)
 def test_without_a_leader_the_verdict_comes_after_five_seconds(series: str) -> None:
-    face, left = without_majority(series)
+    api, left = without_majority(series)
 
-    reply, seconds = waited(face, left, HEALTH)
+    reply, seconds = wait_for_response(api, left, HEALTH)
 
-    assert (reply.status, told(reply)) == (500, {"server": red("No cluster leader")})
+    assert (reply.status, body_of(reply)) == (500, {"server": red("No cluster leader")})
     assert 5.0 <= seconds <= 5.4
 
 
 @pytest.mark.parametrize("query", ["?stale", "?stale=", "?stale=true", "?stale=1"])
 def test_stale_health_does_not_wait_for_a_leader(query: str) -> None:
-    face, left = without_majority()
+    api, left = without_majority()
 
-    reply = answered(face, left, HEALTH + query)
+    reply = respond(api, left, HEALTH + query)
 
-    assert (reply.status, told(reply)) == (500, {"server": red("no leader")})
+    assert (reply.status, body_of(reply)) == (500, {"server": red("no leader")})
 
 
 def test_health_that_is_not_to_be_stale_waits() -> None:
-    face, left = without_majority()
+    api, left = without_majority()
 
-    reply, seconds = waited(face, left, f"{HEALTH}?stale=false")
+    reply, seconds = wait_for_response(api, left, f"{HEALTH}?stale=false")
 
-    assert told(reply) == {"server": red("No cluster leader")}
+    assert body_of(reply) == {"server": red("No cluster leader")}
     assert seconds >= 5.0
 
 
@@ -115,9 +123,9 @@ def test_a_held_verdict_is_good_once_there_is_a_leader() -> None:
     left = followers(cluster)[0]
     time_until(cluster, lambda: raft_of(cluster, left).leader is None)
 
-    reply, seconds = waited(Face(cluster), left, HEALTH)
+    reply, seconds = wait_for_response(NomadApi(cluster), left, HEALTH)
 
-    assert told(reply) == {"server": OK}
+    assert body_of(reply) == {"server": OK}
     assert 0 < seconds < 5
 
 
@@ -128,8 +136,8 @@ def test_a_leader_that_was_killed_a_moment_ago_is_believed_in_by_stale_health_al
     address = cluster.world.agents[dead].setup.rpc_address
     refused = f"rpc error: failed to get conn: dial tcp {address}: connect: connection refused"
 
-    assert told(answered(Face(cluster), left, HEALTH)) == {"server": red(refused)}
-    assert told(answered(Face(cluster), left, f"{HEALTH}?stale")) == {"server": OK}
+    assert body_of(respond(NomadApi(cluster), left, HEALTH)) == {"server": red(refused)}
+    assert body_of(respond(NomadApi(cluster), left, f"{HEALTH}?stale")) == {"server": OK}
 
 
 def killed(cluster: Cluster) -> None:
@@ -138,42 +146,42 @@ def killed(cluster: Cluster) -> None:
     pass_time(cluster, 300)
 
 
-def frozen(cluster: Cluster) -> None:
+def paused(cluster: Cluster) -> None:
     for name in cluster.world.running():
-        cluster.freeze(name)
+        cluster.pause(name)
     pass_time(cluster, 300)
 
 
-@pytest.mark.parametrize("happens", [killed, frozen])
+@pytest.mark.parametrize("happens", [killed, paused])
 def test_a_client_is_well_however_its_servers_fare(happens: object) -> None:
     cluster = calm_cluster(clients=1)
     assert callable(happens)
     happens(cluster)
 
-    assert told(answered(Face(cluster), "c1", HEALTH)) == {"client": OK}
+    assert body_of(respond(NomadApi(cluster), "c1", HEALTH)) == {"client": OK}
 
 
 def test_a_client_that_knows_no_server_is_ill() -> None:
     cluster = new_cluster(clients=1)
-    cluster.tell_servers("c1", ())
+    cluster.set_servers("c1", ())
 
-    assert told(answered(Face(cluster), "c1", HEALTH)) == {"client": red("no known servers")}
+    assert body_of(respond(NomadApi(cluster), "c1", HEALTH)) == {"client": red("no known servers")}
 
 
 def test_health_of_another_region_is_asked_there() -> None:
-    face = of_two_regions()
+    api = api_of_two_regions()
 
-    assert told(answered(face, "s1.east", f"{HEALTH}?region=west")) == {"server": OK}
-    face.cluster.kill("s1.west")
-    pass_time(face.cluster, 40)
-    assert told(answered(face, "s1.east", f"{HEALTH}?region=west")) == {"server": red("No path to region")}
-    assert told(answered(face, "s1.east", HEALTH)) == {"server": OK}
+    assert body_of(respond(api, "s1.east", f"{HEALTH}?region=west")) == {"server": OK}
+    api.cluster.kill("s1.west")
+    pass_time(api.cluster, 40)
+    assert body_of(respond(api, "s1.east", f"{HEALTH}?region=west")) == {"server": red("No path to region")}
+    assert body_of(respond(api, "s1.east", HEALTH)) == {"server": OK}
 
 
 def test_there_is_no_path_to_an_unknown_region_but_the_client_is_well() -> None:
-    reply = answered(of_one_agent(), "s1.global", f"{HEALTH}?region=nowhere")
+    reply = respond(api_of_one_agent(), "s1.global", f"{HEALTH}?region=nowhere")
 
-    assert (reply.status, told(reply)) == (500, {"client": OK, "server": red("No path to region")})
+    assert (reply.status, body_of(reply)) == (500, {"client": OK, "server": red("No path to region")})
 
 
 COMPLAINT = "Expect `true` or `false` for `stale` query string parameter"
@@ -193,34 +201,34 @@ BOTH = '{"client":{"message":"ok","ok":true},"server":{"message":"ok","ok":true}
 def test_a_stale_that_is_no_truth_is_to_each_version_something_else(
     series: str, status: int, body: str, kind: str | None
 ) -> None:
-    reply = answered(of_one_agent(VERSIONS[series]), "s1.global", f"{HEALTH}?stale=maybe")
+    reply = respond(api_of_one_agent(VERSIONS[series]), "s1.global", f"{HEALTH}?stale=maybe")
 
-    assert (text(reply), reply.content_type) == ((status, body), kind)
+    assert (status_and_text(reply), reply.content_type) == ((status, body), kind)
 
 
 def test_a_server_without_the_key_of_gossip_finds_no_way_to_the_leader_that_it_follows() -> None:
-    cluster, name = without_the_key()
+    cluster, name = cluster_with_unencrypted_follower()
 
-    reply, seconds = waited(Face(cluster), name, HEALTH)
+    reply, seconds = wait_for_response(NomadApi(cluster), name, HEALTH)
 
-    assert (reply.status, told(reply)) == (500, {"server": red("No cluster leader")})
+    assert (reply.status, body_of(reply)) == (500, {"server": red("No cluster leader")})
     assert 5 < seconds < 5.4
-    assert answered(Face(cluster), name, f"{HEALTH}?stale").status == 200
+    assert respond(NomadApi(cluster), name, f"{HEALTH}?stale").status == 200
 
 
 def test_while_a_leader_is_lost_in_the_network_its_followers_hold_the_question_and_it_steps_down() -> None:
     cluster = calm_cluster()
     lost, follower = leader(cluster), followers(cluster)[0]
-    cluster.cut(lost, cluster.world.agents)
+    cluster.partition(lost, cluster.world.agents)
     pass_time(cluster, 0.2)
-    assert hangs(Face(cluster), follower, HEALTH, seconds=0.3)
+    assert is_pending(NomadApi(cluster), follower, HEALTH, seconds=0.3)
 
     pass_time(cluster, 0.5)
     assert raft_of(cluster, lost).leader is None
-    assert text(answered(Face(cluster), lost, f"{HEALTH}?stale"))[0] == 500
+    assert status_and_text(respond(NomadApi(cluster), lost, f"{HEALTH}?stale"))[0] == 500
     pass_time(cluster, 5)
     assert leader(cluster) != lost
-    assert answered(Face(cluster), follower, HEALTH).status == 200
-    reply, seconds = waited(Face(cluster), lost, HEALTH)
-    assert (reply.status, told(reply)) == (500, {"server": red("No cluster leader")})
+    assert respond(NomadApi(cluster), follower, HEALTH).status == 200
+    reply, seconds = wait_for_response(NomadApi(cluster), lost, HEALTH)
+    assert (reply.status, body_of(reply)) == (500, {"server": red("No cluster leader")})
     assert 5 < seconds < 5.4

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.demo.face.members import NOBODY, member, own_member, tags
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.gossip import Known
-from nomad_exporter.demo.setup import Setup
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.api.members import EMPTY_MEMBER, member, self_member, tags
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.gossip import Member
+from nomad_sim.setup import Setup
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import calm_cluster, pass_time
-from tests.support.questions import answered, of_two_regions, told, with_clients
+from tests.support.sim_requests import api_of_two_regions, body_of, respond, with_clients
 
 MEMBERS = "GET /v1/agent/members"
 
@@ -25,12 +25,12 @@ def names(known: dict[str, Any]) -> list[str]:
 
 def statuses(cluster: Cluster, name: str) -> dict[str, str]:
     """What a server says of each."""
-    known = told(answered(Face(cluster), name, MEMBERS))
+    known = body_of(respond(NomadApi(cluster), name, MEMBERS))
     return {one["Name"]: one["Status"] for one in known["Members"]}
 
 
 def test_a_server_tells_whom_it_knows_and_who_it_is() -> None:
-    known = told(answered(Face(calm_cluster()), "s2.global", MEMBERS))
+    known = body_of(respond(NomadApi(calm_cluster()), "s2.global", MEMBERS))
 
     assert {**known, "Members": []} == {"ServerName": "s2", "ServerRegion": "global", "ServerDC": "dc1", "Members": []}
     assert sorted(names(known)) == ["s1.global", "s2.global", "s3.global"]
@@ -39,7 +39,7 @@ def test_a_server_tells_whom_it_knows_and_who_it_is() -> None:
 def test_a_member_is_as_nomad_writes_it() -> None:
     setup = Setup("s1", "an-id", host="::1", serf=4648, bootstrap_expect=3)
 
-    assert member(Known(setup, "alive", 1, 0.0)) == {
+    assert member(Member(setup, "alive", 1, 0.0)) == {
         "Name": "s1.global",
         "Addr": "::1",
         "Port": 4648,
@@ -55,9 +55,9 @@ def test_a_member_is_as_nomad_writes_it() -> None:
 
 
 def test_members_come_in_no_order() -> None:
-    face = Face(calm_cluster())
+    api = NomadApi(calm_cluster())
 
-    orders = {tuple(names(told(answered(face, "s1.global", MEMBERS)))) for _ in range(60)}
+    orders = {tuple(names(body_of(respond(api, "s1.global", MEMBERS)))) for _ in range(60)}
 
     assert len(orders) > 1
 
@@ -73,25 +73,25 @@ def test_a_server_that_died_is_alive_for_long_and_then_failed() -> None:
 
 
 def test_a_client_tells_what_any_of_its_servers_knows() -> None:
-    face = Face(with_clients())
+    api = NomadApi(with_clients())
 
-    servers = {told(answered(face, "c1", MEMBERS))["ServerName"] for _ in range(60)}
+    servers = {body_of(respond(api, "c1", MEMBERS))["ServerName"] for _ in range(60)}
 
     assert servers == {"s1", "s2", "s3"}
 
 
 def test_a_client_hears_of_a_dead_server_by_chance() -> None:
-    face = Face(with_clients())
-    face.cluster.kill("s2.global")
+    api = NomadApi(with_clients())
+    api.cluster.kill("s2.global")
 
-    statuses = {answered(face, "c1", MEMBERS).status for _ in range(60)}
+    statuses = {respond(api, "c1", MEMBERS).status for _ in range(60)}
 
     assert statuses == {200, 500}
 
 
 @pytest.mark.parametrize("region", ["west", "nowhere"])
 def test_the_region_asked_for_makes_no_difference(region: str) -> None:
-    known = told(answered(of_two_regions(), "s1.east", f"{MEMBERS}?region={region}"))
+    known = body_of(respond(api_of_two_regions(), "s1.east", f"{MEMBERS}?region={region}"))
 
     assert (known["ServerRegion"], sorted(names(known))) == ("east", ["s1.east", "s1.west"])
 
@@ -142,9 +142,9 @@ def test_some_tags_are_there_only_where_they_say_something(setup: Setup, more: d
 def test_a_server_is_a_member_itself_and_a_client_is_nobody() -> None:
     agents = calm_cluster(clients=1).world.agents
 
-    assert own_member(agents["s1.global"])["Name"] == "s1.global"
-    assert own_member(agents["c1"]) == NOBODY
-    assert NOBODY == {
+    assert self_member(agents["s1.global"])["Name"] == "s1.global"
+    assert self_member(agents["c1"]) == EMPTY_MEMBER
+    assert EMPTY_MEMBER == {
         "Name": "",
         "Addr": None,
         "Port": 0,

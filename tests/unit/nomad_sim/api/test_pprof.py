@@ -7,89 +7,98 @@ from dataclasses import replace
 
 import pytest
 
-from nomad_exporter.demo.face.answers import TEXT, Answer, Sampled
-from nomad_exporter.demo.face.profile import KINDS, Frame, Stack
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.versions import VERSIONS
-from tests.support.clusters import CALM, calm_cluster, client_setups, pass_time, server_setups
-from tests.support.questions import AGENT_READER, MANAGER, MONITOR, STRANGER, answered, ask, guarded, text
+from nomad_sim.api.http import TEXT, ApiResponse, Profiling
+from nomad_sim.api.profile import KINDS, Frame, Stack
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.timing import Timing
+from nomad_sim.versions import VERSIONS
+from tests.support.clusters import ELECTION_SECONDS, calm_cluster, client_setups, pass_time, server_setups
+from tests.support.sim_requests import (
+    AGENT_READER,
+    MANAGER,
+    MONITOR,
+    UNKNOWN_TOKEN,
+    api_with_acl,
+    respond,
+    send,
+    status_and_text,
+)
 
 CMDLINE = "GET /v1/agent/pprof/cmdline"
 NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 DENIED = (403, "Permission denied")
 
 
-def debuggable(*names: str) -> Face:
+def debuggable(*names: str) -> NomadApi:
     """Three servers and a client without access control, of which the named may be debugged."""
     servers = server_setups()
     setups = [replace(setup, enable_debug=setup.name in names) for setup in (*servers, *client_setups(1, servers))]
     cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, CALM)
-    return Face(cluster)
+    pass_time(cluster, ELECTION_SECONDS)
+    return NomadApi(cluster)
 
 
-def profile_of(query: str) -> Sampled:
-    sampled = ask(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/profile{query}")
-    assert isinstance(sampled, Sampled), sampled
+def profile_of(query: str) -> Profiling:
+    sampled = send(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/profile{query}")
+    assert isinstance(sampled, Profiling), sampled
     return sampled
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
 def test_the_command_line_is_that_of_an_agent(method: str) -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"{method} /v1/agent/pprof/cmdline")
+    reply = respond(debuggable("s1"), "s1.global", f"{method} /v1/agent/pprof/cmdline")
 
-    assert reply == Answer(200, b"/usr/bin/nomad\0agent\0-config\0/opt/nomad/agent.json", TEXT, NOSNIFF)
+    assert reply == ApiResponse(200, b"/usr/bin/nomad\0agent\0-config\0/opt/nomad/agent.json", TEXT, NOSNIFF)
 
 
 @pytest.mark.parametrize("name", ["cmdline", "profile", "trace", "goroutine", "nothing"])
 @pytest.mark.parametrize("agent", ["s1.global", "c1"])
 def test_without_access_control_nobody_may_where_debugging_is_not_enabled(agent: str, name: str) -> None:
-    assert text(answered(debuggable(), agent, f"GET /v1/agent/pprof/{name}")) == DENIED
+    assert status_and_text(respond(debuggable(), agent, f"GET /v1/agent/pprof/{name}")) == DENIED
 
 
 @pytest.mark.parametrize(
     ("token", "status"),
-    [("", 403), (STRANGER, 403), ("not-a-token", 403), (AGENT_READER, 403), (MONITOR, 403), (MANAGER, 200)],
+    [("", 403), (UNKNOWN_TOKEN, 403), ("not-a-token", 403), (AGENT_READER, 403), (MONITOR, 403), (MANAGER, 200)],
 )
 @pytest.mark.parametrize("agent", ["s1.global", "c1"])
 def test_with_access_control_who_may_write_may_though_debugging_is_not_enabled(
     agent: str, token: str, status: int
 ) -> None:
-    assert answered(guarded(), agent, CMDLINE, token).status == status
+    assert respond(api_with_acl(), agent, CMDLINE, token).status == status
 
 
 def test_an_older_version_tells_why_a_token_is_none() -> None:
-    face = guarded(VERSIONS["1.2"])
+    api = api_with_acl(VERSIONS["1.2"])
 
-    assert text(answered(face, "s1.global", CMDLINE, STRANGER)) == (403, "ACL token not found")
-    assert text(answered(face, "s1.global", CMDLINE, "not-a-token")) == (
+    assert status_and_text(respond(api, "s1.global", CMDLINE, UNKNOWN_TOKEN)) == (403, "ACL token not found")
+    assert status_and_text(respond(api, "s1.global", CMDLINE, "not-a-token")) == (
         500,
         "acl token lookup failed: index error: UUID must be 36 characters",
     )
 
 
 def test_there_is_no_index() -> None:
-    assert text(answered(debuggable("s1"), "s1.global", "GET /v1/agent/pprof/")) == (404, "Invalid method")
+    assert status_and_text(respond(debuggable("s1"), "s1.global", "GET /v1/agent/pprof/")) == (404, "Invalid method")
 
 
 @pytest.mark.parametrize("name", ["nothing", "cpu", "goroutine/x", "Heap"])
 def test_a_profile_that_there_is_not_is_not_found(name: str) -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
+    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
 
-    assert text(reply) == (404, f"Pprof profile not found profile: {name}")
+    assert status_and_text(reply) == (404, f"Pprof profile not found profile: {name}")
 
 
 def test_a_trace_is_what_a_simulated_agent_has_not() -> None:
-    reply = answered(debuggable("s1"), "s1.global", "GET /v1/agent/pprof/trace")
+    reply = respond(debuggable("s1"), "s1.global", "GET /v1/agent/pprof/trace")
 
-    assert text(reply) == (501, "a simulated agent has no execution trace")
+    assert status_and_text(reply) == (501, "a simulated agent has no execution trace")
 
 
 @pytest.mark.parametrize("name", [kind for kind in KINDS if kind != "cpu"])
 def test_a_profile_of_this_moment_is_a_file(name: str) -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
+    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
 
     assert (reply.status, reply.content_type) == (200, "application/octet-stream")
     assert reply.headers == {"Content-Disposition": f'attachment; filename="{name}"', **NOSNIFF}
@@ -98,7 +107,7 @@ def test_a_profile_of_this_moment_is_a_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["goroutine", "threadcreate"])
 def test_some_of_them_know_the_threads_of_this_process(name: str) -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
+    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
 
     assert b"test_some_of_them_know_the_threads_of_this_process" in gzip.decompress(reply.body)
 
@@ -108,7 +117,7 @@ def test_some_of_them_know_the_threads_of_this_process(name: str) -> None:
     [("1", "goroutine profile: total "), ("2", "goroutine 1 [running]:\n"), ("3", "goroutine 1 [running]:\n")],
 )
 def test_goroutines_can_be_read(debug: str, begin: str) -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
+    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
 
     assert (reply.status, reply.content_type, reply.headers) == (200, TEXT, NOSNIFF)
     assert reply.body.decode().startswith(begin)
@@ -117,14 +126,14 @@ def test_goroutines_can_be_read(debug: str, begin: str) -> None:
 
 @pytest.mark.parametrize("name", ["heap", "allocs", "block", "mutex", "threadcreate"])
 def test_of_the_others_there_is_nothing_to_read(name: str) -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}?debug=1")
+    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}?debug=1")
 
-    assert text(reply) == (200, f"{name} profile: total 0\n")
+    assert status_and_text(reply) == (200, f"{name} profile: total 0\n")
 
 
 @pytest.mark.parametrize("debug", ["0", "", "x", "-1", "1.5"])
 def test_what_is_no_number_is_none(debug: str) -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
+    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
 
     assert reply.content_type == "application/octet-stream"
 
@@ -149,18 +158,18 @@ def test_a_profile_takes_as_many_seconds_as_were_asked_for(query: str, seconds: 
 
 
 def test_a_profile_is_made_of_what_was_seen_meanwhile() -> None:
-    look: tuple[Stack, ...] = ((Frame("work", "work.py", 1),),)
+    capture: tuple[Stack, ...] = ((Frame("work", "work.py", 1),),)
 
-    reply = profile_of("").finish([look] * 3)
+    reply = profile_of("").finish([capture] * 3)
 
     assert reply.headers["Content-Disposition"] == 'attachment; filename="profile"'
     assert b"work.py" in gzip.decompress(reply.body)
 
 
 def test_two_agents_at_once_are_too_many() -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"{CMDLINE}?node_id=a&server_id=b")
+    reply = respond(debuggable("s1"), "s1.global", f"{CMDLINE}?node_id=a&server_id=b")
 
-    assert text(reply) == (400, "Cannot target node and server simultaneously")
+    assert status_and_text(reply) == (400, "Cannot target node and server simultaneously")
 
 
 @pytest.mark.parametrize(
@@ -168,20 +177,20 @@ def test_two_agents_at_once_are_too_many() -> None:
     [("?node_id=id-global-c1", 200), ("?server_id=s2", 403), ("?server_id=s1", 200), ("?node_id=x", 404), ("", 200)],
 )
 def test_the_agent_that_is_meant_must_be_debuggable(query: str, status: int) -> None:
-    assert answered(debuggable("s1", "c1"), "s1.global", CMDLINE + query).status == status
+    assert respond(debuggable("s1", "c1"), "s1.global", CMDLINE + query).status == status
 
 
 def test_an_unknown_server_is_an_error() -> None:
-    reply = answered(debuggable("s1"), "s1.global", f"{CMDLINE}?server_id=nothing")
+    reply = respond(debuggable("s1"), "s1.global", f"{CMDLINE}?server_id=nothing")
 
-    assert text(reply) == (500, "unknown Nomad server nothing")
+    assert status_and_text(reply) == (500, "unknown Nomad server nothing")
 
 
 def test_whom_it_means_is_looked_at_only_for_who_may_write() -> None:
-    assert text(answered(guarded(), "s1.global", f"{CMDLINE}?node_id=nothing", MONITOR)) == DENIED
+    assert status_and_text(respond(api_with_acl(), "s1.global", f"{CMDLINE}?node_id=nothing", MONITOR)) == DENIED
 
 
 def test_a_profile_of_one_that_may_not_be_debugged_is_told_before_its_name() -> None:
-    face = Face(calm_cluster())
+    api = NomadApi(calm_cluster())
 
-    assert text(answered(face, "s1.global", "GET /v1/agent/pprof/nothing")) == DENIED
+    assert status_and_text(respond(api, "s1.global", "GET /v1/agent/pprof/nothing")) == DENIED

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.demo.face.profile import KINDS, Frame, Measure, Profile, Sample, encode
+from nomad_sim.api.profile import KINDS, Frame, Measure, Profile, Sample, encode_profile
 
 INNER = Frame("app.inner", "/app.py", 12)
 OUTER = Frame("app.outer", "/app.py", 300)
@@ -100,9 +100,9 @@ NUMBERS = {"at": 9, "duration": 10, "period": 12}
 
 def test_a_cpu_profile_says_what_was_sampled_how_often_and_how_long() -> None:
     samples = (Sample((INNER, OUTER, MAIN), (3, 30_000_000)), Sample((OUTER, MAIN), (1, 10_000_000)))
-    told = read(encode(Profile(KINDS["cpu"], samples, 1_795_490_053.0, 1.5, "/usr/bin/python3")))
+    result = read(encode_profile(Profile(KINDS["cpu"], samples, 1_795_490_053.0, 1.5, "/usr/bin/python3")))
 
-    assert told == Read(
+    assert result == Read(
         [Measure("samples", "count"), Measure("cpu", "nanoseconds")],
         [([INNER, OUTER, MAIN], [3, 30_000_000]), ([OUTER, MAIN], [1, 10_000_000])],
         Measure("cpu", "nanoseconds"),
@@ -130,12 +130,12 @@ MEMORY = ["alloc_objects/count", "alloc_space/bytes", "inuse_objects/count", "in
 def test_each_kind_measures_what_gos_own_profile_measures(
     name: str, measures: list[str], period: tuple[int, str], default: str
 ) -> None:
-    told = read(encode(Profile(KINDS[name])))
+    result = read(encode_profile(Profile(KINDS[name])))
 
-    assert [f"{measure.type}/{measure.unit}" for measure in told.measures] == measures
-    assert (told.numbers["period"], f"{told.period_measure.type}/{told.period_measure.unit}") == period
-    assert told.default == default
-    assert told.samples == []
+    assert [f"{measure.type}/{measure.unit}" for measure in result.measures] == measures
+    assert (result.numbers["period"], f"{result.period_measure.type}/{result.period_measure.unit}") == period
+    assert result.default == default
+    assert result.samples == []
 
 
 def test_no_kind_is_left_out_of_these_tests() -> None:
@@ -145,7 +145,7 @@ def test_no_kind_is_left_out_of_these_tests() -> None:
 def test_a_place_in_many_stacks_is_written_once_and_a_function_once_for_all_its_lines() -> None:
     later = Frame(INNER.function, INNER.file, 13)
     samples = tuple(Sample(stack, (1,)) for stack in [(INNER, MAIN), (later, MAIN), (INNER, MAIN)])
-    top = fields(gzip.decompress(encode(Profile(KINDS["goroutine"], samples))))
+    top = fields(gzip.decompress(encode_profile(Profile(KINDS["goroutine"], samples))))
 
     assert len(top[2]) == 3
     assert len(top[4]) == len({INNER, later, MAIN})
@@ -156,17 +156,17 @@ def test_a_place_in_many_stacks_is_written_once_and_a_function_once_for_all_its_
 def test_functions_of_one_name_in_two_files_are_two() -> None:
     stack = (INNER, Frame(INNER.function, "/other.py", INNER.line))
 
-    assert read(encode(Profile(KINDS["goroutine"], (Sample(stack, (1,)),)))).samples == [(list(stack), [1])]
+    assert read(encode_profile(Profile(KINDS["goroutine"], (Sample(stack, (1,)),)))).samples == [(list(stack), [1])]
 
 
 def test_the_file_does_not_tell_when_it_was_written_so_that_the_same_profile_is_the_same_file() -> None:
-    file = encode(Profile(KINDS["goroutine"], (Sample((INNER,), (1,)),), 5.0))
+    file = encode_profile(Profile(KINDS["goroutine"], (Sample((INNER,), (1,)),), 5.0))
 
     assert file[4:8] == bytes(4), "the time in the head of a gzip file"
 
 
 def test_a_function_goes_by_the_same_name_in_the_system() -> None:
-    top = fields(gzip.decompress(encode(Profile(KINDS["goroutine"], (Sample((INNER,), (1,)),)))))
+    top = fields(gzip.decompress(encode_profile(Profile(KINDS["goroutine"], (Sample((INNER,), (1,)),)))))
     (function,) = map(fields, top[5])
 
     assert top[6][function[3][0]] == top[6][function[2][0]] == b"app.inner"
@@ -180,6 +180,6 @@ VALUES = st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
 @given(samples=st.lists(st.builds(Sample, STACKS, VALUES)).map(tuple))
 @settings(deadline=None)
 def test_whatever_was_sampled_is_read_back(samples: tuple[Sample, ...]) -> None:
-    told = read(encode(Profile(KINDS["mutex"], samples)))
+    result = read(encode_profile(Profile(KINDS["mutex"], samples)))
 
-    assert told.samples == [([*sample.stack], [*sample.values]) for sample in samples]
+    assert result.samples == [([*sample.stack], [*sample.values]) for sample in samples]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
+    cluster_with_unencrypted_follower,
     followers,
     leader,
     pass_time,
@@ -19,9 +20,15 @@ from tests.support.clusters import (
     server_setups,
     status,
     time_until,
-    without_the_key,
 )
-from tests.support.questions import answered, of_two_regions, text, told, waited, with_clients
+from tests.support.sim_requests import (
+    api_of_two_regions,
+    body_of,
+    respond,
+    status_and_text,
+    wait_for_response,
+    with_clients,
+)
 
 LEADER, PEERS, NODES = "GET /v1/status/leader", "GET /v1/status/peers", "GET /v1/nodes"
 AUTOPILOT = "GET /v1/operator/autopilot/health"
@@ -37,8 +44,8 @@ def without_majority(cluster: Cluster) -> str:
 
 
 def autopilot(cluster: Cluster) -> tuple[int, dict[str, Any]]:
-    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
-    return reply.status, told(reply)
+    reply = respond(NomadApi(cluster), leader(cluster), AUTOPILOT)
+    return reply.status, body_of(reply)
 
 
 def server(cluster: Cluster, name: str) -> dict[str, Any]:
@@ -48,44 +55,46 @@ def server(cluster: Cluster, name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("asked", ["s1.global", "s2.global", "s3.global", "c1"])
-def test_every_agent_names_the_leader(asked: str) -> None:
+@pytest.mark.parametrize("target", ["s1.global", "s2.global", "s3.global", "c1"])
+def test_every_agent_names_the_leader(target: str) -> None:
     cluster = with_clients()
 
-    assert told(answered(Face(cluster), asked, LEADER)) == cluster.world.agents[leader(cluster)].setup.rpc_address
+    assert (
+        body_of(respond(NomadApi(cluster), target, LEADER)) == cluster.world.agents[leader(cluster)].setup.rpc_address
+    )
 
 
 @pytest.mark.parametrize("line", [LEADER, PEERS, NODES, AUTOPILOT])
 def test_without_a_leader_a_question_about_the_region_is_held_and_fails(line: str) -> None:
     cluster = calm_cluster()
 
-    reply, seconds = waited(Face(cluster), without_majority(cluster), line)
+    reply, seconds = wait_for_response(NomadApi(cluster), without_majority(cluster), line)
 
-    assert text(reply) == (500, "No cluster leader")
+    assert status_and_text(reply) == (500, "No cluster leader")
     assert seconds >= 5
 
 
 def test_a_question_that_is_not_to_be_stale_waits_for_a_leader() -> None:
     cluster = calm_cluster()
 
-    reply, seconds = waited(Face(cluster), without_majority(cluster), f"{LEADER}?stale=false")
+    reply, seconds = wait_for_response(NomadApi(cluster), without_majority(cluster), f"{LEADER}?stale=false")
 
-    assert text(reply) == (500, "No cluster leader")
+    assert status_and_text(reply) == (500, "No cluster leader")
     assert seconds >= 5
 
 
 def test_a_stale_question_is_answered_without_a_leader() -> None:
     cluster = calm_cluster()
     left = without_majority(cluster)
-    face = Face(cluster)
+    api = NomadApi(cluster)
 
-    assert told(answered(face, left, f"{LEADER}?stale")) == ""
-    assert len(told(answered(face, left, f"{PEERS}?stale"))) == 3
-    assert answered(face, left, f"{NODES}?stale").headers["X-Nomad-Knownleader"] == "false"
+    assert body_of(respond(api, left, f"{LEADER}?stale")) == ""
+    assert len(body_of(respond(api, left, f"{PEERS}?stale"))) == 3
+    assert respond(api, left, f"{NODES}?stale").headers["X-Nomad-Knownleader"] == "false"
 
 
 def test_peers_are_all_servers_by_address() -> None:
-    assert sorted(told(answered(Face(calm_cluster()), "s2.global", PEERS))) == [
+    assert sorted(body_of(respond(NomadApi(calm_cluster()), "s2.global", PEERS))) == [
         "127.0.1.1:4647",
         "127.0.1.2:4647",
         "127.0.1.3:4647",
@@ -93,17 +102,17 @@ def test_peers_are_all_servers_by_address() -> None:
 
 
 def test_another_region_answers_for_itself() -> None:
-    face = of_two_regions()
+    api = api_of_two_regions()
 
-    assert told(answered(face, "s1.east", f"{LEADER}?region=west")) == "127.0.2.1:4647"
-    assert told(answered(face, "s1.east", f"{PEERS}?region=west")) == ["127.0.2.1:4647"]
-    assert text(answered(face, "s1.east", f"{LEADER}?region=nowhere")) == (500, "No path to region")
+    assert body_of(respond(api, "s1.east", f"{LEADER}?region=west")) == "127.0.2.1:4647"
+    assert body_of(respond(api, "s1.east", f"{PEERS}?region=west")) == ["127.0.2.1:4647"]
+    assert status_and_text(respond(api, "s1.east", f"{LEADER}?region=nowhere")) == (500, "No path to region")
 
 
 def test_nodes_are_the_clients_by_id() -> None:
     cluster = with_clients(2)
-    reply = answered(Face(cluster), "s1.global", NODES)
-    nodes = told(reply)
+    reply = respond(NomadApi(cluster), "s1.global", NODES)
+    nodes = body_of(reply)
 
     assert [(node["ID"], node["Name"], node["Status"]) for node in nodes] == [
         ("id-global-c1", "c1", "ready"),
@@ -118,7 +127,7 @@ def test_nodes_are_the_clients_by_id() -> None:
 
 @pytest.mark.parametrize("series", VERSIONS)
 def test_a_node_is_as_its_version_lists_it(series: str) -> None:
-    (node,) = told(answered(Face(with_clients(version=VERSIONS[series])), "s1.global", NODES))
+    (node,) = body_of(respond(NomadApi(with_clients(version=VERSIONS[series])), "s1.global", NODES))
     pool = {"NodePool": "default"} if series in ("2.0", "1.10", "1.6") else {}
 
     assert 0 < node.pop("CreateIndex") <= node.pop("ModifyIndex")
@@ -141,16 +150,16 @@ def test_a_node_is_as_its_version_lists_it(series: str) -> None:
 
 
 def test_a_region_without_clients_has_an_index_still() -> None:
-    reply = answered(Face(calm_cluster()), "s1.global", NODES)
+    reply = respond(NomadApi(calm_cluster()), "s1.global", NODES)
 
-    assert (told(reply), reply.headers["X-Nomad-Index"]) == ([], "1")
+    assert (body_of(reply), reply.headers["X-Nomad-Index"]) == ([], "1")
 
 
 def test_a_client_that_died_is_down_when_its_time_to_live_is_over() -> None:
     cluster = with_clients()
     cluster.kill("c1")
     pass_time(cluster, 60)
-    (node,) = told(answered(Face(cluster), "s1.global", NODES))
+    (node,) = body_of(respond(NomadApi(cluster), "s1.global", NODES))
 
     assert (node["Status"], node["StatusDescription"]) == ("down", "node TTL expired")
     assert node["Drivers"]["raw_exec"]["Healthy"] is False
@@ -159,9 +168,9 @@ def test_a_client_that_died_is_down_when_its_time_to_live_is_over() -> None:
 @pytest.mark.parametrize("line", [PEERS, NODES])
 def test_what_cannot_be_asked_is_an_error(line: str) -> None:
     cluster = with_clients()
-    cluster.tell_servers("c1", ())
+    cluster.set_servers("c1", ())
 
-    assert text(answered(Face(cluster), "c1", line)) == (500, "no servers")
+    assert status_and_text(respond(NomadApi(cluster), "c1", line)) == (500, "no servers")
 
 
 def test_a_region_of_three_that_is_well_can_lose_one() -> None:
@@ -202,7 +211,7 @@ def test_an_old_region_that_is_ill_says_what_it_sends() -> None:
     dead = followers(cluster)[0]
     cluster.kill(dead)
     time_until(cluster, lambda: server(cluster, dead)["SerfStatus"] == "failed")
-    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
+    reply = respond(NomadApi(cluster), leader(cluster), AUTOPILOT)
 
     assert (reply.status, reply.content_type) == (429, "application/json")
 
@@ -212,10 +221,10 @@ def test_a_region_calls_itself_well_until_gossip_notices_a_death() -> None:
     dead = followers(cluster)[0]
     cluster.kill(dead)
     pass_time(cluster, 22)
-    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
+    reply = respond(NomadApi(cluster), leader(cluster), AUTOPILOT)
     of_dead = server(cluster, dead)
 
-    assert (reply.status, told(reply)["FailureTolerance"]) == (200, 1)
+    assert (reply.status, body_of(reply)["FailureTolerance"]) == (200, 1)
     assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (True, "alive", "200ms")
 
 
@@ -225,11 +234,11 @@ def test_too_many_requests_is_how_a_region_says_that_it_is_ill() -> None:
     cluster.kill(dead)
     time_until(cluster, lambda: server(cluster, dead)["SerfStatus"] == "failed")
     pass_time(cluster, 1)
-    reply = answered(Face(cluster), leader(cluster), AUTOPILOT)
+    reply = respond(NomadApi(cluster), leader(cluster), AUTOPILOT)
     of_dead = server(cluster, dead)
 
     assert (reply.status, reply.content_type) == (429, None)
-    assert (told(reply)["Healthy"], told(reply)["FailureTolerance"]) == (False, 0)
+    assert (body_of(reply)["Healthy"], body_of(reply)["FailureTolerance"]) == (False, 0)
     assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (False, "failed", "-1ns")
     assert of_dead["StableSince"] == "0001-01-01T00:00:00Z"
 
@@ -267,15 +276,15 @@ def test_only_newer_versions_name_the_leader_and_the_voters(series: str, names: 
 
 
 def test_autopilot_of_another_region_is_asked_there() -> None:
-    face = of_two_regions()
-    health = told(answered(face, "s1.east", f"{AUTOPILOT}?region=west"))
+    api = api_of_two_regions()
+    health = body_of(respond(api, "s1.east", f"{AUTOPILOT}?region=west"))
 
     assert [one["Name"] for one in health["Servers"]] == ["s1.west"]
-    assert text(answered(face, "s1.east", f"{AUTOPILOT}?region=nowhere")) == (500, "No path to region")
+    assert status_and_text(respond(api, "s1.east", f"{AUTOPILOT}?region=nowhere")) == (500, "No path to region")
 
 
 def test_a_server_that_gossip_has_lost_and_raft_reaches_is_not_well_but_in_contact() -> None:
-    cluster, name = without_the_key()
+    cluster, name = cluster_with_unencrypted_follower()
     time_until(cluster, lambda: status(cluster, leader(cluster), name) == "failed")
 
     status_code, _ = autopilot(cluster)
@@ -292,10 +301,10 @@ def test_one_server_of_another_version_is_told_apart_everywhere() -> None:
     cluster.kill(name)
     cluster.start(name, replace(cluster.world.agents[name].setup, version=VERSIONS["1.10"]))
     pass_time(cluster, 5)
-    face = Face(cluster)
+    api = NomadApi(cluster)
 
-    members = told(answered(face, leader(cluster), "GET /v1/agent/members"))["Members"]
-    itself = told(answered(face, name, "GET /v1/agent/self"))
+    members = body_of(respond(api, leader(cluster), "GET /v1/agent/members"))["Members"]
+    itself = body_of(respond(api, name, "GET /v1/agent/self"))
 
     assert {one["Name"]: one["Tags"]["build"] for one in members}[name] == "1.10.5"
     assert sorted(one["Tags"]["build"] for one in members) == ["1.10.5", "2.0.5", "2.0.5"]

@@ -4,67 +4,67 @@ from __future__ import annotations
 
 import pytest
 
-from nomad_exporter.demo.face.answers import TEXT, Answer
-from nomad_exporter.demo.face.routes import Face
-from nomad_exporter.demo.face.servers import host_fault, several, with_port
+from nomad_sim.api.http import TEXT, ApiResponse
+from nomad_sim.api.routes import NomadApi
+from nomad_sim.api.servers import format_errors, host_error, with_port
 from tests.support.clusters import new_cluster
-from tests.support.questions import answered, text, told, with_clients
+from tests.support.sim_requests import body_of, respond, status_and_text, with_clients
 
 SERVERS, UPDATE = "GET /v1/agent/servers", "PUT /v1/agent/servers"
 
 
 def refused(address: str) -> str:
-    why = f"rpc error: failed to get conn: dial tcp {address}: connect: connection refused"
-    return f"Server at address {address} failed ping: {why}"
+    reason = f"rpc error: failed to get conn: dial tcp {address}: connect: connection refused"
+    return f"Server at address {address} failed ping: {reason}"
 
 
 def test_a_client_tells_its_servers_in_order() -> None:
     cluster = new_cluster(clients=1)
-    cluster.tell_servers("c1", ("127.0.1.3:4647", "127.0.1.1:4647"))
+    cluster.set_servers("c1", ("127.0.1.3:4647", "127.0.1.1:4647"))
 
-    assert told(answered(Face(cluster), "c1", SERVERS)) == ["127.0.1.1:4647", "127.0.1.3:4647"]
+    assert body_of(respond(NomadApi(cluster), "c1", SERVERS)) == ["127.0.1.1:4647", "127.0.1.3:4647"]
 
 
 def test_a_client_without_servers_has_an_empty_list() -> None:
     cluster = new_cluster(clients=1)
-    cluster.tell_servers("c1", ())
+    cluster.set_servers("c1", ())
 
-    assert told(answered(Face(cluster), "c1", SERVERS)) == []
+    assert body_of(respond(NomadApi(cluster), "c1", SERVERS)) == []
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 @pytest.mark.parametrize("address", ["127.0.1.2:4647", "127.0.1.2"])
 def test_the_list_is_replaced_as_a_whole(method: str, address: str) -> None:
-    face = Face(with_clients())
+    api = NomadApi(with_clients())
 
-    assert answered(face, "c1", f"{method} /v1/agent/servers?address={address}") == Answer(200)
-    assert told(answered(face, "c1", SERVERS)) == ["127.0.1.2:4647"]
+    assert respond(api, "c1", f"{method} /v1/agent/servers?address={address}") == ApiResponse(200)
+    assert body_of(respond(api, "c1", SERVERS)) == ["127.0.1.2:4647"]
 
 
 def test_an_address_at_which_nobody_answers_is_dropped_without_a_word() -> None:
-    face = Face(with_clients())
-    face.cluster.kill("s3.global")
+    api = NomadApi(with_clients())
+    api.cluster.kill("s3.global")
     addresses = "address=127.0.1.1:4647&address=127.0.1.3:4647&address=127.0.1.77:4647"
 
-    assert answered(face, "c1", f"{UPDATE}?{addresses}").status == 200
-    assert told(answered(face, "c1", SERVERS)) == ["127.0.1.1:4647"]
+    assert respond(api, "c1", f"{UPDATE}?{addresses}").status == 200
+    assert body_of(respond(api, "c1", SERVERS)) == ["127.0.1.1:4647"]
 
 
 def test_it_is_an_error_where_none_answers_and_the_list_stays() -> None:
-    face = Face(with_clients())
-    before = told(answered(face, "c1", SERVERS))
+    api = NomadApi(with_clients())
+    before = body_of(respond(api, "c1", SERVERS))
 
-    reply = answered(face, "c1", f"{UPDATE}?address=127.0.1.77&address=127.0.1.78:4648")
+    reply = respond(api, "c1", f"{UPDATE}?address=127.0.1.77&address=127.0.1.78:4648")
 
     assert (reply.status, reply.content_type) == (400, TEXT)
     assert reply.body.decode() == (
         f"2 errors occurred:\n\t* {refused('127.0.1.77:4647')}\n\t* {refused('127.0.1.78:4648')}\n\n"
     )
-    assert told(answered(face, "c1", SERVERS)) == before
+    assert body_of(respond(api, "c1", SERVERS)) == before
 
 
 def test_what_is_no_address_has_no_host() -> None:
-    assert text(answered(Face(with_clients()), "c1", f"{UPDATE}?address=not%20an%20address")) == (
+    assert status_and_text(respond(NomadApi(with_clients()), "c1", f"{UPDATE}?address=not%20an%20address")) == (
         400,
         "1 error occurred:\n\t* lookup not an address: no such host\n\n",
     )
@@ -72,11 +72,11 @@ def test_what_is_no_address_has_no_host() -> None:
 
 @pytest.mark.parametrize("query", ["", "?server=127.0.1.1"])
 def test_an_update_without_an_address_is_an_error(query: str) -> None:
-    assert text(answered(Face(with_clients()), "c1", UPDATE + query)) == (400, "missing server address")
+    assert status_and_text(respond(NomadApi(with_clients()), "c1", UPDATE + query)) == (400, "missing server address")
 
 
 def test_an_empty_address_is_one_at_which_nobody_answers() -> None:
-    assert text(answered(Face(with_clients()), "c1", f"{UPDATE}?address=")) == (
+    assert status_and_text(respond(NomadApi(with_clients()), "c1", f"{UPDATE}?address=")) == (
         400,
         f"1 error occurred:\n\t* {refused(':4647')}\n\n",
     )
@@ -84,7 +84,7 @@ def test_an_empty_address_is_one_at_which_nobody_answers() -> None:
 
 @pytest.mark.parametrize("line", [SERVERS, f"{UPDATE}?address=127.0.1.1"])
 def test_a_server_has_no_such_list(line: str) -> None:
-    assert text(answered(Face(new_cluster()), "s1.global", line)) == (501, "Invalid method")
+    assert status_and_text(respond(NomadApi(new_cluster()), "s1.global", line)) == (501, "Invalid method")
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_an_address_may_lack_a_port(address: str, full: str) -> None:
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "10.0.0.1:4647", "localhost", "localhost:4647", "[::1]:4647", "[::1]"])
 def test_an_address_names_a_host(address: str) -> None:
-    assert host_fault(address) is None
+    assert host_error(address) is None
 
 
 def test_another_name_names_none() -> None:
-    assert host_fault("nomad.example:4647") == "lookup nomad.example: no such host"
+    assert host_error("nomad.example:4647") == "lookup nomad.example: no such host"
 
 
 def test_one_error_is_told_in_the_singular() -> None:
-    assert several(["a"]) == "1 error occurred:\n\t* a\n\n"
-    assert several(["a", "b"]) == "2 errors occurred:\n\t* a\n\t* b\n\n"
+    assert format_errors(["a"]) == "1 error occurred:\n\t* a\n\n"
+    assert format_errors(["a", "b"]) == "2 errors occurred:\n\t* a\n\t* b\n\n"

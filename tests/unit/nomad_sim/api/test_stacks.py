@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nomad_exporter.demo.face.profile import KINDS, Frame, Sample, Stack
-from nomad_exporter.demo.face.stacks import counted, goroutine_text, goroutine_traces, listed, stacks
+from nomad_sim.api.profile import KINDS, Frame, Sample, Stack
+from nomad_sim.api.stacks import capture_stacks, cpu_profile, goroutine_text, goroutine_traces, instant_profile
 
 WAIT = Frame("app.wait", "/app.py", 0x18)
 SERVE = Frame("app.Server.serve", "/long/path/server.py", 300)
@@ -40,14 +40,14 @@ def names(stack: Stack) -> list[str]:
     return [frame.function.rpartition(".")[2] for frame in stack]
 
 
-def test_the_stack_of_the_caller_is_the_first_and_its_innermost_frame_too() -> None:
-    first, *_ = stacks()
+def test_first_stack_is_that_of_the_caller() -> None:
+    first, *_ = capture_stacks()
 
-    assert names(first)[:2] == ["stacks", "test_the_stack_of_the_caller_is_the_first_and_its_innermost_frame_too"]
+    assert names(first)[:2] == ["capture_stacks", "test_first_stack_is_that_of_the_caller"]
 
 
 def test_a_frame_has_the_module_the_file_and_the_line() -> None:
-    (_, frame, *_), *_ = stacks()
+    (_, frame, *_), *_ = capture_stacks()
 
     assert frame.function == f"{__name__}.test_a_frame_has_the_module_the_file_and_the_line"
     assert frame.file == __file__
@@ -56,13 +56,13 @@ def test_a_frame_has_the_module_the_file_and_the_line() -> None:
 
 def test_another_thread_is_seen_where_it_is() -> None:
     with a_thread_that_waits():
-        others = stacks()[1:]
+        others = capture_stacks()[1:]
 
     assert len([stack for stack in others if "here_it_waits" in names(stack)]) == 1
 
 
 def test_threads_of_one_stack_are_one_sample() -> None:
-    profile = listed(KINDS["goroutine"], [SERVING, WAITING, WAITING], at=5.0)
+    profile = instant_profile(KINDS["goroutine"], [SERVING, WAITING, WAITING], at=5.0)
 
     assert profile.samples == (Sample(WAITING, (2,)), Sample(SERVING, (1,)))
     assert (profile.kind, profile.at, profile.duration, profile.program) == (
@@ -74,7 +74,7 @@ def test_threads_of_one_stack_are_one_sample() -> None:
 
 
 def test_a_stack_seen_often_took_so_many_periods() -> None:
-    profile = counted([(WAITING, SERVING), (WAITING,), (WAITING, WAITING)], every=0.02, at=5.0)
+    profile = cpu_profile([(WAITING, SERVING), (WAITING,), (WAITING, WAITING)], every=0.02, at=5.0)
 
     assert profile.samples == (Sample(WAITING, (4, 80_000_000)), Sample(SERVING, (1, 20_000_000)))
     assert profile.kind.measures == KINDS["cpu"].measures
@@ -83,15 +83,15 @@ def test_a_stack_seen_often_took_so_many_periods() -> None:
 
 
 def test_nothing_seen_is_a_profile_without_samples() -> None:
-    profile = counted([], every=0.01, at=5.0)
+    profile = cpu_profile([], every=0.01, at=5.0)
 
     assert (profile.samples, profile.duration) == ((), 0.0)
 
 
 def test_looks_can_come_one_by_one() -> None:
-    looks = [(WAITING,), (SERVING,)]
+    captures = [(WAITING,), (SERVING,)]
 
-    assert counted(iter(looks), 0.01, 5.0) == counted(looks, 0.01, 5.0)
+    assert cpu_profile(iter(captures), 0.01, 5.0) == cpu_profile(captures, 0.01, 5.0)
 
 
 def test_the_text_counts_the_threads_of_each_stack_in_gos_form() -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from nomad_exporter.demo.face.statistics import Group, stats
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.api.statistics import Group, stats
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.timing import Timing
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
     client_of,
@@ -22,7 +22,7 @@ from tests.support.clusters import (
     server_setups,
     time_until,
 )
-from tests.support.questions import of_one_agent, of_two_regions, with_clients
+from tests.support.sim_requests import api_of_one_agent, api_of_two_regions, with_clients
 
 DURATION = re.compile(r"(\d+(\.\d+)?(h|m|s|ms|µs|ns))+")
 
@@ -50,19 +50,19 @@ def test_a_client_has_two_groups(series: str) -> None:
 
 
 def test_an_agent_of_both_roles_has_the_groups_of_both() -> None:
-    assert stats_of(of_one_agent().cluster, "s1.global").keys() == {"runtime", "nomad", "raft", "serf", "client"}
+    assert stats_of(api_of_one_agent().cluster, "s1.global").keys() == {"runtime", "nomad", "raft", "serf", "client"}
 
 
 @pytest.mark.parametrize("series", VERSIONS)
 def test_every_value_is_a_text(series: str) -> None:
-    groups = stats_of(of_one_agent(VERSIONS[series]).cluster, "s1.global")
+    groups = stats_of(api_of_one_agent(VERSIONS[series]).cluster, "s1.global")
 
     assert {type(value) for group in groups.values() for value in group.values()} == {str}
 
 
-@pytest.mark.parametrize(("series", "told"), [("2.0", True), ("1.10", False), ("0.12", False)])
-def test_only_the_newest_tells_its_log_store(series: str, told: bool) -> None:
-    assert ("logstore_backend" in stats_of(calm_cluster(version=VERSIONS[series]), "s1.global")["raft"]) is told
+@pytest.mark.parametrize(("series", "result"), [("2.0", True), ("1.10", False), ("0.12", False)])
+def test_only_the_newest_tells_its_log_store(series: str, result: bool) -> None:
+    assert ("logstore_backend" in stats_of(calm_cluster(version=VERSIONS[series]), "s1.global")["raft"]) is result
 
 
 def test_all_servers_tell_one_leader_by_its_address() -> None:
@@ -117,8 +117,8 @@ def test_the_raft_group_tells_the_raft() -> None:
         "term": str(raft.term),
         "last_log_index": str(raft.log.last),
         "last_log_term": str(raft.log.last_term),
-        "commit_index": str(raft.commit),
-        "applied_index": str(raft.commit),
+        "commit_index": str(raft.commit_index),
+        "applied_index": str(raft.commit_index),
         "fsm_pending": "0",
         "last_snapshot_index": "0",
         "last_snapshot_term": "0",
@@ -180,7 +180,7 @@ def test_gossip_counts_who_failed_and_who_left() -> None:
     pass_time(cluster, 40)
     group = stats_of(cluster, "s1.global")["serf"]
 
-    assert int(group.pop("member_time")) == cluster.world.server("s1.global").gossip.time > 1
+    assert int(group.pop("member_time")) == cluster.world.server("s1.global").gossip.lamport_time > 1
     assert group == {
         "members": "5",
         "failed": "1",
@@ -214,7 +214,7 @@ def test_encrypted_gossip_says_so() -> None:
 
 
 def test_a_region_counts_while_one_of_its_servers_is_alive() -> None:
-    cluster = of_two_regions().cluster
+    cluster = api_of_two_regions().cluster
 
     assert stats_of(cluster, "s1.east")["nomad"]["known_regions"] == "2"
     cluster.kill("s1.west")
@@ -251,7 +251,7 @@ def test_a_client_that_never_registered_counts_from_its_start() -> None:
 
 def test_a_client_that_was_told_no_servers_knows_an_empty_text() -> None:
     cluster = new_cluster(clients=1)
-    cluster.tell_servers("c1", ())
+    cluster.set_servers("c1", ())
 
     assert stats_of(cluster, "c1")["client"]["known_servers"] == ""
 
@@ -259,7 +259,7 @@ def test_a_client_that_was_told_no_servers_knows_an_empty_text() -> None:
 def test_a_client_that_is_cut_off_lets_its_time_to_live_pass() -> None:
     cluster = with_clients()
     for name in cluster.world.running():
-        cluster.freeze(name)
+        cluster.pause(name)
     pass_time(cluster, 70)
     group = stats_of(cluster, "c1")["client"]
 

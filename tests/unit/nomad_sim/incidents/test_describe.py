@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
-from nomad_exporter.demo.incidents.cast import Actor
-from nomad_exporter.demo.incidents.story import Ask, Deed, Expected, Role, Scene, Shown, Sight
-from nomad_exporter.demo.incidents.telling import cast_told, deed_told, expected_told, scene_told, shown_told
+from nomad_sim.incidents.describe import (
+    describe_action,
+    describe_expectation,
+    describe_roles,
+    describe_sample,
+    describe_step,
+)
+from nomad_sim.incidents.roles import RoleAgent
+from nomad_sim.incidents.scenario import Action, ApiCall, Expectation, Match, Role, SampleExpectation, Step
 
 CAST = {
-    Role.LEADER: Actor("s2.global", "s2", "s2.global", "127.0.0.1:2", "127.0.0.1:3"),
-    Role.FOLLOWER: Actor("s1.global", "s1", "s1.global", "127.0.0.1:5", "127.0.0.1:6"),
+    Role.LEADER: RoleAgent("s2.global", "s2", "s2.global", "127.0.0.1:2", "127.0.0.1:3"),
+    Role.FOLLOWER: RoleAgent("s1.global", "s1", "s1.global", "127.0.0.1:5", "127.0.0.1:6"),
 }
 
 
 def test_a_deed_names_those_to_whom_it_is_done() -> None:
-    assert deed_told(Deed("kill", (Role.LEADER, Role.FOLLOWER)), CAST) == "kill s2.global, s1.global"
-    assert deed_told(Deed("revoke"), CAST) == "revoke"
-    assert deed_told(Deed("add", (Role.NEWCOMER,)), CAST) == "add newcomer"
+    assert describe_action(Action("kill", (Role.LEADER, Role.FOLLOWER)), CAST) == "kill s2.global, s1.global"
+    assert describe_action(Action("revoke"), CAST) == "revoke"
+    assert describe_action(Action("add", (Role.NEWCOMER,)), CAST) == "add newcomer"
 
 
 def test_a_question_is_told_as_it_is_asked() -> None:
-    ask = Ask(Role.FOLLOWER, "PUT", "/v1/agent/join?address={leader.serf}")
+    ask = ApiCall(Role.FOLLOWER, "PUT", "/v1/agent/join?address={leader.serf}")
 
-    assert deed_told(ask, CAST) == "PUT /v1/agent/join?address=127.0.0.1:3 to s1.global"
+    assert describe_action(ask, CAST) == "PUT /v1/agent/join?address=127.0.0.1:3 to s1.global"
 
 
 def test_a_sample_is_told_as_it_stands_on_the_page() -> None:
-    member = Shown("nomad_agent_member_status", 1, {"member": "{follower.member}", "status": "left"})
+    member = SampleExpectation("nomad_agent_member_status", 1, {"member": "{follower.member}", "status": "left"})
 
-    assert shown_told(member, CAST) == 'nomad_agent_member_status{member="s1.global",status="left"} 1'
-    assert shown_told(Shown("up", 0.5), CAST) == "up 0.5"
-    assert shown_told(Shown("up", sight=Sight.ABSENT), CAST) == "up is absent"
-    assert shown_told(Shown("restarts_total", 2, sight=Sight.GROWN), CAST) == "restarts_total grows by 2"
+    assert describe_sample(member, CAST) == 'nomad_agent_member_status{member="s1.global",status="left"} 1'
+    assert describe_sample(SampleExpectation("up", 0.5), CAST) == "up 0.5"
+    assert describe_sample(SampleExpectation("up", match=Match.ABSENT), CAST) == "up is absent"
+    assert (
+        describe_sample(SampleExpectation("restarts_total", 2, match=Match.GROWN), CAST) == "restarts_total grows by 2"
+    )
 
 
 def test_what_is_expected_names_agents_verdicts_and_samples() -> None:
-    expected = Expected((Role.LEADER, Role.FOLLOWER), live="ok", quorum="no_margin", samples=(Shown("up"),))
+    expected = Expectation(
+        (Role.LEADER, Role.FOLLOWER), live="ok", quorum="would_lose_quorum", samples=(SampleExpectation("up"),)
+    )
 
-    assert expected_told(expected, CAST) == "s2, s1: live ok, quorum no_margin, up 1"
-    assert expected_told(Expected((Role.NEWCOMER,), ready="ok"), CAST) == "newcomer: ready ok"
+    assert describe_expectation(expected, CAST) == "s2, s1: live ok, quorum would_lose_quorum, up 1"
+    assert describe_expectation(Expectation((Role.NEWCOMER,), ready="ok"), CAST) == "newcomer: ready ok"
 
 
 def test_a_scene_is_its_sentence_and_a_line_for_each_deed_and_sight() -> None:
-    scene = Scene("It dies.", (Deed("kill", (Role.LEADER,)),), (Expected((Role.FOLLOWER,), ready="ok"),))
+    step = Step("It dies.", (Action("kill", (Role.LEADER,)),), (Expectation((Role.FOLLOWER,), ready="ok"),))
 
-    assert list(scene_told(scene, CAST)) == ["It dies.", "  kill s2.global", "  see s1: ready ok"]
+    assert list(describe_step(step, CAST)) == ["It dies.", "  kill s2.global", "  see s1: ready ok"]
 
 
 def test_the_cast_is_one_line() -> None:
-    assert cast_told(CAST) == "leader s2.global, follower s1.global"
+    assert describe_roles(CAST) == "leader s2.global, follower s1.global"

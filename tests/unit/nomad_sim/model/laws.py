@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 
-from nomad_exporter.demo.model.log import Configuration, Log
-from nomad_exporter.demo.model.raft import CANDIDATE, LEADER, Raft
+from nomad_sim.model.raft import CANDIDATE, LEADER, Raft
+from nomad_sim.model.raft_log import Configuration, Log
 
 Entries = tuple[tuple[tuple[int, int], ...], tuple[Configuration, ...]]
 
 
 def entries(log: Log, last: int) -> Entries:
     """All that a log has up to an index."""
-    starts = tuple(start for start in log.starts if start[0] <= last)
+    starts = tuple(start for start in log.term_starts if start[0] <= last)
     return starts, tuple(one for one in log.configurations if one.index <= last)
 
 
@@ -35,7 +35,7 @@ class Laws:
     def restarted(self, name: str) -> None:
         """A server that starts again knows of no commit but that of its snapshot."""
         before = self._before[name]
-        self._before[name] = replace(before, commit=before.snapshot[0])
+        self._before[name] = replace(before, commit_index=before.snapshot[0])
 
     def hold(self, rafts: Mapping[str, Raft]) -> None:
         """To be called after everything that happens, with all servers by name."""
@@ -55,7 +55,7 @@ class Laws:
         if before:
             self._nothing_fell(raft, before)
         if raft.state == CANDIDATE:
-            assert raft.votes_itself, "a server without a vote campaigns"
+            assert raft.is_voter, "a server without a vote campaigns"
         if raft.state == LEADER:
             assert self._leader_of.setdefault(raft.term, name) == name, "two leaders in a term"
             if before is None or before.state != LEADER:
@@ -65,27 +65,27 @@ class Laws:
     def _nothing_fell(self, raft: Raft, before: Raft) -> None:
         assert raft.term >= before.term
         assert raft.snapshot >= before.snapshot
-        assert raft.commit >= before.commit
+        assert raft.commit_index >= before.commit_index
         assert shared(raft.log, self._committed) >= shared(before.log, self._committed), "a committed entry was lost"
-        if raft.term == before.term and before.voted:
-            assert raft.voted == before.voted, "a second vote in a term"
+        if raft.term == before.term and before.voted_for:
+            assert raft.voted_for == before.voted_for, "a second vote in a term"
 
     def _was_elected(self, raft: Raft, rafts: Mapping[str, Raft]) -> None:
         """By a majority of the voters; and it has everything that was committed in the terms before its own."""
-        given = [one.me for one in rafts.values() if one.voted == raft.me or one.term > raft.term]
+        arguments = [one.local_id for one in rafts.values() if one.voted_for == raft.local_id or one.term > raft.term]
         configuration = raft.log.configuration
-        assert sum(map(configuration.votes, given)) >= configuration.majority
+        assert sum(map(configuration.is_voter, arguments)) >= configuration.majority
         if raft.term > self._committed.last_term:
             assert shared(raft.log, self._committed) == self._committed.last, "a leader lacks a committed entry"
 
     def _commit_is_sound(self, raft: Raft, rafts: Mapping[str, Raft]) -> None:
         """It agrees with all that was committed before; what is new has a majority of the voters."""
-        assert raft.commit <= raft.log.last
-        known = min(raft.commit, self._committed.last)
+        assert raft.commit_index <= raft.log.last
+        known = min(raft.commit_index, self._committed.last)
         assert entries(raft.log, known) == entries(self._committed, known)
-        if raft.commit > self._committed.last:
-            term = raft.log.term(raft.commit)
-            having = [one.me for one in rafts.values() if one.log.agrees(raft.commit, term)]
+        if raft.commit_index > self._committed.last:
+            term = raft.log.term(raft.commit_index)
+            having = [one.local_id for one in rafts.values() if one.log.matches(raft.commit_index, term)]
             configuration = raft.log.configuration
-            assert sum(map(configuration.votes, having)) >= configuration.majority
-            self._committed = Log(raft.commit, *entries(raft.log, raft.commit))
+            assert sum(map(configuration.is_voter, having)) >= configuration.majority
+            self._committed = Log(raft.commit_index, *entries(raft.log, raft.commit_index))

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from nomad_exporter.demo.model.agents import Agent, State, again, new
-from nomad_exporter.demo.model.autopilot import Autopilot
-from nomad_exporter.demo.model.gossip import ALIVE
-from nomad_exporter.demo.model.log import Log, Peer
-from nomad_exporter.demo.model.raft import FOLLOWER, LEADER, Progress
-from nomad_exporter.demo.model.timing import Range, Timing
-from nomad_exporter.demo.setup import Setup
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.model.agents import Agent, State, create, restart
+from nomad_sim.model.autopilot import Autopilot
+from nomad_sim.model.gossip import ALIVE
+from nomad_sim.model.raft import FOLLOWER, LEADER, Progress
+from nomad_sim.model.raft_log import Log, Peer
+from nomad_sim.model.timing import Range, Timing
+from nomad_sim.setup import Setup
+from nomad_sim.versions import VERSIONS
 
 SERVER = Setup("s1", "id-s1")
 CLIENT = Setup("c1", "id-c1", server=False, client=True, servers=("a:4647",))
@@ -25,11 +25,11 @@ def longest(between: Range) -> float:
 
 
 def started(setup: Setup) -> Agent:
-    return new(setup, 100.0, Timing(), longest)
+    return create(setup, 100.0, Timing(), longest)
 
 
 def restarted(agent: Agent, setup: Setup) -> Agent:
-    return again(agent, setup, 500.0, Timing(), longest)
+    return restart(agent, setup, 500.0, Timing(), longest)
 
 
 @pytest.mark.parametrize(("setup", "name"), [(SERVER, "s1.global"), (CLIENT, "c1"), (BOTH, "s1.global")])
@@ -42,44 +42,44 @@ def test_an_agent_has_the_parts_of_its_setup(setup: Setup) -> None:
     agent = started(setup)
 
     assert (agent.server is not None, agent.client is not None) == (setup.server, setup.client)
-    assert agent.runs
+    assert agent.is_running
 
 
-@pytest.mark.parametrize(("state", "runs"), [(State.RUNNING, True), (State.FROZEN, False), (State.DEAD, False)])
+@pytest.mark.parametrize(("state", "runs"), [(State.RUNNING, True), (State.PAUSED, False), (State.DEAD, False)])
 def test_only_a_running_agent_runs(state: State, runs: bool) -> None:
-    assert replace(started(SERVER), state=state).runs is runs
+    assert replace(started(SERVER), state=state).is_running is runs
 
 
 def test_a_new_server_waits_for_a_leader() -> None:
     server = started(SERVER).server
 
     assert server
-    assert (server.raft.state, server.raft.term, server.raft.due) == (FOLLOWER, 0, 102.0)
-    assert not server.leads
+    assert (server.raft.state, server.raft.term, server.raft.deadline) == (FOLLOWER, 0, 102.0)
+    assert not server.is_leader
 
 
 def test_a_new_client_sends_a_heartbeat_soon_to_the_servers_it_was_told() -> None:
     client = started(CLIENT).client
 
     assert client
-    assert (client.servers, client.heartbeat, client.ttl) == (("a:4647",), 100.0, 0.0)
-    assert client.due == 100.0 + Timing().latency[1]
+    assert (client.servers, client.last_heartbeat, client.ttl) == (("a:4647",), 100.0, 0.0)
+    assert client.next_heartbeat == 100.0 + Timing().latency[1]
 
 
 def test_a_server_that_starts_again_keeps_its_log_and_its_vote_and_forgets_the_rest() -> None:
     before = started(BOTH)
     assert before.server
-    log = Log().appended(1, peers=[Peer("id-s1", "a:4647")]).appended(2, 9)
+    log = Log().append(1, peers=[Peer("id-s1", "a:4647")]).append(2, 9)
     lived = replace(
         before.server.raft,
         state=LEADER,
         term=2,
         log=log,
-        commit=10,
+        commit_index=10,
         snapshot=(4, 2),
-        voted="id-s1",
+        voted_for="id-s1",
         leader="id-s1",
-        contact=1.0,
+        last_contact=1.0,
         peers={"x": Progress(1, 1.0)},
     )
     dead = replace(before, server=replace(before.server, raft=lived, autopilot=Autopilot({"x": 1.0})), state=State.DEAD)
@@ -88,19 +88,25 @@ def test_a_server_that_starts_again_keeps_its_log_and_its_vote_and_forgets_the_r
 
     assert agent.server
     raft = agent.server.raft
-    assert (raft.log, raft.term, raft.voted, raft.snapshot) == (log, 2, "id-s1", (4, 2))
-    assert (raft.state, raft.commit, raft.leader, raft.contact, raft.due) == (FOLLOWER, 4, None, None, 502.0)
+    assert (raft.log, raft.term, raft.voted_for, raft.snapshot) == (log, 2, "id-s1", (4, 2))
+    assert (raft.state, raft.commit_index, raft.leader, raft.last_contact, raft.deadline) == (
+        FOLLOWER,
+        4,
+        None,
+        None,
+        502.0,
+    )
     assert raft.peers == {}
     assert agent.server.autopilot == Autopilot()
-    assert (agent.runs, agent.started) == (True, 500.0)
+    assert (agent.is_running, agent.started) == (True, 500.0)
 
 
 def test_an_agent_that_starts_again_is_known_as_alive_and_newer() -> None:
     agent = restarted(started(SERVER), SERVER)
 
     assert agent.server
-    own = agent.server.gossip.own
-    assert (own.status, own.time, own.since) == (ALIVE, 2, 500.0)
+    own = agent.server.gossip.local_member
+    assert (own.status, own.lamport_time, own.since) == (ALIVE, 2, 500.0)
 
 
 def test_an_agent_that_starts_again_with_another_version_behaves_as_that_does() -> None:
@@ -108,8 +114,8 @@ def test_an_agent_that_starts_again_with_another_version_behaves_as_that_does() 
     agent = restarted(started(old), SERVER)
 
     assert agent.server
-    assert (agent.server.raft.pre_vote, agent.server.raft.me) == (True, "id-s1")
-    assert agent.server.gossip.own.setup is SERVER
+    assert (agent.server.raft.pre_vote, agent.server.raft.local_id) == (True, "id-s1")
+    assert agent.server.gossip.local_member.setup is SERVER
 
 
 def test_a_client_that_starts_again_keeps_that_it_was_registered() -> None:
@@ -119,4 +125,4 @@ def test_a_client_that_starts_again_keeps_that_it_was_registered() -> None:
 
     assert agent.server is None
     assert agent.client
-    assert (agent.client.registered, agent.client.ttl, agent.client.heartbeat) == (True, 0.0, 500.0)
+    assert (agent.client.registered, agent.client.ttl, agent.client.last_heartbeat) == (True, 0.0, 500.0)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.demo.model.agents import State
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.gossip import ALIVE, FAILED, LEAVING, LEFT
-from nomad_exporter.demo.model.log import NONVOTER, VOTER
-from nomad_exporter.demo.model.network import Reach
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.model.agents import State
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.gossip import ALIVE, FAILED, LEAVING, LEFT
+from nomad_sim.model.network import Reach
+from nomad_sim.model.raft_log import NONVOTER, VOTER
+from nomad_sim.model.timing import Timing
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
     client_of,
@@ -62,7 +62,7 @@ def test_a_seed_gives_one_course_of_things_however_the_clock_is_turned(seed: int
 
 
 def test_a_paced_cluster_does_all_faster() -> None:
-    cluster = Cluster(server_setups(3), Timing().paced(10), 1, 0.0)
+    cluster = Cluster(server_setups(3), Timing().at_pace(10), 1, 0.0)
     assert time_until(cluster, lambda: leaders(cluster)) < 0.6
     dead = followers(cluster)[0]
     cluster.kill(dead)
@@ -72,7 +72,7 @@ def test_a_paced_cluster_does_all_faster() -> None:
 
 @pytest.mark.parametrize(
     ("do", "state", "reach"),
-    [(Cluster.kill, State.DEAD, Reach.REFUSED), (Cluster.freeze, State.FROZEN, Reach.SILENT)],
+    [(Cluster.kill, State.DEAD, Reach.REFUSED), (Cluster.pause, State.PAUSED, Reach.TIMED_OUT)],
 )
 def test_an_agent_that_is_killed_refuses_and_a_frozen_one_is_silent(do: object, state: State, reach: Reach) -> None:
     cluster = calm_cluster(clients=1)
@@ -86,15 +86,15 @@ def test_an_agent_that_is_killed_refuses_and_a_frozen_one_is_silent(do: object, 
 
 def test_a_frozen_leader_is_succeeded_and_follows_when_it_is_thawed() -> None:
     cluster = calm_cluster()
-    frozen = leader(cluster)
-    cluster.freeze(frozen)
+    paused = leader(cluster)
+    cluster.pause(paused)
     pass_time(cluster, 10)
     successor = leader(cluster)
-    assert successor != frozen
+    assert successor != paused
 
-    cluster.thaw(frozen)
+    cluster.resume(paused)
 
-    assert time_until(cluster, lambda: cluster.world.leader_of(frozen) is cluster.world.agents[successor]) < 1
+    assert time_until(cluster, lambda: cluster.world.leader_of(paused) is cluster.world.agents[successor]) < 1
     assert leader(cluster) == successor
 
 
@@ -106,8 +106,8 @@ def test_a_server_that_starts_again_has_its_log_and_learns_of_the_commits_from_t
     pass_time(cluster, 1)
     cluster.start(name)
 
-    assert (raft_of(cluster, name).log, raft_of(cluster, name).commit) == (before.log, 0)
-    assert time_until(cluster, lambda: raft_of(cluster, name).commit >= before.commit) < 1
+    assert (raft_of(cluster, name).log, raft_of(cluster, name).commit_index) == (before.log, 0)
+    assert time_until(cluster, lambda: raft_of(cluster, name).commit_index >= before.commit_index) < 1
     assert cluster.world.agents[name].started == 11.0
 
 
@@ -146,7 +146,7 @@ def test_a_new_server_is_taken_in() -> None:
 
 def test_a_server_joins_at_its_start_only_those_that_it_reaches() -> None:
     cluster = new_cluster()
-    cluster.cut(S3, NAMES)
+    cluster.partition(S3, NAMES)
     pass_time(cluster, 10)
 
     assert set(cluster.world.server(S3).gossip.members) == {S3}
@@ -164,14 +164,14 @@ def test_two_servers_that_are_joined_know_each_other_and_whom_they_knew() -> Non
 
 def test_what_is_cut_is_silent_until_it_is_healed_at_either_end() -> None:
     cluster = calm_cluster(clients=1)
-    cluster.cut(S1, [S1, S2, "c1"])
+    cluster.partition(S1, [S1, S2, "c1"])
     world = cluster.world
 
-    assert [world.reach(S1, name) for name in (S1, S2, "c1")] == [Reach.ANSWERED, Reach.SILENT, Reach.SILENT]
+    assert [world.reach(S1, name) for name in (S1, S2, "c1")] == [Reach.CONNECTED, Reach.TIMED_OUT, Reach.TIMED_OUT]
     cluster.heal("c1")
-    assert [world.reach(S1, name) for name in (S1, S2, "c1")] == [Reach.ANSWERED, Reach.SILENT, Reach.ANSWERED]
+    assert [world.reach(S1, name) for name in (S1, S2, "c1")] == [Reach.CONNECTED, Reach.TIMED_OUT, Reach.CONNECTED]
     cluster.heal(S1)
-    assert world.reach(S2, S1) is Reach.ANSWERED
+    assert world.reach(S2, S1) is Reach.CONNECTED
 
 
 def test_a_server_that_leaves_is_leaving_first_then_left_and_no_peer() -> None:
@@ -180,7 +180,7 @@ def test_a_server_that_leaves_is_leaving_first_then_left_and_no_peer() -> None:
     cluster.leave(name)
     pass_time(cluster, 1.9)
     assert status(cluster, other, name) == LEAVING
-    assert cluster.world.agents[name].runs
+    assert cluster.world.agents[name].is_running
     assert suffrage(cluster, leader(cluster), name) == VOTER
 
     pass_time(cluster, 1.1)
@@ -221,7 +221,7 @@ def test_a_server_that_is_killed_while_it_leaves_and_starts_again_stays() -> Non
     cluster.start(name)
     pass_time(cluster, 5)
 
-    assert cluster.world.agents[name].runs
+    assert cluster.world.agents[name].is_running
     assert {status(cluster, viewer, name) for viewer in NAMES} == {ALIVE}
 
 
@@ -242,11 +242,11 @@ def test_a_server_that_is_frozen_while_it_leaves_leaves_when_it_is_thawed() -> N
     cluster = calm_cluster()
     name, other = followers(cluster)
     cluster.leave(name)
-    cluster.freeze(name)
+    cluster.pause(name)
     pass_time(cluster, 5)
-    assert cluster.world.agents[name].state is State.FROZEN
+    assert cluster.world.agents[name].state is State.PAUSED
 
-    cluster.thaw(name)
+    cluster.resume(name)
     pass_time(cluster, 1)
 
     assert cluster.world.agents[name].state is State.DEAD
@@ -314,11 +314,11 @@ def test_a_force_leave_of_nobody_changes_nothing() -> None:
 
 def test_a_client_can_be_told_other_servers_and_a_server_can_not() -> None:
     cluster = calm_cluster(clients=1)
-    cluster.tell_servers("c1", ("127.0.1.2:4647",))
+    cluster.set_servers("c1", ("127.0.1.2:4647",))
     assert client_of(cluster, "c1").servers == ("127.0.1.2:4647",)
 
     before = cluster.world.agents[S1]
-    cluster.tell_servers(S1, ("127.0.1.2:4647",))
+    cluster.set_servers(S1, ("127.0.1.2:4647",))
     assert cluster.world.agents[S1] is before
 
 
@@ -329,11 +329,11 @@ def test_a_server_can_be_a_client_too() -> None:
 
     assert leaders(cluster) == [S1]
     assert client_of(cluster, S1).registered
-    cluster.freeze(S1)
+    cluster.pause(S1)
     pass_time(cluster, 60)
-    cluster.thaw(S1)
+    cluster.resume(S1)
     pass_time(cluster, 25)
-    assert cluster.world.now - client_of(cluster, S1).heartbeat < 20
+    assert cluster.world.now - client_of(cluster, S1).last_heartbeat < 20
 
 
 def test_a_server_that_can_join_nobody_at_its_start_tries_again() -> None:

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from nomad_exporter.demo.model import rafts
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.gossip import ALIVE, FAILED, LEFT
-from nomad_exporter.demo.model.log import NONVOTER, VOTER
-from nomad_exporter.demo.model.nodes import DOWN, READY
-from nomad_exporter.demo.model.raft import CANDIDATE, FOLLOWER
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.model import raft_loop
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.gossip import ALIVE, FAILED, LEFT
+from nomad_sim.model.nodes import DOWN, READY
+from nomad_sim.model.raft import CANDIDATE, FOLLOWER
+from nomad_sim.model.raft_log import NONVOTER, VOTER
+from nomad_sim.model.timing import Timing
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
+    cluster_with_unencrypted_follower,
     followers,
     leader,
     leaders,
@@ -27,7 +28,6 @@ from tests.support.clusters import (
     status,
     suffrage,
     time_until,
-    without_the_key,
 )
 
 S1, S2, S3 = "s1.global", "s2.global", "s3.global"
@@ -55,7 +55,7 @@ def test_new_servers_find_each_other_and_elect_one_of_them(series: str, servers:
     assert 1 < time_until(cluster, lambda: leaders(cluster)) < 6
     pass_time(cluster, 1)
     known = {name: cluster.world.server(name).raft for name in cluster.world.agents}
-    assert {raft.leader for raft in known.values()} == {known[leader(cluster)].me}
+    assert {raft.leader for raft in known.values()} == {known[leader(cluster)].local_id}
     assert all(len(raft.log.configuration.voters) == servers for raft in known.values())
 
 
@@ -74,12 +74,12 @@ def test_no_cluster_begins_while_one_of_those_expected_does_not_answer() -> None
     cluster = new_cluster()
     cluster.join(S1, S2)
     cluster.join(S1, S3)
-    cluster.freeze(S3)
+    cluster.pause(S3)
     pass_time(cluster, 20)
     assert status(cluster, S1, S3) == status(cluster, S2, S3) == ALIVE
     assert raft_of(cluster, S1).log.last == 0
 
-    cluster.thaw(S3)
+    cluster.resume(S3)
 
     assert time_until(cluster, lambda: leaders(cluster)) < 6
 
@@ -101,7 +101,7 @@ def test_a_server_that_is_to_have_no_vote_never_gets_one() -> None:
     pass_time(cluster, 60)
 
     assert suffrage(cluster, leader(cluster), "s4.global") == NONVOTER
-    assert raft_of(cluster, "s4.global").leader == raft_of(cluster, leader(cluster)).me
+    assert raft_of(cluster, "s4.global").leader == raft_of(cluster, leader(cluster)).local_id
 
 
 @each_version
@@ -197,12 +197,12 @@ def test_without_a_majority_nobody_leads_and_nobody_is_dropped(series: str) -> N
         cluster.kill(name)
     pass_time(cluster, 3.5)
     after = raft_of(cluster, alone)
-    contact = after.contact
+    contact = after.last_contact
     pass_time(cluster, 120)
 
     assert leaders(cluster) == []
     after = raft_of(cluster, alone)
-    assert (after.state, after.leader, after.contact, after.log.last) == (CANDIDATE, None, contact, last)
+    assert (after.state, after.leader, after.last_contact, after.log.last) == (CANDIDATE, None, contact, last)
     assert len(after.log.configuration.voters) == 3
     assert {status(cluster, alone, name) for name in dead} == {FAILED}
     assert (after.term == term) is VERSIONS[series].pre_vote
@@ -214,7 +214,7 @@ def test_a_minority_that_is_cut_off_elects_nobody(series: str) -> None:
     few = [leader(cluster), followers(cluster)[0]]
     many = [name for name in cluster.world.running() if name not in few]
     for name in few:
-        cluster.cut(name, many)
+        cluster.partition(name, many)
 
     assert time_until(cluster, lambda: not set(leaders(cluster)) & set(few)) < 1
     assert time_until(cluster, lambda: leaders(cluster)) < 5
@@ -227,27 +227,27 @@ def test_a_minority_that_is_cut_off_elects_nobody(series: str) -> None:
 def test_what_a_leader_wrote_alone_is_lost_and_all_agree_again(series: str) -> None:
     cluster = cluster_of(series)
     alone, *many = [leader(cluster), *followers(cluster)]
-    cluster.cut(alone, many)
-    index = rafts.proposed(cluster.world, alone)
+    cluster.partition(alone, many)
+    index = raft_loop.propose(cluster.world, alone)
     own = raft_of(cluster, alone).log.term(index)
-    assert raft_of(cluster, alone).commit < index
+    assert raft_of(cluster, alone).commit_index < index
     pass_time(cluster, 6)
     for _ in range(3):
-        rafts.proposed(cluster.world, leader(cluster))
+        raft_loop.propose(cluster.world, leader(cluster))
 
     cluster.heal(alone)
     pass_time(cluster, 10)
 
     logs = [raft_of(cluster, name).log for name in (alone, *many)]
     assert logs[0] == logs[1] == logs[2]
-    assert not logs[0].agrees(index, own)
+    assert not logs[0].matches(index, own)
 
 
 def test_gossip_agrees_again_after_a_cut_is_healed() -> None:
     cluster = calm_cluster(5)
     few, many = (S1, S2), (S3, "s4.global", "s5.global")
     for name in few:
-        cluster.cut(name, many)
+        cluster.partition(name, many)
     pass_time(cluster, 40)
     assert {status(cluster, one, other) for one in few for other in many} == {FAILED}
     assert {status(cluster, one, other) for one in many for other in few} == {FAILED}
@@ -263,7 +263,7 @@ def test_gossip_agrees_again_after_a_cut_is_healed() -> None:
 def test_a_server_that_all_forgot_while_it_was_cut_off_comes_back() -> None:
     cluster = calm_cluster()
     alone, other = followers(cluster)
-    cluster.cut(alone, [leader(cluster), other])
+    cluster.partition(alone, [leader(cluster), other])
     pass_time(cluster, 40)
     cluster.force_leave(leader(cluster), alone, prune=True)
     pass_time(cluster, 10)
@@ -278,15 +278,17 @@ def test_a_server_that_all_forgot_while_it_was_cut_off_comes_back() -> None:
 def test_a_leader_that_leads_again_has_forgotten_what_it_saw_before() -> None:
     cluster = calm_cluster()
     first = leader(cluster)
-    assert cluster.world.server(first).autopilot.well_since.keys() == {f"id-global-s{number}" for number in (1, 2, 3)}
+    assert cluster.world.server(first).autopilot.healthy_since.keys() == {
+        f"id-global-s{number}" for number in (1, 2, 3)
+    }
 
-    cluster.freeze(first)
+    cluster.pause(first)
     pass_time(cluster, 5)
-    cluster.thaw(first)
+    cluster.resume(first)
     pass_time(cluster, 1)
 
     assert leader(cluster) != first
-    assert not cluster.world.server(first).autopilot.well_since
+    assert not cluster.world.server(first).autopilot.healthy_since
 
 
 def two_regions() -> Cluster:
@@ -328,17 +330,17 @@ def test_the_leader_takes_down_the_clients_that_are_overdue() -> None:
 
     assert [known[f"id-global-c{number}"].status for number in (1, 2)] == [DOWN, READY]
     assert "node TTL expired" in messages(cluster, leader(cluster))
-    assert known["id-global-c1"].modified <= raft_of(cluster, leader(cluster)).commit
+    assert known["id-global-c1"].modify_index <= raft_of(cluster, leader(cluster)).commit_index
 
 
 def test_a_server_without_the_key_of_gossip_knows_itself_alone_and_raft_goes_on() -> None:
-    cluster, name = without_the_key()
+    cluster, name = cluster_with_unencrypted_follower()
     first = leader(cluster)
 
     assert set(cluster.world.server(name).gossip.members) == {name}
     assert [status(cluster, viewer, name) for viewer in (S1, S2, S3)] == [ALIVE] * 3
     assert cluster.world.leader_of(name) is cluster.world.agents[first]
-    assert cluster.world.now - (raft_of(cluster, name).contact or 0) < 0.3
+    assert cluster.world.now - (raft_of(cluster, name).last_contact or 0) < 0.3
     assert cluster.world.known_leader(name) is None
 
 
@@ -346,7 +348,7 @@ def test_a_server_without_the_key_of_gossip_knows_itself_alone_and_raft_goes_on(
 def test_a_server_without_the_key_fails_for_the_others_and_autopilot_tells_it_that_it_is_no_peer(
     series: str, then: str
 ) -> None:
-    cluster, name = without_the_key(VERSIONS[series])
+    cluster, name = cluster_with_unencrypted_follower(VERSIONS[series])
     first = leader(cluster)
     assert 28 < time_until(cluster, lambda: status(cluster, first, name) == FAILED) < 32
     assert suffrage(cluster, first, name) == VOTER
@@ -355,12 +357,12 @@ def test_a_server_without_the_key_fails_for_the_others_and_autopilot_tells_it_th
     pass_time(cluster, 5)
     assert status(cluster, first, name) == then
     removed = raft_of(cluster, name)
-    assert removed.log.configuration.peer(removed.me) is None
+    assert removed.log.configuration.peer(removed.local_id) is None
     assert (removed.state, removed.leader, leader(cluster)) == (FOLLOWER, None, first)
 
 
 def test_a_server_that_has_the_key_again_is_a_member_at_once_and_a_voter_later() -> None:
-    cluster, name = without_the_key()
+    cluster, name = cluster_with_unencrypted_follower()
     pass_time(cluster, 60)
     first = leader(cluster)
     cluster.kill(name)
@@ -372,7 +374,7 @@ def test_a_server_that_has_the_key_again_is_a_member_at_once_and_a_voter_later()
 
 
 def test_servers_do_not_join_where_one_has_the_key_and_the_other_has_none() -> None:
-    cluster, name = without_the_key()
+    cluster, name = cluster_with_unencrypted_follower()
     cluster.join(name, leader(cluster))
 
     assert set(cluster.world.server(name).gossip.members) == {name}

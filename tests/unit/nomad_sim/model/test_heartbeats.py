@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from nomad_exporter.demo.model import work
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.nodes import DOWN, READY, Node
-from nomad_exporter.demo.model.timing import Timing
+from nomad_sim.model import heartbeats
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.nodes import DOWN, READY, Node
+from nomad_sim.model.timing import Timing
 from tests.support.clusters import (
     calm_cluster,
     client_of,
@@ -33,12 +33,12 @@ def node(cluster: Cluster, name: str = "c1") -> Node:
 
 def age(cluster: Cluster, name: str = "c1") -> float:
     """Seconds since the last heartbeat."""
-    return cluster.world.now - client_of(cluster, name).heartbeat
+    return cluster.world.now - client_of(cluster, name).last_heartbeat
 
 
 def lonely(cluster: Cluster, name: str = "c1") -> None:
     """Cuts a client off from all servers."""
-    cluster.cut(name, cluster.world.running())
+    cluster.partition(name, cluster.world.running())
 
 
 def test_a_client_is_registered_when_there_is_a_leader() -> None:
@@ -62,21 +62,21 @@ def test_the_last_heartbeat_is_never_older_than_the_time_to_live() -> None:
 
 def test_a_heartbeat_of_a_client_that_is_ready_writes_nothing() -> None:
     setups = server_setups(3)
-    cluster = Cluster([*setups, *client_setups(1, setups)], replace(Timing(), work=(1e6, 1e6)), 1, 0.0)
+    cluster = Cluster([*setups, *client_setups(1, setups)], replace(Timing(), churn=(1e6, 1e6)), 1, 0.0)
     pass_time(cluster, 20)
     before, last = node(cluster), raft_of(cluster, leader(cluster)).log.last
     pass_time(cluster, 60)
 
-    assert node(cluster).heard > before.heard
-    assert (node(cluster).modified, raft_of(cluster, leader(cluster)).log.last) == (before.modified, last)
+    assert node(cluster).last_heartbeat > before.last_heartbeat
+    assert (node(cluster).modify_index, raft_of(cluster, leader(cluster)).log.last) == (before.modify_index, last)
 
 
 def test_a_client_that_was_frozen_for_moments_sends_no_more_heartbeats_than_before() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     for _ in range(3):
-        cluster.freeze("c1")
-        cluster.thaw("c1")
+        cluster.pause("c1")
+        cluster.resume("c1")
     before = messages(cluster, "c1").count("next heartbeat")
     pass_time(cluster, 100)
 
@@ -91,7 +91,11 @@ def test_the_last_heartbeat_of_a_client_that_is_cut_off_grows_past_its_time_to_l
     pass_time(cluster, 60)
 
     after = client_of(cluster, "c1")
-    assert (after.heartbeat, after.ttl, after.allocations) == (before.heartbeat, before.ttl, before.allocations)
+    assert (after.last_heartbeat, after.ttl, after.allocations) == (
+        before.last_heartbeat,
+        before.ttl,
+        before.allocations,
+    )
     assert sorted(after.servers) == sorted(before.servers)
     assert age(cluster) > 60 > after.ttl
     assert "error heartbeating" in messages(cluster, "c1")
@@ -101,34 +105,34 @@ def test_a_client_that_is_cut_off_is_down_for_the_servers_and_ready_when_it_is_b
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     lonely(cluster)
-    registered = node(cluster).created
+    registered = node(cluster).create_index
 
-    left = client_of(cluster, "c1").ttl + Timing().grace - age(cluster)
+    left = client_of(cluster, "c1").ttl + Timing().heartbeat_grace - age(cluster)
     assert left < time_until(cluster, lambda: node(cluster).status == DOWN) < left + 0.5
-    assert node(cluster).modified > registered
+    assert node(cluster).modify_index > registered
 
     cluster.heal("c1")
     assert time_until(cluster, lambda: node(cluster).status == READY) <= 15.5
     assert age(cluster) == 0
-    assert node(cluster).created == registered
+    assert node(cluster).create_index == registered
 
 
 def test_a_client_does_not_lose_its_place_when_it_comes_back_in_time() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     before = node(cluster)
-    cluster.freeze("c1")
+    cluster.pause("c1")
     pass_time(cluster, 9)
-    assert node(cluster).heard == before.heard or age(cluster) < 9
-    cluster.thaw("c1")
+    assert node(cluster).last_heartbeat == before.last_heartbeat or age(cluster) < 9
+    cluster.resume("c1")
     pass_time(cluster, 20)
 
-    assert (node(cluster).status, node(cluster).created) == (READY, before.created)
-    assert node(cluster).heard > before.heard
+    assert (node(cluster).status, node(cluster).create_index) == (READY, before.create_index)
+    assert node(cluster).last_heartbeat > before.last_heartbeat
 
 
 def test_a_client_sends_nothing_while_it_is_frozen_or_dead() -> None:
-    for stop in (Cluster.freeze, Cluster.kill):
+    for stop in (Cluster.pause, Cluster.kill):
         cluster = calm_cluster(clients=1)
         pass_time(cluster, 20)
         stop(cluster, "c1")
@@ -142,9 +146,9 @@ def test_a_client_sends_nothing_while_it_is_frozen_or_dead() -> None:
 def test_a_client_that_is_thawed_sends_what_is_overdue_at_once() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
-    cluster.freeze("c1")
+    cluster.pause("c1")
     pass_time(cluster, TTL_AND_GRACE + 1)
-    cluster.thaw("c1")
+    cluster.resume("c1")
     pass_time(cluster, 0)
 
     assert age(cluster) == 0
@@ -185,7 +189,7 @@ def test_the_servers_that_a_client_knows_are_those_alive_at_its_last_heartbeat()
 def test_a_client_tries_its_servers_in_turn() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
-    cluster.cut("c1", ["s1.global", "s2.global"])
+    cluster.partition("c1", ["s1.global", "s2.global"])
 
     pass_time(cluster, 60)
 
@@ -219,19 +223,19 @@ def test_a_leader_is_reached_through_a_server_that_reaches_it() -> None:
     first, (second, third) = leader(cluster), followers(cluster)
     world = cluster.world
 
-    assert work.leader_through(world, "c1", first) == first
-    assert work.leader_through(world, "c1", second) == first
-    cluster.cut("c1", [first])
-    assert work.leader_through(world, "c1", first) is None
-    assert work.leader_through(world, "c1", second) == first
-    cluster.cut(second, [first])
-    assert work.leader_through(world, "c1", second) is None
-    assert work.leader_through(world, "c1", third) == first
+    assert heartbeats.leader_through(world, "c1", first) == first
+    assert heartbeats.leader_through(world, "c1", second) == first
+    cluster.partition("c1", [first])
+    assert heartbeats.leader_through(world, "c1", first) is None
+    assert heartbeats.leader_through(world, "c1", second) == first
+    cluster.partition(second, [first])
+    assert heartbeats.leader_through(world, "c1", second) is None
+    assert heartbeats.leader_through(world, "c1", third) == first
     cluster.kill(first)
-    assert work.leader_through(world, "c1", third) is None
+    assert heartbeats.leader_through(world, "c1", third) is None
     pass_time(cluster, 2.5)
     cluster.start(first)
-    assert work.leader_through(world, "c1", third) in (None, second, third)
+    assert heartbeats.leader_through(world, "c1", third) in (None, second, third)
 
 
 def test_a_server_that_leads_no_more_is_not_the_leader() -> None:
@@ -241,21 +245,21 @@ def test_a_server_that_leads_no_more_is_not_the_leader() -> None:
     cluster.start(first)
 
     assert cluster.world.leader_of(other)
-    assert work.leader_through(cluster.world, "c1", other) is None
+    assert heartbeats.leader_through(cluster.world, "c1", other) is None
 
 
 def test_allocations_come_and_go_on_the_servers_and_on_the_client() -> None:
     (setup,) = server_setups(1)
-    cluster = Cluster([setup, *client_setups(1, [setup])], replace(Timing(), work=(1.0, 1.0)), 1, 0.0)
+    cluster = Cluster([setup, *client_setups(1, [setup])], replace(Timing(), churn=(1.0, 1.0)), 1, 0.0)
     pass_time(cluster, 20)
-    seen = [client_of(cluster, "c1").allocations]
+    observed = [client_of(cluster, "c1").allocations]
     for _ in range(1500):
         pass_time(cluster, 1)
         assert client_of(cluster, "c1").allocations == node(cluster).allocations
-        seen.append(node(cluster).allocations)
+        observed.append(node(cluster).allocations)
 
-    assert set(seen) == set(range(work.MOST_ALLOCATIONS + 1))
-    assert all(abs(before - after) == 1 for before, after in pairwise(seen))
+    assert set(observed) == set(range(heartbeats.MAX_ALLOCATIONS + 1))
+    assert all(abs(before - after) == 1 for before, after in pairwise(observed))
 
 
 def test_an_allocation_is_two_entries_that_are_committed() -> None:
@@ -265,9 +269,9 @@ def test_an_allocation_is_two_entries_that_are_committed() -> None:
     allocations = node(cluster).allocations
     time_until(cluster, lambda: node(cluster).allocations != allocations)
 
-    assert raft_of(cluster, leader(cluster)).log.last == node(cluster).modified == before + 2
+    assert raft_of(cluster, leader(cluster)).log.last == node(cluster).modify_index == before + 2
     pass_time(cluster, 0.3)
-    assert {raft_of(cluster, name).commit for name in cluster.world.running()} >= {before + 2}
+    assert {raft_of(cluster, name).commit_index for name in cluster.world.running()} >= {before + 2}
 
 
 def test_a_client_that_is_cut_off_learns_of_its_allocations_when_it_is_back() -> None:

@@ -8,27 +8,27 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from nomad_exporter.demo.model import agents
-from nomad_exporter.demo.model.agents import Agent, Server
-from nomad_exporter.demo.model.gossip import born
-from nomad_exporter.demo.model.log import NONVOTER, VOTER, Peer
-from nomad_exporter.demo.model.messages import Message
-from nomad_exporter.demo.model.raft import (
+from nomad_sim.model import agents
+from nomad_sim.model.agents import Agent, Server
+from nomad_sim.model.gossip import create
+from nomad_sim.model.messages import Message
+from nomad_sim.model.raft import (
     LEADER,
-    SNAPSHOT_EVERY,
+    SNAPSHOT_THRESHOLD,
     Outcome,
     Raft,
-    acted,
-    bootstrapped,
-    proposed,
-    received,
-    settled,
-    with_snapshot,
+    bootstrap,
+    can_change_peers,
+    propose,
+    step,
+    take_snapshot,
+    tick,
 )
-from nomad_exporter.demo.model.timing import Range, Timing
-from nomad_exporter.demo.setup import Setup
-from nomad_exporter.demo.versions import VERSIONS
-from tests.unit.demo.model.laws import Laws
+from nomad_sim.model.raft_log import NONVOTER, VOTER, Peer
+from nomad_sim.model.timing import Range, Timing
+from nomad_sim.setup import Setup
+from nomad_sim.versions import VERSIONS
+from tests.unit.nomad_sim.model.laws import Laws
 
 NAMES = "abcde"
 ANY = st.sampled_from(NAMES)
@@ -43,21 +43,22 @@ def longest(between: Range) -> float:
 class AnyOrder(RuleBasedStateMachine):
     """Five servers, of which some begin a cluster; the others can be taken in."""
 
-    @initialize(count=st.integers(1, 5), asking=st.sets(ANY))
-    def begin(self, count: int, asking: set[str]) -> None:
-        """Those who are ``asking`` have pre-votes."""
+    @initialize(count=st.integers(1, 5), pre_voters=st.sets(ANY))
+    def begin(self, count: int, pre_voters: set[str]) -> None:
+        """Those who are ``pre_voters`` have pre-votes."""
         self.now = 0.0
         self.mail: list[tuple[str, str, Message]] = []
-        self.setups = {name: Setup(name, name, version=VERSIONS["2.0" if name in asking else "1.2"]) for name in NAMES}
+        series = {name: "2.0" if name in pre_voters else "1.2" for name in NAMES}
+        self.setups = {name: Setup(name, name, version=VERSIONS[series[name]]) for name in NAMES}
         peers = tuple(Peer(name, name) for name in NAMES[:count])
-        new = {name: Raft(name, Timing(), name in asking, 0.0) for name in NAMES}
-        self.rafts = {name: bootstrapped(raft, peers) if name in NAMES[:count] else raft for name, raft in new.items()}
+        new = {name: Raft(name, Timing(), name in pre_voters, 0.0) for name in NAMES}
+        self.rafts = {name: bootstrap(raft, peers) if name in NAMES[:count] else raft for name, raft in new.items()}
         self.laws = Laws()
         self.laws.hold(self.rafts)
 
     @rule(name=ANY)
     def act(self, name: str) -> None:
-        self._take(name, acted(self.rafts[name], self.now, longest))
+        self._take(name, tick(self.rafts[name], self.now, longest))
 
     @rule(name=ANY, among=AMONG)
     def campaign(self, name: str, among: set[str]) -> None:
@@ -96,16 +97,16 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(name=ANY)
     def restart(self, name: str) -> None:
         setup = self.setups[name]
-        agent = Agent(setup, 0.0, Server(self.rafts[name], born(setup, 0.0)))
-        server = agents.again(agent, setup, self.now, Timing(), longest).server
+        agent = Agent(setup, 0.0, Server(self.rafts[name], create(setup, 0.0)))
+        server = agents.restart(agent, setup, self.now, Timing(), longest).server
         assert server
         self.laws.restarted(name)
         self._take(name, Outcome(server.raft))
 
-    @rule(name=ANY, count=st.sampled_from([1, 2, SNAPSHOT_EVERY]), among=AMONG)
+    @rule(name=ANY, count=st.sampled_from([1, 2, SNAPSHOT_THRESHOLD]), among=AMONG)
     def write(self, name: str, count: int, among: set[str]) -> None:
         if self.rafts[name].state == LEADER:
-            self._take(name, proposed(self.rafts[name], self.now, longest, count))
+            self._take(name, propose(self.rafts[name], self.now, longest, count))
             self.talk(among)
 
     @rule(name=ANY, other=ANY, suffrage=st.sampled_from([VOTER, NONVOTER, None]))
@@ -113,19 +114,19 @@ class AnyOrder(RuleBasedStateMachine):
         """A leader takes a server in, gives or takes its vote, or drops it; one voter remains."""
         raft = self.rafts[name]
         configuration = raft.log.configuration
-        peers = configuration.having(Peer(other, other, suffrage)) if suffrage else configuration.without(other)
-        if settled(raft) and replace(configuration, peers=peers).voters:
-            self._take(name, proposed(raft, self.now, longest, peers=peers))
+        peers = configuration.with_peer(Peer(other, other, suffrage)) if suffrage else configuration.without(other)
+        if can_change_peers(raft) and replace(configuration, peers=peers).voters:
+            self._take(name, propose(raft, self.now, longest, peers=peers))
 
     def teardown(self) -> None:
         self.laws.logs_match()
 
     def _deliver(self, sender: str, to: str, message: Message) -> None:
-        self._take(to, received(self.rafts[to], message, self.now, longest))
+        self._take(to, step(self.rafts[to], message, self.now, longest))
 
     def _take(self, name: str, outcome: Outcome) -> None:
-        self.rafts[name] = with_snapshot(outcome.raft)
-        self.mail += [(name, to, message) for to, message in outcome.sent]
+        self.rafts[name] = take_snapshot(outcome.raft)
+        self.mail += [(name, to, message) for to, message in outcome.messages]
         self.laws.hold(self.rafts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomad_exporter.demo.model.log import NOBODY, NONVOTER, VOTER, Configuration, Log, Peer
+from nomad_sim.model.raft_log import EMPTY, NONVOTER, VOTER, Configuration, Log, Peer
 
 A, B, C = (Peer(name, f"{name}:4647") for name in "abc")
 GUEST = Peer("c", "c:4647", NONVOTER)
@@ -17,7 +17,7 @@ def log_of(terms: list[int]) -> Log:
     """A log whose entries have these terms."""
     log = Log()
     for term in terms:
-        log = log.appended(term)
+        log = log.append(term)
     return log
 
 
@@ -38,39 +38,39 @@ def test_before_the_first_entry_the_term_is_0(terms: list[int]) -> None:
 def test_entries_can_be_appended_at_once(terms: list[int]) -> None:
     log = Log()
     for term in sorted(set(terms)):
-        log = log.appended(term, terms.count(term))
+        log = log.append(term, terms.count(term))
 
     assert log == log_of(terms)
 
 
 @given(TERMS, st.integers(0, 15), st.integers(0, 6))
 def test_a_log_agrees_to_what_it_has_alone(terms: list[int], index: int, term: int) -> None:
-    assert log_of(terms).agrees(index, term) is (index <= len(terms) and [0, *terms][index] == term)
+    assert log_of(terms).matches(index, term) is (index <= len(terms) and [0, *terms][index] == term)
 
 
 def test_a_follower_takes_the_log_of_the_leader_in_the_place_of_entries_that_differ() -> None:
     leaders = log_of([1, 1, 3])
 
-    assert log_of([1, 1, 2, 2]).following(leaders) is leaders
-    assert log_of([1]).following(leaders) is leaders
+    assert log_of([1, 1, 2, 2]).follow(leaders) is leaders
+    assert log_of([1]).follow(leaders) is leaders
 
 
 def test_a_follower_that_has_the_last_entry_of_the_leader_keeps_what_came_after_it() -> None:
     longer = log_of([1, 1, 3, 3])
 
-    assert longer.following(log_of([1, 1, 3])) is longer
+    assert longer.follow(log_of([1, 1, 3])) is longer
 
 
 def test_a_new_log_has_no_configuration() -> None:
-    assert Log().configuration is NOBODY
-    assert log_of([1]).configuration is NOBODY
+    assert Log().configuration is EMPTY
+    assert log_of([1]).configuration is EMPTY
 
 
 def test_the_newest_configuration_counts() -> None:
-    log = Log().appended(1, peers=[A]).appended(1, 3).appended(2, 2, peers=[A, B])
+    log = Log().append(1, peers=[A]).append(1, 3).append(2, 2, peers=[A, B])
 
     assert log.configuration == Configuration(6, (A, B))
-    assert log.appended(2).configuration is log.configuration
+    assert log.append(2).configuration is log.configuration
 
 
 def test_only_voters_make_a_majority() -> None:
@@ -78,7 +78,7 @@ def test_only_voters_make_a_majority() -> None:
 
     assert configuration.voters == ("a", "b")
     assert configuration.majority == 2
-    assert [configuration.votes(name) for name in "abcd"] == [True, True, False, False]
+    assert [configuration.is_voter(name) for name in "abcd"] == [True, True, False, False]
 
 
 def test_a_majority_is_more_than_half() -> None:
@@ -97,6 +97,6 @@ def test_a_peer_is_dropped() -> None:
 
 
 def test_a_peer_that_is_new_stands_last_and_one_that_changed_in_its_place() -> None:
-    assert Configuration(1, (A, B)).having(GUEST) == (A, B, GUEST)
-    assert Configuration(1, (A, GUEST, B)).having(C) == (A, C, B)
+    assert Configuration(1, (A, B)).with_peer(GUEST) == (A, B, GUEST)
+    assert Configuration(1, (A, GUEST, B)).with_peer(C) == (A, C, B)
     assert C.suffrage == VOTER

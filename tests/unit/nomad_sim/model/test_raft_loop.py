@@ -6,14 +6,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from nomad_exporter.demo.model import rafts
-from nomad_exporter.demo.model.agents import State
-from nomad_exporter.demo.model.cluster import Cluster
-from nomad_exporter.demo.model.gossip import ALIVE
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.versions import VERSIONS
+from nomad_sim.model import raft_loop
+from nomad_sim.model.agents import State
+from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.gossip import ALIVE
+from nomad_sim.model.timing import Timing
+from nomad_sim.versions import VERSIONS
 from tests.support.clusters import client_setups, instants, leaders, raft_of, server_setups
-from tests.unit.demo.model.laws import Laws
+from tests.unit.nomad_sim.model.laws import Laws
 
 NAMES = [f"s{number}.global" for number in range(1, 6)]
 
@@ -59,18 +59,18 @@ class Life(RuleBasedStateMachine):
             self._hold()
 
     @rule(server=SERVERS)
-    def freeze(self, server: int) -> None:
+    def pause(self, server: int) -> None:
         if self._state(server) is State.RUNNING:
-            self.cluster.freeze(self._name(server))
+            self.cluster.pause(self._name(server))
 
     @rule(server=SERVERS)
-    def thaw(self, server: int) -> None:
-        if self._state(server) is State.FROZEN:
-            self.cluster.thaw(self._name(server))
+    def resume(self, server: int) -> None:
+        if self._state(server) is State.PAUSED:
+            self.cluster.resume(self._name(server))
 
     @rule(server=SERVERS, others=st.sets(SERVERS))
-    def cut(self, server: int, others: set[int]) -> None:
-        self.cluster.cut(self._name(server), map(self._name, others))
+    def partition(self, server: int, others: set[int]) -> None:
+        self.cluster.partition(self._name(server), map(self._name, others))
 
     @rule(server=SERVERS)
     def heal(self, server: int) -> None:
@@ -89,7 +89,7 @@ class Life(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3))
     def write(self, count: int) -> None:
         for name in leaders(self.cluster):
-            rafts.proposed(self.cluster.world, name, count)
+            raft_loop.propose(self.cluster.world, name, count)
             self._hold()
 
     @rule()
@@ -97,7 +97,7 @@ class Life(RuleBasedStateMachine):
         """All is well again: one leads, all have one log, and all take each other for alive."""
         for server in range(len(self.names)):
             self.heal(server)
-            self.thaw(server)
+            self.resume(server)
         self.passes(5)
         for server in range(len(self.names)):
             self.start(server)
@@ -105,7 +105,7 @@ class Life(RuleBasedStateMachine):
         rafts_now = [raft_of(self.cluster, name) for name in self.names]
         assert len(leaders(self.cluster)) == 1
         assert len({raft.leader for raft in rafts_now}) == 1
-        assert all(raft.log.configuration.peer(one.me) for raft in rafts_now for one in rafts_now)
+        assert all(raft.log.configuration.peer(one.local_id) for raft in rafts_now for one in rafts_now)
         self.passes(2)
         for name in self.names:
             members = self.cluster.world.server(name).gossip.members

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from nomad_exporter.demo.model.gossip import FAILED, with_status
-from nomad_exporter.demo.model.journal import Line
-from nomad_exporter.demo.model.messages import Said
-from nomad_exporter.demo.model.timing import Timing
-from nomad_exporter.demo.model.world import World
+from nomad_sim.model.agent_log import LogLine
+from nomad_sim.model.gossip import FAILED, with_status
+from nomad_sim.model.messages import LogMessage
+from nomad_sim.model.timing import Timing
+from nomad_sim.model.world import World
 from tests.support.clusters import calm_cluster, leader, raft_of
 
 
 def test_what_is_set_happens_at_its_time() -> None:
     world, times = World(Timing(), 1, 100.0), list[float]()
-    world.at(101.5, lambda: times.append(world.now))
-    world.at(99.0, lambda: times.append(world.now))
+    world.schedule(101.5, lambda: times.append(world.now))
+    world.schedule(99.0, lambda: times.append(world.now))
 
-    world.agenda.do_until(102.0)
+    world.events.run_until(102.0)
 
     assert times == [100.0, 101.5]
 
@@ -28,7 +28,7 @@ def world() -> World:
 
 
 def test_only_a_server_has_a_server_part(world: World) -> None:
-    assert world.server("s1.global").raft.me == "id-global-s1"
+    assert world.server("s1.global").raft.local_id == "id-global-s1"
     with pytest.raises(LookupError, match="c1 is no server"):
         world.server("c1")
 
@@ -43,15 +43,15 @@ def test_servers_are_those_of_the_agents_that_are_none_but_clients(world: World)
 def test_a_server_is_found_by_each_of_its_addresses_and_its_id(world: World) -> None:
     server = world.agents["s2.global"]
 
-    assert world.at_rpc("127.0.1.2:4647") is server
-    assert world.at_serf("127.0.1.2:4648") is server
-    assert world.of_raft("id-global-s2") is server
+    assert world.by_rpc_address("127.0.1.2:4647") is server
+    assert world.by_serf_address("127.0.1.2:4648") is server
+    assert world.by_raft_id("id-global-s2") is server
 
 
 def test_nothing_is_found_where_no_server_is(world: World) -> None:
-    assert world.at_rpc("127.0.1.101:4647") is None
-    assert world.at_serf("127.0.1.2:4647") is None
-    assert world.of_raft("id-global-c1") is None
+    assert world.by_rpc_address("127.0.1.101:4647") is None
+    assert world.by_serf_address("127.0.1.2:4647") is None
+    assert world.by_raft_id("id-global-c1") is None
 
 
 def test_all_know_the_leader_who_has_one() -> None:
@@ -62,12 +62,12 @@ def test_all_know_the_leader_who_has_one() -> None:
 
 
 def test_what_gossip_changed_stands_in_the_log_with_the_time(world: World) -> None:
-    number = world.journals["s1.global"].next
+    number = world.logs["s1.global"].next
     world.gossip("s1.global", lambda known: with_status(known, "s2.global", FAILED, world.now))
 
     assert world.server("s1.global").gossip.members["s2.global"].status == FAILED
-    assert world.journals["s1.global"].since(number).lines == (
-        Line(world.now, "info", "nomad", "serf: EventMemberFailed: s2.global 127.0.1.2"),
+    assert world.logs["s1.global"].read_from(number).lines == (
+        LogLine(world.now, "info", "nomad", "serf: EventMemberFailed: s2.global 127.0.1.2"),
     )
 
 
@@ -79,19 +79,19 @@ def test_what_gossip_did_not_change_is_left_as_it_is(world: World) -> None:
 
 
 def test_an_agent_writes_into_its_own_log(world: World) -> None:
-    number = world.journals["s1.global"].next
-    world.say("c1", "client", [Said("warn", "words", (("key", 1),))])
+    number = world.logs["s1.global"].next
+    world.log("c1", "client", [LogMessage("warn", "words", (("key", 1),))])
 
-    assert world.journals["c1"].since(0).lines[-1] == Line(world.now, "warn", "client", "words", (("key", 1),))
-    assert world.journals["s1.global"].next == number
+    assert world.logs["c1"].read_from(0).lines[-1] == LogLine(world.now, "warn", "client", "words", (("key", 1),))
+    assert world.logs["s1.global"].next == number
 
 
 def test_questions_go_to_the_leader_as_long_as_gossip_tells_of_it(world: World) -> None:
-    led = next(agent for agent in world.servers() if agent.server and agent.server.leads).name
-    asked = next(name for name in world.running() if name != led)
-    assert world.known_leader(asked) is world.known_leader(led) is world.agents[led]
+    led = next(agent for agent in world.servers() if agent.server and agent.server.is_leader).name
+    target = next(name for name in world.running() if name != led)
+    assert world.known_leader(target) is world.known_leader(led) is world.agents[led]
 
-    world.gossip(asked, lambda known: with_status(known, led, FAILED, world.now))
+    world.gossip(target, lambda known: with_status(known, led, FAILED, world.now))
 
-    assert world.known_leader(asked) is None
-    assert world.leader_of(asked) is world.agents[led]
+    assert world.known_leader(target) is None
+    assert world.leader_of(target) is world.agents[led]
