@@ -14,7 +14,7 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import Reply
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
