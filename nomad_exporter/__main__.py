@@ -1,4 +1,4 @@
-"""``python -m nomad_exporter`` is the same as ``nomad-exporter``."""
+"""Run ``nomad-exporter`` as ``python -m nomad_exporter``."""
 
 from nomad_exporter.cli import main
 

@@ -1,4 +1,4 @@
-"""The wiring: which part is given to which, how all starts, and how all stops."""
+"""The wiring of all parts, and their start, reload and stop."""
 
 from __future__ import annotations
 
@@ -27,24 +27,27 @@ from nomad_exporter.web.asgi import application
 from nomad_exporter.web.routes import Site
 
 STOP_SECONDS = 0.5
-"""How long the polls that run may take to end once their connections are cut."""
+"""How long to wait for running polls to end, after their connections were closed."""
 
 WORKERS = 256
-"""The most threads that poll agents which answer in time; they are made as they are needed."""
+"""The maximum number of threads of the default pool; threads are started on demand."""
+
+MAX_LOGGED_AGENTS = 5
+"""How many agents the log line of the start names."""
 
 LoadConfig = Callable[[], Config | str]
-"""Reads the settings again; gives the plan, or in one line why there is none."""
+"""Loads the configuration again; returns it, or the error in one line."""
 
 _log = logging.getLogger(__name__)
 
 
-def run(plan: Config, replan: LoadConfig) -> int:
-    """Watches and serves until SIGTERM or SIGINT; gives the exit code. Raises ConfigError where it cannot listen."""
-    logs.set_up(plan.log_level, plan.log_format)
+def run(config: Config, load_config: LoadConfig) -> int:
+    """Poll and serve until SIGTERM or SIGINT, then return the exit code. Raise ConfigError if a port cannot be used."""
+    logs.set_up(config.log_level, config.log_format)
     _prepare_process()
-    sockets = _listen(plan.listen)
-    exporter = Exporter(plan, replan)
-    _log_start(plan, sockets)
+    sockets = _listen(config.listen)
+    exporter = Exporter(config, load_config)
+    _log_start(config, sockets)
     exporter.start()
     serve(application(lambda: exporter.site, clock.now), sockets, exporter.resync, exporter.reload)
     _log.info("stopping")
@@ -54,105 +57,109 @@ def run(plan: Config, replan: LoadConfig) -> int:
 
 
 class Exporter:
-    """All parts, wired: what is watched, when, and the ``site`` that shows it. Only ``reload`` changes the wiring."""
+    """All parts of the exporter, and the ``site`` that serves what they know. Only ``reload`` replaces parts."""
 
-    def __init__(self, plan: Config, replan: LoadConfig) -> None:
-        self._first_plan, self._plan, self._replan = plan, plan, replan
+    def __init__(self, config: Config, load_config: LoadConfig) -> None:
+        self._initial_config, self._config, self._load_config = config, config, load_config
         self._self_metrics = SelfMetrics()
         self._self_metrics.record_reload(clock.now())
-        self._store = Store(plan.agents, render_agent)
+        self._store = Store(config.agents, render_agent)
         self._contexts = Contexts()
-        self._transports = {agent.name: Transport(agent, self._contexts) for agent in plan.agents}
-        self._poller = self._build_poller(plan)
+        self._transports = {agent.name: Transport(agent, self._contexts) for agent in config.agents}
+        self._poller = self._build_poller(config)
         self._schedule = Schedule(
-            self._jobs(plan),
+            self._jobs(config),
             clock.now,
             WORKERS,
             self._store.record_heartbeat,
             self._self_metrics.count_skipped_poll,
             self._self_metrics.count_clock_step,
         )
-        self.site = self._site(plan)
+        self.site = self._site(config)
 
     def start(self) -> None:
-        """Begins to ask."""
+        """Start polling."""
         self._schedule.start()
 
     def resync(self) -> None:
-        """To be called every second: bears a step of the wall clock."""
+        """Re-align the schedule after a step of the wall clock; call once per second."""
         self._schedule.resync()
 
     def stop(self) -> bool:
-        """Asks no more, and ends what is being asked; gives whether that could be done."""
+        """Stop polling and close all connections; return whether all running polls ended."""
         self._schedule.stop()
         for transport in self._transports.values():
             transport.close()
         return self._schedule.join(STOP_SECONDS)
 
     def reload(self) -> str | None:
-        """Reads the settings again and follows them; gives why not, in one line, where they are wrong.
+        """Load the configuration again and apply it; return None, or the error in one line and change nothing.
 
-        An agent whose settings are as before keeps its connections, its turn and all that is known of it.
+        An agent with unchanged settings keeps its connections, its poll jobs and its snapshot.
         """
-        plan = self._replan()
-        if isinstance(plan, str):
+        config = self._load_config()
+        if isinstance(config, str):
             self._self_metrics.record_reload(None)
-            _log.error("reload failed, nothing has changed", extra={"fields": {"error": plan}})
-            return plan
-        _log_what_needs_a_restart(self._first_plan, plan)
-        self._follow(plan)
+            _log.error("reload failed, keeping the current configuration", extra={"fields": {"error": config}})
+            return config
+        _log_warnings(config)
+        _log_restart_required(self._initial_config, config)
+        self._apply(config)
         self._self_metrics.record_reload(clock.now())
-        _log.info("reloaded", extra={"fields": {"agents": len(plan.agents)}})
+        _log.info("reloaded", extra={"fields": {"agents": len(config.agents)}})
         return None
 
-    def _follow(self, plan: Config) -> None:
-        before = {agent.name: agent for agent in self._plan.agents}
-        kept = {agent.name: self._transports[agent.name] for agent in plan.agents if before.get(agent.name) == agent}
-        gone = [transport for name, transport in self._transports.items() if name not in kept]
-        new = {agent.name: Transport(agent, self._contexts) for agent in plan.agents if agent.name not in kept}
-        self._store.replace(plan.agents)
-        if not plan.thresholds.autopilot:
+    def _apply(self, config: Config) -> None:
+        before = {agent.name: agent for agent in self._config.agents}
+        kept = {agent.name: self._transports[agent.name] for agent in config.agents if before.get(agent.name) == agent}
+        new = {agent.name: Transport(agent, self._contexts) for agent in config.agents if agent.name not in kept}
+        removed = [transport for name, transport in self._transports.items() if name not in kept]
+        self._store.replace(config.agents)
+        if not config.thresholds.autopilot:
             self._store.clear(Source.AUTOPILOT)
-        self._plan, self._transports = plan, {**kept, **new}
-        self._poller = self._build_poller(plan)
-        self._schedule.replace(self._jobs(plan))
-        self.site = self._site(plan)
-        self._contexts.keep(agent.tls for agent in plan.agents)
-        for transport in gone:
+        self._config, self._transports = config, {**kept, **new}
+        self._poller = self._build_poller(config)
+        self._schedule.replace(self._jobs(config))
+        self.site = self._site(config)
+        self._contexts.keep(agent.tls for agent in config.agents)
+        for transport in removed:
             transport.close()
 
-    def _build_poller(self, plan: Config) -> Poller:
+    def _build_poller(self, config: Config) -> Poller:
         return Poller(
             self._store,
             self._transports,
             clock.now,
-            plan.poll.timeout,
+            config.poll.timeout,
             _log_change,
-            autopilot=plan.thresholds.autopilot,
+            autopilot=config.thresholds.autopilot,
         )
 
-    def _jobs(self, plan: Config) -> list[PollJob]:
-        return [turn for agent in plan.agents for turn in self._jobs_of(agent, plan.poll)]
+    def _jobs(self, config: Config) -> list[PollJob]:
+        return [job for agent in config.agents for job in self._jobs_of(agent, config.poll)]
 
-    def _jobs_of(self, agent: Agent, cadence: PollConfig) -> tuple[PollJob, PollJob]:
-        """The turns of one agent; they find the rounds at the moment they come, for a reload can change them."""
+    def _jobs_of(self, agent: Agent, poll: PollConfig) -> tuple[PollJob, PollJob]:
+        # Each run looks up self._poller: a reload replaces the poller, and keeps the jobs of unchanged agents.
         return (
             PollJob(
                 f"{agent.name} health",
-                cadence.health_interval,
-                lambda late: self._poller.poll_health(agent, late),
+                poll.health_interval,
+                lambda lateness: self._poller.poll_health(agent, lateness),
                 agent,
             ),
-            PollJob(f"{agent.name} state", cadence.interval, lambda late: self._poller.poll_state(agent, late), agent),
+            PollJob(
+                f"{agent.name} state", poll.interval, lambda lateness: self._poller.poll_state(agent, lateness), agent
+            ),
         )
 
-    def _site(self, plan: Config) -> Site:
-        reload = self.reload if plan.enable_lifecycle else None
-        return Site(self._store, self._self_metrics, plan.thresholds, reload)
+    def _site(self, config: Config) -> Site:
+        reload = self.reload if config.enable_lifecycle else None
+        return Site(self._store, self._self_metrics, config.thresholds, reload)
 
 
 def _prepare_process() -> None:
-    """Threads take turns every millisecond, so that no probe waits for a poll; and as many files as we may open."""
+    """Prepare the process for many threads and many open files."""
+    # By default, a thread keeps the interpreter for 5 ms, and a probe would wait for that time for each running poll.
     sys.setswitchinterval(0.001)
     raise_file_limit()
 
@@ -164,38 +171,40 @@ def _listen(addresses: Sequence[Listen]) -> list[socket.socket]:
         raise ConfigError("listen", str(error)) from None
 
 
-def _log_start(plan: Config, sockets: Sequence[socket.socket]) -> None:
-    served = ",".join(_name(bound) for bound in sockets)
-    shown = [f"{agent.name}={agent.address}" for agent in plan.agents[:5]]
-    watched = ",".join([*shown, *(["…"] if len(plan.agents) > len(shown) else [])])
-    fields = {"version": __version__, "agents": len(plan.agents), "watching": watched, "serving": served}
+def _log_start(config: Config, sockets: Sequence[socket.socket]) -> None:
+    named = [f"{agent.name}={agent.address}" for agent in config.agents[:MAX_LOGGED_AGENTS]]
+    fields = {
+        "version": __version__,
+        "agents": len(config.agents),
+        "monitoring": ",".join([*named, *(["…"] if len(config.agents) > len(named) else [])]),
+        "serving": ",".join(_format_address(bound) for bound in sockets),
+    }
     _log.info("started", extra={"fields": fields})
-    _log_warnings(plan)
+    _log_warnings(config)
 
 
-def _log_warnings(plan: Config) -> None:
-    for warning in plan.warnings:
+def _log_warnings(config: Config) -> None:
+    for warning in config.warnings:
         _log.warning(warning)
 
 
-def _log_what_needs_a_restart(before: Config, after: Config) -> None:
-    """What a reload cannot change stays as it was at the start, ``before``."""
-    _log_warnings(after)
+def _log_restart_required(initial: Config, config: Config) -> None:
+    """Log the settings that differ from those at the start, but cannot be changed by a reload."""
     for field in ("listen", "log_level", "log_format"):
-        if getattr(before, field) != getattr(after, field):
-            _log.warning("this setting needs a restart", extra={"fields": {"setting": SETTINGS[field].flag}})
-
-
-def _name(bound: socket.socket) -> str:
-    name = bound.getsockname()
-    return f"unix:{name}" if isinstance(name, str) else str(Listen(name[0], name[1]))
+        if getattr(initial, field) != getattr(config, field):
+            _log.warning("setting requires a restart", extra={"fields": {"setting": SETTINGS[field].flag}})
 
 
 def _log_change(agent: Agent, change: Change) -> None:
     _log.log(change.level, change.message, extra={"fields": {**change.fields, "agent": agent.name}})
 
 
+def _format_address(bound: socket.socket) -> str:
+    name = bound.getsockname()
+    return f"unix:{name}" if isinstance(name, str) else str(Listen(name[0], name[1]))
+
+
 def _force_exit() -> None:
-    """Ends the process though a poll still hangs, in a name resolution that nobody can interrupt."""
+    """End the process with exit code 0 although a poll still runs: name resolution cannot be interrupted."""
     logging.shutdown()
     os._exit(0)

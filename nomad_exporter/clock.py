@@ -1,4 +1,4 @@
-"""Time, read at the edges and passed as an argument everywhere else."""
+"""Time: read from the system here only, and passed as an argument to everything else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One moment on both clocks.
+    """A moment on the wall clock and on the monotonic clock, both in seconds.
 
-    ``wall`` is Unix time, which people and Prometheus read and which can step; ``monotonic`` never steps, and all
-    ages and deadlines are counted in it. Both are in seconds.
+    ``wall`` is Unix time, for people and for Prometheus; the wall clock can be set. ``monotonic`` is for ages and
+    deadlines; the monotonic clock is never set.
     """
 
     wall: float
@@ -22,7 +22,7 @@ class Instant:
         return Instant(self.wall + seconds, self.monotonic + seconds)
 
     def since(self, earlier: Instant) -> float:
-        """The seconds that passed since ``earlier``."""
+        """Return the seconds from ``earlier`` to this instant; negative if ``earlier`` is in fact later."""
         return self.monotonic - earlier.monotonic
 
 
@@ -30,5 +30,5 @@ Clock = Callable[[], Instant]
 
 
 def now() -> Instant:
-    """The present moment."""
+    """Return the current time of the system."""
     return Instant(time.time(), time.monotonic())

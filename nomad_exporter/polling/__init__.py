@@ -1,1 +1,1 @@
-"""The watching: when an agent is asked, in what order, and what we know of it then."""
+"""Polling: when each agent is polled, in which order, and what is known of each agent afterwards."""

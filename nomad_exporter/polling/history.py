@@ -1,4 +1,4 @@
-"""Transitions of one agent since monitoring began, counted: a value that each snapshot carries to the next."""
+"""The history of one agent: counted transitions, and the little state that counting needs beside the newest answers."""
 
 from __future__ import annotations
 
@@ -27,60 +27,63 @@ class Transition(StrEnum):
 
 
 TransitionKey = tuple[Transition, tuple[str, ...]]
-"""A change as it is counted: its kind and the values of its labels, such as from and to."""
+"""What identifies a counter: the kind of transition and its label values, such as from and to."""
 
 Counts = Mapping[Transition, Mapping[tuple[str, ...], int]]
+"""The number of transitions by kind and label values."""
 
-_LEFT_OUT = "Members[]"
-"""The flaw of an answer that lacks a member because it could not be read."""
+_INVALID_MEMBER = "Members[]"
+"""The invalid field of an answer to ``members`` in which an entire member could not be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The leader that a server told last, and whether it told since then that there is none."""
+    """The last leader that a server reported, and whether the server has reported no leader since then."""
 
     address: str = ""
     lost: bool = False
 
-    def after(self, told: str | None, restarted: bool) -> Leader:
-        """With the leader told next; empty where there is none, None where nothing was told.
+    def after(self, reported: str | None, restarted: bool) -> Leader:
+        """Return the state after the next answer.
 
-        A server that was just restarted has heard of no leader yet, and has lost none.
+        ``reported`` is the leader's address, empty if the server reported no leader, None if the answer lacks the
+        field. A server that was ``restarted`` does not know a leader yet, so no loss is recorded.
         """
-        if told is None:
+        if reported is None:
             return self
-        if told:
-            return Leader(told)
+        if reported:
+            return Leader(reported)
         return replace(self, lost=bool(self.address) and (self.lost or not restarted))
 
 
 @dataclass(frozen=True, slots=True)
 class Gossip:
-    """The statuses of the members that a server knows, by name; ``missing`` are those that its newest answer lacks."""
+    """The status of every known member, by name; ``missing`` are the known members that the newest answer lacks."""
 
     members: Mapping[str, str] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
 
-    def after(self, told: Members) -> Gossip:
-        """With the members told next. One that two answers in a row lack has vanished, and is known no more.
+    def after(self, answer: Members) -> Gossip:
+        """Return the state after the next answer. A member that two answers in a row lack has vanished.
 
-        The first of them says too little: a server that was just started knows nobody for a moment. Nor does an answer
-        of which a member could not be read say who is not there. Where a status could not be read, it is as before.
+        A member whose status could not be decoded keeps its previous status.
         """
-        now = {member.name: member.status or self.members.get(member.name, "") for member in told.members}
-        lacking = self.members.keys() - now.keys()
-        missing = lacking if _LEFT_OUT in told.invalid_fields else lacking - self.missing
-        if now == self.members and not self.missing:
+        reported = {member.name: member.status or self.members.get(member.name, "") for member in answer.members}
+        absent = self.members.keys() - reported.keys()
+        # One answer is not enough: a server that has just started knows no members for a moment. An answer with a
+        # member that could not be decoded does not show which members are absent.
+        missing = absent if _INVALID_MEMBER in answer.invalid_fields else absent - self.missing
+        if reported == self.members and not self.missing:
             return self
-        return Gossip({**{name: self.members[name] for name in missing}, **now}, frozenset(missing))
+        return Gossip({**{name: self.members[name] for name in missing}, **reported}, frozenset(missing))
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The counts since the first answers, and the wall time of the newest change of each kind.
+    """The counts since the first answers.
 
-    The rest is what counting must remember beside the newest answers; ``refused`` is when an attempt was refused since
-    the newest answer to ``self``.
+    ``changed`` is the Unix time of the newest transition of each kind. ``refused`` is when a poll of any source was
+    last refused; None if no poll was refused since the newest answer to ``self``.
     """
 
     counts: Counts = field(default_factory=dict)
@@ -90,49 +93,49 @@ class History:
     gossip: Gossip = Gossip()
 
     def with_zeros(self, zeros: Counts) -> History:
-        """Counting also what ``zeros`` holds; what is counted already stays."""
-        new = {kind: found for kind, found in zeros.items() if not found.keys() <= self.counts.get(kind, {}).keys()}
+        """Return the history with a zero for each key of ``zeros`` that is not counted yet."""
+        new = {kind: counts for kind, counts in zeros.items() if not counts.keys() <= self.counts.get(kind, {}).keys()}
         if not new:
             return self
-        begun = {kind: {**found, **self.counts.get(kind, {})} for kind, found in new.items()}
-        return replace(self, counts={**self.counts, **begun})
+        merged = {kind: {**counts, **self.counts.get(kind, {})} for kind, counts in new.items()}
+        return replace(self, counts={**self.counts, **merged})
 
-    def with_transitions(self, changes: Iterable[TransitionKey], at: Instant) -> History:
-        """With ``changes`` counted, which were seen at this instant."""
+    def with_transitions(self, transitions: Iterable[TransitionKey], at: Instant) -> History:
+        """Return the history with ``transitions``, observed at this instant, counted."""
         counts, changed = dict(self.counts), dict(self.changed)
-        for kind, labels in changes:
-            found = counts.get(kind, {})
-            counts[kind] = {**found, labels: found.get(labels, 0) + 1}
+        for kind, labels in transitions:
+            counts_of_kind = counts.get(kind, {})
+            counts[kind] = {**counts_of_kind, labels: counts_of_kind.get(labels, 0) + 1}
             changed[kind] = at.wall
         return replace(self, counts=counts, changed=changed)
 
 
 def zeros(answer: object) -> Counts:
-    """The counts that begin at zero with the first such answer: those of all changes that the next one can show."""
+    """Return the counters that start at zero with the first answer of this kind; empty for anything else."""
     if isinstance(answer, AgentSelf):
-        return _OF_SERVER if Role.SERVER in answer.roles else _OF_AGENT
+        return _SERVER_ZEROS if Role.SERVER in answer.roles else _AGENT_ZEROS
     if isinstance(answer, Members):
-        return _OF_MEMBERS
+        return _MEMBER_ZEROS
     if isinstance(answer, Health):
-        return {Transition.HEALTH_TRANSITIONS: _each(*product(sorted(answer.roles), ("healthy", "unhealthy")))}
+        return {Transition.HEALTH_TRANSITIONS: _zeros(*product(sorted(answer.roles), ("healthy", "unhealthy")))}
     return {}
 
 
-def _each(*labels: tuple[str, ...]) -> Mapping[tuple[str, ...], int]:
+def _zeros(*labels: tuple[str, ...]) -> Mapping[tuple[str, ...], int]:
     return dict.fromkeys(labels, 0)
 
 
-_ONE = _each(())
-_OF_AGENT: Counts = {Transition.RESTARTS: _ONE, Transition.VERSION_CHANGES: _ONE}
-_OF_SERVER: Counts = {
-    **_OF_AGENT,
-    Transition.LEADER_CHANGES: _ONE,
-    Transition.LEADER_LOSSES: _ONE,
-    Transition.RAFT_STATE_TRANSITIONS: _each(*permutations(("Follower", "Candidate", "Leader"), 2)),
-    Transition.RAFT_TERM_INCREASES: _ONE,
+_NO_LABELS = _zeros(())
+_AGENT_ZEROS: Counts = {Transition.RESTARTS: _NO_LABELS, Transition.VERSION_CHANGES: _NO_LABELS}
+_SERVER_ZEROS: Counts = {
+    **_AGENT_ZEROS,
+    Transition.LEADER_CHANGES: _NO_LABELS,
+    Transition.LEADER_LOSSES: _NO_LABELS,
+    Transition.RAFT_STATE_TRANSITIONS: _zeros(*permutations(("Follower", "Candidate", "Leader"), 2)),
+    Transition.RAFT_TERM_INCREASES: _NO_LABELS,
 }
-_OF_MEMBERS: Counts = {
-    Transition.MEMBER_TRANSITIONS: _each(*permutations(MEMBER_STATUSES, 2)),
-    Transition.MEMBERS_APPEARED: _ONE,
-    Transition.MEMBERS_VANISHED: _ONE,
+_MEMBER_ZEROS: Counts = {
+    Transition.MEMBER_TRANSITIONS: _zeros(*permutations(MEMBER_STATUSES, 2)),
+    Transition.MEMBERS_APPEARED: _NO_LABELS,
+    Transition.MEMBERS_VANISHED: _NO_LABELS,
 }

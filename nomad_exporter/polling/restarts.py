@@ -1,6 +1,6 @@
-"""Whether an agent was restarted between two answers: no agent says when it was started, so only traces tell.
+"""Restart detection. Nomad does not report when an agent was started, so two answers are compared for proofs.
 
-A restart that leaves no trace between two polls is not seen.
+A restart that leaves no proof between two polls is not detected.
 """
 
 from __future__ import annotations
@@ -13,37 +13,38 @@ from nomad_exporter.nomad.models import AgentSelf
 Proof = Callable[[AgentSelf, AgentSelf], bool]
 
 
-def proofs(before: AgentSelf, now: AgentSelf, asked: Instant, refused: Instant | None) -> tuple[str, ...]:
-    """What proves that the agent was restarted between two answers to ``/v1/agent/self``; empty where nothing does.
+def proofs(before: AgentSelf, after: AgentSelf, requested: Instant, refused: Instant | None) -> tuple[str, ...]:
+    """Return the names of all proofs that the agent was restarted between two answers to ``self``; empty if none.
 
-    ``asked`` is when the second was asked for, ``refused`` when an attempt at any source was refused last, since the
-    first answer. Then nobody listened, and an agent listens as long as it lives, but for the few milliseconds in which
-    a reload with other certificates opens its listener anew.
+    ``requested`` is when the poll for the second answer began. ``refused`` is when a poll of any source was last
+    refused since the first answer, or None.
     """
-    found = [name for name, proof in PROOFS.items() if proof(before, now)]
-    listened = refused is None or asked.since(refused) < 0
-    return tuple(found if listened else [*found, "refused"])
+    names = [name for name, proof in PROOFS.items() if proof(before, after)]
+    # An agent listens for as long as it runs, except for a few milliseconds while a reload with new certificates
+    # reopens the listener. So after a refused poll, the next answer comes from another process.
+    was_refused = refused is not None and requested.since(refused) >= 0
+    return tuple([*names, "refused"] if was_refused else names)
 
 
-def _changed(fact: Callable[[AgentSelf], object]) -> Proof:
-    """A fact that is fixed while an agent lives; where one of the two answers lacks it, nothing is proved."""
-    return lambda before, now: bool(fact(before) and fact(now)) and fact(before) != fact(now)
+def _changed(value: Callable[[AgentSelf], object]) -> Proof:
+    """Return the proof for a value that is constant while an agent runs; an answer without the value proves nothing."""
+    return lambda before, after: bool(value(before) and value(after)) and value(before) != value(after)
 
 
-def _fell(path: str) -> Proof:
-    return lambda before, now: now.numbers.get(path, 0) < before.numbers.get(path, 0) and path in now.numbers
+def _decreased(path: str) -> Proof:
+    return lambda before, after: path in after.numbers and after.numbers[path] < before.numbers.get(path, 0)
 
 
-def _shutdown_ended(before: AgentSelf, now: AgentSelf) -> bool:
-    return before.texts.get("raft.state") == "Shutdown" and now.texts.get("raft.state", "Shutdown") != "Shutdown"
+def _left_shutdown(before: AgentSelf, after: AgentSelf) -> bool:
+    return before.texts.get("raft.state") == "Shutdown" and after.texts.get("raft.state", "Shutdown") != "Shutdown"
 
 
-def _registration_forgotten(before: AgentSelf, now: AgentSelf) -> bool:
-    return "client.heartbeat_ttl" in before.numbers and "client.heartbeat_ttl" in now.null_paths
+def _lost_heartbeat_ttl(before: AgentSelf, after: AgentSelf) -> bool:
+    return "client.heartbeat_ttl" in before.numbers and "client.heartbeat_ttl" in after.null_paths
 
 
-def _came_back(before: AgentSelf, now: AgentSelf) -> bool:
-    statuses = [answer.member.status if answer.member else "" for answer in (before, now)]
+def _rejoined(before: AgentSelf, after: AgentSelf) -> bool:
+    statuses = [answer.member.status if answer.member else "" for answer in (before, after)]
     return statuses[0] in ("leaving", "left") and statuses[1] == "alive"
 
 
@@ -52,15 +53,14 @@ PROOFS: Mapping[str, Proof] = {
     "roles": _changed(lambda answer: answer.roles),
     "member_id": _changed(lambda answer: answer.member and answer.member.id),
     "node_id": _changed(lambda answer: answer.texts.get("client.node_id")),
-    "commit_index": _fell("raft.commit_index"),
-    "applied_index": _fell("raft.applied_index"),
-    "raft_state": _shutdown_ended,
-    "member_status": _came_back,
-    "heartbeat_ttl": _registration_forgotten,
+    # Neither index decreases while a server runs. A snapshot restored into a running cluster gets an index above all
+    # others, and a snapshot installed by the leader is newer than what the server had applied.
+    "commit_index": _decreased("raft.commit_index"),
+    "applied_index": _decreased("raft.applied_index"),
+    # Raft does not run again after a shutdown, and a server that reports "leaving" does not stay.
+    "raft_state": _left_shutdown,
+    "member_status": _rejoined,
+    # A client keeps the TTL of its newest heartbeat until the process ends.
+    "heartbeat_ttl": _lost_heartbeat_ttl,
 }
-"""What proves a restart, by the name that the log shows.
-
-Neither index falls while a server lives: a snapshot that is restored into a running cluster gets an index above all
-others, and an installed one is newer than what was applied. A raft that was shut down never runs again, and a server
-that calls itself leaving never stays. A client keeps the TTL of its newest heartbeat until it ends.
-"""
+"""What proves a restart, by the name in the log field ``proof``."""

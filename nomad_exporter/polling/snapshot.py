@@ -1,4 +1,4 @@
-"""All we know of one agent, frozen. ``snapshot.after(reading)`` gives the next; a failure erases nothing."""
+"""Snapshots: immutable values with all that is known of one agent. A failed poll discards nothing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NO_HISTORY = History()
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[A]):
-    """The outcome of one attempt at one source.
+    """The outcome of one poll of one source: an answer or a failure.
 
-    ``lateness`` is by how many seconds the attempt began after it was due; ``seconds`` how long it took.
+    ``seconds`` is the duration of the poll, ``lateness`` the seconds from when the poll was due until it began.
     """
 
     source: Source
@@ -38,12 +38,13 @@ class Reading(Generic[A]):
 
     @property
     def ended(self) -> Instant:
+        """When the poll ended."""
         return self.began + self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState(Generic[A]):
-    """What we saw of one source: the newest reading, the newest answer and when it came, and the counts of attempts."""
+    """The polls of one source: the newest reading, the newest answer and its arrival, and the numbers of polls."""
 
     source: Source
     last: Reading[A] | None = None
@@ -53,7 +54,7 @@ class SourceState(Generic[A]):
     failures: int = 0
 
     def after(self, reading: Reading[A]) -> SourceState[A]:
-        """With ``reading`` seen too; one that began before the newest is counted and nothing else."""
+        """Return the state with ``reading`` added; a reading that began before the newest one is only counted."""
         if self.last and reading.began.monotonic < self.last.began.monotonic:
             return replace(self, polls=self.polls + 1, failures=self.failures + isinstance(reading.outcome, Failure))
         counted = replace(self, last=reading, polls=self.polls + 1)
@@ -62,16 +63,16 @@ class SourceState(Generic[A]):
         return replace(counted, answer=reading.outcome, answered=reading.ended)
 
     def cleared(self) -> SourceState[A]:
-        """The counts alone: of an agent that is no server any more, nobody asks for members."""
+        """Return the state of a source that is no longer polled: only the numbers of polls."""
         return replace(self, last=None, answer=None, answered=None)
 
     @property
     def failure(self) -> Failure | None:
-        """Why the newest attempt failed; None where it did not, or where there was none yet."""
+        """The failure of the newest poll; None if the newest poll succeeded, or if there was no poll."""
         return self.last.outcome if self.last and isinstance(self.last.outcome, Failure) else None
 
     def age(self, at: Instant) -> float:
-        """The seconds since the newest answer came; infinite where none did."""
+        """Return the seconds since the newest answer arrived; infinite if there is no answer."""
         return at.since(self.answered) if self.answered else float("inf")
 
 
@@ -88,12 +89,12 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One agent and what we saw of its sources; ``agent_self`` is what it said of itself.
+    """All that is known of one agent; ``agent_self`` is the source ``self``.
 
-    ``kinds`` is what the values of stats unknown to us have proved so far. ``consecutive_failures`` counts the attempts at health
-    in a row without any sign of life, ``unchanged_answers`` the answers in a row that told the same leader and configuration.
-    ``last_poll_ended`` is when the newest attempt at any source ended.
-    ``history`` is what changed so far; ``changes.follow`` goes on with it, ``after`` leaves it as it is.
+    ``kinds`` are the kinds of unknown stats, as inferred from their values so far. ``last_poll_ended`` is the latest
+    end of a poll of any source. ``consecutive_failures`` counts polls of ``health`` in a row without any response.
+    ``unchanged_answers`` counts answers to ``self`` in a row with the same leader and raft configuration.
+    ``history`` is updated by ``transitions.apply``; ``after`` leaves ``history`` unchanged.
     """
 
     agent: Agent
@@ -109,67 +110,69 @@ class Snapshot:
     history: History = _NO_HISTORY
 
     def after(self, reading: AnyReading) -> Snapshot:
-        """What we know once ``reading`` is known too."""
-        seen: Any = self.of(reading.source).after(cast(Any, reading))
-        following = replace(
+        """Return the snapshot with ``reading`` added."""
+        state: Any = self.of(reading.source).after(cast(Any, reading))
+        snapshot = replace(
             self,
             certificates=reading.certificates,
             last_poll_ended=_later(self.last_poll_ended, reading.ended),
             consecutive_failures=self._count_failures(reading),
-            **{_FIELDS[reading.source]: seen},
+            **{_FIELDS[reading.source]: state},
         )
         if isinstance(reading.outcome, AgentSelf):
-            following = following._learn(self.agent_self.answer, reading.outcome)
-        if following.roles and Role.SERVER not in following.roles:
-            return following.cleared(Source.MEMBERS).cleared(Source.AUTOPILOT)
-        return following
+            snapshot = snapshot._learn(self.agent_self.answer, reading.outcome)
+        if snapshot.roles and Role.SERVER not in snapshot.roles:
+            return snapshot.cleared(Source.MEMBERS).cleared(Source.AUTOPILOT)
+        return snapshot
 
     def cleared(self, source: Source) -> Snapshot:
-        """What is known where ``source`` is not asked for any more: of it the counts alone."""
-        forgotten: Any = self.of(source).cleared()
-        return replace(self, **{_FIELDS[source]: forgotten})
+        """Return the snapshot of an agent whose ``source`` is no longer polled: only the numbers of polls are kept."""
+        state: Any = self.of(source).cleared()
+        return replace(self, **{_FIELDS[source]: state})
 
-    def _learn(self, before: AgentSelf | None, now: AgentSelf) -> Snapshot:
-        """With what an answer to ``self`` proves beside itself."""
-        same = before is not None and (before.leader_address, before.configuration) == (
-            now.leader_address,
-            now.configuration,
+    def _learn(self, before: AgentSelf | None, answer: AgentSelf) -> Snapshot:
+        """Return the snapshot with what follows from a new answer to ``self``."""
+        is_unchanged = before is not None and (before.leader_address, before.configuration) == (
+            answer.leader_address,
+            answer.configuration,
         )
         return replace(
             self,
-            kinds=stats.learn(self.kinds, now.unknown),
-            unchanged_answers=self.unchanged_answers + 1 if same else 1,
+            kinds=stats.learn(self.kinds, answer.unknown),
+            unchanged_answers=self.unchanged_answers + 1 if is_unchanged else 1,
         )
 
     def _count_failures(self, reading: AnyReading) -> int:
-        """A dead agent fails several sources at once; only the attempts at health, which come evenly, are counted."""
+        """Return the number of polls of ``health`` in a row without any response."""
         failure = reading.outcome if isinstance(reading.outcome, Failure) else None
         if failure is None or failure.is_responsive:
             return 0
+        # A dead agent fails several sources at once. Only health is polled at an even interval, so only health counts.
         if reading.source is not Source.HEALTH:
             return self.consecutive_failures
+        # The other failures say nothing about the agent: no request was sent, for example because of DNS.
         return self.consecutive_failures + 1 if failure.is_unresponsive else 0
 
     def of(self, source: Source) -> AnySourceState:
-        """What we saw of ``source``."""
+        """Return the state of ``source``."""
         return cast(AnySourceState, getattr(self, _FIELDS[source]))
 
     @property
     def source_states(self) -> tuple[AnySourceState, ...]:
-        """What we saw of every source, in the order in which they are asked; of autopilot only where it ever was."""
+        """The states of all sources, in the order of ``Source``; ``autopilot`` only if it was ever polled."""
         return tuple(self.of(source) for source in Source if source is not Source.AUTOPILOT or self.autopilot.polls)
 
     @property
     def roles(self) -> frozenset[Role]:
-        """The roles of the agent by its newest answer to ``health`` or ``self``; empty while there is none."""
-        health, own = self.health, self.agent_self
-        if health.answer and (not own.answered or _ended(health) >= _ended(own)):
+        """The agent's roles, from the newest answer to ``health`` or ``self``; empty if there is no answer."""
+        health, agent_self = self.health, self.agent_self
+        if health.answer and (not agent_self.answered or _answered(health) >= _answered(agent_self)):
             return health.answer.roles
-        return own.answer.roles if own.answer else frozenset()
+        return agent_self.answer.roles if agent_self.answer else frozenset()
 
     @property
     def reaches_leader(self) -> bool:
-        """Whether the agent is a server that was well, through its leader, when it was asked for its health last."""
+        """Whether the newest poll of ``health`` found a healthy server that reaches its leader."""
         if self.health.failure or self.health.answer is None:
             return False
         check = self.health.answer.plain.checks.get(Role.SERVER)
@@ -177,13 +180,13 @@ class Snapshot:
 
     @property
     def is_polled(self) -> bool:
-        """Whether ``health`` and ``self`` were both tried, successfully or not."""
+        """Whether ``health`` and ``self`` were both polled, successfully or not."""
         return self.health.last is not None and self.agent_self.last is not None
 
 
-def _later(before: Instant | None, now: Instant) -> Instant:
-    return before if before and before.monotonic > now.monotonic else now
+def _later(one: Instant | None, other: Instant) -> Instant:
+    return one if one and one.monotonic > other.monotonic else other
 
 
-def _ended(seen: AnySourceState) -> float:
-    return seen.answered.monotonic if seen.answered else float("-inf")
+def _answered(state: AnySourceState) -> float:
+    return state.answered.monotonic if state.answered else float("-inf")

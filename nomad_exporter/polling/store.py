@@ -1,4 +1,4 @@
-"""The one thing that changes: the newest snapshot of every agent, and what was drawn of it for the pages."""
+"""The store: the only state that changes. It keeps the newest snapshot of every agent and the snapshot's rendering."""
 
 from __future__ import annotations
 
@@ -13,91 +13,92 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.snapshot import AnyReading, Snapshot
 from nomad_exporter.polling.transitions import Change, apply
 
-D = TypeVar("D")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[D]):
-    """A snapshot and its drawing, which were made from each other."""
+class Entry(Generic[R]):
+    """A snapshot, and what was rendered from it."""
 
     snapshot: Snapshot
-    rendered: D
+    rendered: R
 
 
-Render = Callable[[Snapshot, Source | None, D | None], D]
-"""Draws a snapshot, of which only ``source`` changed since the drawing given; all of it where none is given."""
+Render = Callable[[Snapshot, Source | None, R | None], R]
+"""Renders a snapshot, given the one source that changed and the previous rendering; both are None the first time."""
 
 
-class Store(Generic[D]):
-    """The newest snapshot of every agent of the fleet, in the fleet's order.
+class Store(Generic[R]):
+    """The newest snapshot of every configured agent, in the order of the configuration.
 
-    ``draw`` is called once for each reading, so that a scrape only puts together what is drawn already. Reading needs
-    no lock: a page sees each agent as it was at one moment.
+    ``render`` is called once per reading, so a scrape only joins what is already rendered. Reading needs no lock:
+    an entry is replaced as a whole.
     """
 
-    def __init__(self, agents: Iterable[Agent], render: Render[D]) -> None:
+    def __init__(self, agents: Iterable[Agent], render: Render[R]) -> None:
         self._lock = threading.Lock()
         self._render = render
-        self._entries = {agent.name: self._fresh(agent) for agent in agents}
+        self._entries = {agent.name: self._new_entry(agent) for agent in agents}
         self._pending = frozenset(self._entries)
         self._heartbeat: Instant | None = None
 
     def record(self, agent: Agent, reading: AnyReading) -> tuple[Change, ...]:
-        """Takes in ``reading``; gives what it changed.
+        """Record a reading and return the changes it caused.
 
-        Where ``agent`` is not watched any more, or not with these settings, its reading is discarded.
+        The reading is discarded if ``agent`` is no longer configured, or is configured with other settings.
         """
         with self._lock:
-            kept = self._entries.get(agent.name)
-            if kept is None or kept.snapshot.agent != agent:
+            entry = self._entries.get(agent.name)
+            if entry is None or entry.snapshot.agent != agent:
                 return ()
-            after, changes = apply(kept.snapshot, reading)
-            self._entries[agent.name] = Entry(after, self._render(after, reading.source, kept.rendered))
-            if after.is_polled and agent.name in self._pending:
+            snapshot, changes = apply(entry.snapshot, reading)
+            self._entries[agent.name] = Entry(snapshot, self._render(snapshot, reading.source, entry.rendered))
+            if snapshot.is_polled and agent.name in self._pending:
                 self._pending -= {agent.name}
             return changes
 
     def replace(self, agents: Iterable[Agent]) -> None:
-        """Watches ``agents`` from now on; what is known of one that was watched with the same settings is kept."""
+        """Replace the configured agents; an agent with unchanged settings keeps its entry."""
         with self._lock:
             before = self._entries
             self._entries = {
-                agent.name: kept
-                if (kept := before.get(agent.name)) and kept.snapshot.agent == agent
-                else self._fresh(agent)
+                agent.name: entry
+                if (entry := before.get(agent.name)) and entry.snapshot.agent == agent
+                else self._new_entry(agent)
                 for agent in agents
             }
             self._pending &= frozenset(self._entries)
 
     def clear(self, source: Source) -> None:
-        """Forgets what is known of a ``source`` that is not asked for any more, but for its counts."""
+        """Discard what is known of a ``source`` that is no longer polled, except for the numbers of polls."""
         with self._lock:
-            for name, kept in self._entries.items():
-                if kept.snapshot.of(source).last:
-                    without = kept.snapshot.cleared(source)
-                    self._entries[name] = Entry(without, self._render(without, source, kept.rendered))
+            for name, entry in self._entries.items():
+                if entry.snapshot.of(source).last:
+                    snapshot = entry.snapshot.cleared(source)
+                    self._entries[name] = Entry(snapshot, self._render(snapshot, source, entry.rendered))
 
     @property
     def pending(self) -> int:
-        """How many agents of the start are still watched and have never been asked."""
+        """The number of agents, of those configured at the start, whose first polls have not ended."""
         return len(self._pending)
 
     def record_heartbeat(self, at: Instant) -> None:
-        """The schedule was alive at this instant."""
+        """Record that the schedule was running at this instant."""
         self._heartbeat = at
 
     @property
     def last_heartbeat(self) -> Instant | None:
+        """The last heartbeat of the schedule; None before the first one."""
         return self._heartbeat
 
-    def entries(self) -> tuple[Entry[D], ...]:
-        """What is known of every agent, in the fleet's order."""
+    def entries(self) -> tuple[Entry[R], ...]:
+        """Return the entries of all agents, in the order of the configuration."""
         return tuple(self._entries.values())
 
-    def get(self, name: str) -> Entry[D] | None:
-        """What is known of the agent ``name``; None where no agent has that name."""
+    def get(self, name: str) -> Entry[R] | None:
+        """Return the entry of the agent ``name``; None if no agent has that name."""
         return self._entries.get(name)
 
-    def _fresh(self, agent: Agent) -> Entry[D]:
+    def _new_entry(self, agent: Agent) -> Entry[R]:
         snapshot = Snapshot(agent)
         return Entry(snapshot, self._render(snapshot, None, None))

@@ -1,6 +1,6 @@
-"""What changed from one snapshot to the next, as the few lines that a person wants in a log: not one a poll.
+"""Changes from one snapshot to the next: what the log reports, and which transitions are counted.
 
-Read in their order they are a history of the cluster, and those that count are the counts of ``watch/history.py``.
+A poll that changed nothing has no log line. The counts are in ``polling/history.py``.
 """
 
 from __future__ import annotations
@@ -17,197 +17,205 @@ from nomad_exporter.polling.restarts import proofs
 from nomad_exporter.polling.snapshot import AnyReading, Snapshot
 
 MAX_LOG_LINES = 200
-"""The most lines that one answer may write into the log: a whole region can fail at once, and an agent can lie."""
+"""The maximum number of log lines per reading: an entire region can fail at once, and an agent can send anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the log: its level (of ``logging``), its message and its fields, the first of which is ``event``.
+    """A log event: its level (of ``logging``), message and fields, the first of which is ``event``.
 
-    ``count`` is what it counts as; None where it is a line and nothing else.
+    ``transition`` is the counter that the change increments; None if the change is only logged.
     """
 
     level: int
     message: str
     fields: Mapping[str, str] = field(default_factory=dict)
-    count: TransitionKey | None = None
+    transition: TransitionKey | None = None
 
 
 def apply(before: Snapshot, reading: AnyReading) -> tuple[Snapshot, tuple[Change, ...]]:
-    """The snapshot after ``reading`` with its history, and what changed."""
+    """Return the snapshot after ``reading``, with its history, and the changes from ``before``."""
     after = before.after(reading)
-    proved = _proofs(before, after)
-    after = replace(after, history=_remembering(before, after, reading, proved))
-    found = tuple(_changes(before, after, proved))
-    counts = [change.count for change in found if change.count]
-    return (replace(after, history=after.history.with_transitions(counts, reading.ended)) if counts else after), found
+    restart_proofs = _restart_proofs(before, after)
+    after = replace(after, history=_update_history(before, after, reading, restarted=bool(restart_proofs)))
+    changes = tuple(_changes(before, after, restart_proofs))
+    transitions = [change.transition for change in changes if change.transition]
+    if transitions:
+        after = replace(after, history=after.history.with_transitions(transitions, reading.ended))
+    return after, changes
 
 
-def truncate(found: Sequence[Change]) -> Sequence[Change]:
-    """The changes as they are told: of very many the first ones, and one line about the rest."""
-    rest = len(found) - MAX_LOG_LINES
-    if rest <= 0:
-        return found
-    return (
-        *found[:MAX_LOG_LINES],
-        Change(logging.INFO, "more has changed", {"event": "truncated", "changes": str(rest)}),
-    )
+def truncate(changes: Sequence[Change]) -> Sequence[Change]:
+    """Return at most ``MAX_LOG_LINES`` changes, and one more with the number of omitted changes if there are any."""
+    omitted = len(changes) - MAX_LOG_LINES
+    if omitted <= 0:
+        return changes
+    fields = {"event": "truncated", "changes": str(omitted)}
+    return *changes[:MAX_LOG_LINES], Change(logging.INFO, "further changes omitted", fields)
 
 
-def _changes(before: Snapshot, after: Snapshot, proved: tuple[str, ...]) -> Iterator[Change]:
-    """The changes from ``before`` to ``after``, whose history remembers already what the newest answer told.
+def _changes(before: Snapshot, after: Snapshot, restart_proofs: tuple[str, ...]) -> Iterator[Change]:
+    """Yield the changes from ``before`` to ``after``; the history of ``after`` includes the newest answer.
 
-    An answer is compared with the newest one before it, however old that is. The first one differs from nothing.
-    ``proved`` is what proves a restart in between.
+    An answer is compared with the previous answer, however old that answer is. A first answer changes nothing.
     """
-    yield from _of_failures(before, after)
-    yield from _of_health(before, after)
-    was, now = before.agent_self.answer, after.agent_self.answer
-    if was and now and was is not now:
-        yield from _of_restart(proved)
-        yield from _of_version(was, now)
-        yield from _of_leader(before.history.leader, after.history.leader)
-        yield from _of_raft(was, now)
+    yield from _poll_changes(before, after)
+    yield from _health_changes(before, after)
+    old, new = before.agent_self.answer, after.agent_self.answer
+    if old and new and old is not new:
+        yield from _restart_changes(restart_proofs)
+        yield from _version_changes(old, new)
+        yield from _leader_changes(before.history.leader, after.history.leader)
+        yield from _raft_changes(old, new)
     if before.members.answer:
-        yield from _of_members(before.history.gossip, after.history.gossip)
+        yield from _member_changes(before.history.gossip, after.history.gossip)
 
 
-def _remembering(before: Snapshot, after: Snapshot, reading: AnyReading, proved: tuple[str, ...]) -> History:
-    """The history with what must be remembered of ``reading``, nothing of which is counted yet."""
+# History.
+
+
+def _update_history(before: Snapshot, after: Snapshot, reading: AnyReading, restarted: bool) -> History:
+    """Return the history with what later readings are compared with; no transition is counted yet."""
     history, outcome = before.history, reading.outcome
     if isinstance(outcome, Failure):
         return replace(history, refused=reading.ended) if outcome.reason is FailureReason.REFUSED else history
     history = history.with_zeros(zeros(outcome))
-    if after.of(reading.source).answer is not outcome:  # It came after a later one.
+    if after.of(reading.source).answer is not outcome:  # The poll began before the newest one, but ended later.
         return history
     if isinstance(outcome, Members):
-        known = history.gossip if before.members.answer else Gossip()
-        return replace(history, gossip=known.after(outcome))
+        gossip = history.gossip if before.members.answer else Gossip()
+        return replace(history, gossip=gossip.after(outcome))
     if isinstance(outcome, AgentSelf):
-        leader = history.leader.after(_told_leader(outcome), restarted=bool(proved))
+        leader = history.leader.after(_reported_leader(outcome), restarted)
         refused_since = history.refused and reading.began.since(history.refused) < 0
         return replace(history, leader=leader, refused=history.refused if refused_since else None)
     return history
 
 
-def _told_leader(answer: AgentSelf) -> str | None:
-    """The leader; empty where the server said that there is none, None where it said nothing."""
+def _reported_leader(answer: AgentSelf) -> str | None:
+    """Return the leader's address; empty if the server reported no leader, None if the answer lacks the field."""
     return answer.leader_address or ("" if "nomad.leader_addr" in answer.null_paths else None)
 
 
-def _proofs(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
-    """What proves that the agent was restarted before it told of itself anew."""
-    was, now, reading = before.agent_self.answer, after.agent_self.answer, after.agent_self.last
-    if was is now or not (was and now and reading):
+def _restart_proofs(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Return the proofs that the agent was restarted before its newest answer to ``self``."""
+    old, new, reading = before.agent_self.answer, after.agent_self.answer, after.agent_self.last
+    if old is new or not (old and new and reading):
         return ()
-    return proofs(was, now, reading.began, before.history.refused)
+    return proofs(old, new, reading.began, before.history.refused)
 
 
-# How the asking goes.
+# Polls.
 
 
-def _of_failures(before: Snapshot, after: Snapshot) -> Iterator[Change]:
-    """An agent that dies fails three sources within seconds, for one reason: that is one line."""
-    was, now = _failures(before), _failures(after)
-    for reason in now.keys() - was.keys():
-        source, failure = now[reason]
-        told = {"event": "poll_failed", "source": source, "reason": reason, "detail": failure.detail}
-        yield Change(logging.WARNING, "poll failed", told)
-    own = after.agent_self.answer
-    if own and not (before.agent_self.answer or now):
-        told = {"event": "agent_up", "roles": ",".join(sorted(own.roles)), "version": own.version}
-        yield Change(logging.INFO, "agent answers", told)
-    elif was and not now:
-        yield Change(logging.INFO, "agent answers again", {"event": "agent_recovered"})
-    elif now.keys() < was.keys():
-        for reason in was.keys() - now.keys():
-            told = {"event": "poll_recovered", "source": was[reason][0], "reason": reason}
-            yield Change(logging.INFO, "poll fails no more", told)
+def _poll_changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    """Yield new and resolved failures, once per reason: a dead agent fails three sources within seconds."""
+    old, new = _failures(before), _failures(after)
+    for reason in new.keys() - old.keys():
+        source, failure = new[reason]
+        fields = {"event": "poll_failed", "source": source, "reason": reason, "detail": failure.detail}
+        yield Change(logging.WARNING, "poll failed", fields)
+    answer = after.agent_self.answer
+    if answer and not (before.agent_self.answer or new):
+        fields = {"event": "agent_up", "roles": ",".join(sorted(answer.roles)), "version": answer.version}
+        yield Change(logging.INFO, "agent is up", fields)
+    elif old and not new:
+        yield Change(logging.INFO, "agent recovered", {"event": "agent_recovered"})
+    elif new.keys() < old.keys():
+        for reason in old.keys() - new.keys():
+            fields = {"event": "poll_recovered", "source": old[reason][0], "reason": reason}
+            yield Change(logging.INFO, "poll recovered", fields)
 
 
 def _failures(snapshot: Snapshot) -> dict[str, tuple[Source, Failure]]:
-    return {str(seen.failure.reason): (seen.source, seen.failure) for seen in snapshot.source_states if seen.failure}
+    states = snapshot.source_states
+    return {str(state.failure.reason): (state.source, state.failure) for state in states if state.failure}
 
 
-# What an answer to health tells.
+# Answers to health.
 
 
-def _of_health(before: Snapshot, after: Snapshot) -> Iterator[Change]:
-    """A role that is red from the first is told, and no transition."""
-    was, now = _checks(before), _checks(after)
-    for role, check in sorted(now.items()):
-        if check.ok == (was[role].ok if role in was else True):
+def _health_changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    """Yield a change for each role whose health changed; a role that is unhealthy at first is logged, not counted."""
+    old, new = _checks(before), _checks(after)
+    for role, check in sorted(new.items()):
+        if check.ok == (old[role].ok if role in old else True):
             continue
-        to = "healthy" if check.ok else "unhealthy"
-        count = (Transition.HEALTH_TRANSITIONS, (str(role), to)) if role in was else None
+        event = "healthy" if check.ok else "unhealthy"
+        transition = (Transition.HEALTH_TRANSITIONS, (str(role), event)) if role in old else None
         if check.ok:
-            yield Change(logging.INFO, "agent is healthy again", {"event": to, "role": role}, count)
+            yield Change(logging.INFO, "agent healthy", {"event": event, "role": role}, transition)
         else:
-            told = {"event": to, "role": role, "detail": check.message}
-            yield Change(logging.WARNING, "agent is unhealthy", told, count)
+            fields = {"event": event, "role": role, "detail": check.message}
+            yield Change(logging.WARNING, "agent unhealthy", fields, transition)
 
 
 def _checks(snapshot: Snapshot) -> Mapping[Role, Check]:
     return snapshot.health.answer.plain.checks if snapshot.health.answer else {}
 
 
-# What an answer to self tells.
+# Answers to self.
 
 
-def _of_restart(found: tuple[str, ...]) -> Iterator[Change]:
-    if found:
-        told = {"event": "restarted", "proof": ",".join(found)}
-        yield Change(logging.INFO, "agent was restarted", told, (Transition.RESTARTS, ()))
+def _restart_changes(restart_proofs: tuple[str, ...]) -> Iterator[Change]:
+    if restart_proofs:
+        fields = {"event": "restarted", "proof": ",".join(restart_proofs)}
+        yield Change(logging.INFO, "agent restarted", fields, (Transition.RESTARTS, ()))
 
 
-def _of_version(was: AgentSelf, now: AgentSelf) -> Iterator[Change]:
-    if was.version and now.version and was.version != now.version:
-        told = {"event": "version_changed", "from": was.version, "to": now.version}
-        yield Change(logging.INFO, "version changed", told, (Transition.VERSION_CHANGES, ()))
+def _version_changes(old: AgentSelf, new: AgentSelf) -> Iterator[Change]:
+    if old.version and new.version and old.version != new.version:
+        fields = {"event": "version_changed", "from": old.version, "to": new.version}
+        yield Change(logging.INFO, "version changed", fields, (Transition.VERSION_CHANGES, ()))
 
 
-def _of_leader(was: Leader, now: Leader) -> Iterator[Change]:
-    """A leader that is lost counts once it is known who leads next: the same one, or another."""
-    if now.address != was.address:
-        if was.address:
-            told = {"event": "leader_changed", "from": was.address, "to": now.address}
-            yield Change(logging.INFO, "leader changed", told, (Transition.LEADER_CHANGES, ()))
+def _leader_changes(old: Leader, new: Leader) -> Iterator[Change]:
+    """Yield leaders found, changed, lost and recovered.
+
+    A lost leader is counted once the next leader is known: as a loss if it is the same leader, else as a change.
+    """
+    if new.address != old.address:
+        if old.address:
+            fields = {"event": "leader_changed", "from": old.address, "to": new.address}
+            yield Change(logging.INFO, "leader changed", fields, (Transition.LEADER_CHANGES, ()))
         else:
-            yield Change(logging.INFO, "a leader is there", {"event": "leader_found", "leader": now.address})
-    elif now.lost and not was.lost:
-        yield Change(logging.INFO, "leader lost", {"event": "leader_lost", "leader": now.address})
-    elif was.lost and not now.lost:
-        told = {"event": "leader_back", "leader": now.address}
-        yield Change(logging.INFO, "leader is back", told, (Transition.LEADER_LOSSES, ()))
+            yield Change(logging.INFO, "leader found", {"event": "leader_found", "leader": new.address})
+    elif new.lost and not old.lost:
+        yield Change(logging.INFO, "leader lost", {"event": "leader_lost", "leader": new.address})
+    elif old.lost and not new.lost:
+        fields = {"event": "leader_back", "leader": new.address}
+        yield Change(logging.INFO, "leader recovered", fields, (Transition.LEADER_LOSSES, ()))
 
 
-def _of_raft(was: AgentSelf, now: AgentSelf) -> Iterator[Change]:
-    states = tuple(answer.texts.get("raft.state", "") for answer in (was, now))
+def _raft_changes(old: AgentSelf, new: AgentSelf) -> Iterator[Change]:
+    states = tuple(answer.texts.get("raft.state", "") for answer in (old, new))
     if states[0] != states[1] and set(states) <= set(RAFT_STATES):
-        told = {"event": "raft_state", "from": states[0], "to": states[1]}
-        yield Change(logging.INFO, "raft state changed", told, (Transition.RAFT_STATE_TRANSITIONS, states))
-    before, after = (answer.numbers.get("raft.term") for answer in (was, now))
-    if before is not None and after is not None and after > before:
-        told = {"event": "term", "from": str(before), "to": str(after)}
-        yield Change(logging.INFO, "raft term increased", told, (Transition.RAFT_TERM_INCREASES, ()))
+        fields = {"event": "raft_state", "from": states[0], "to": states[1]}
+        yield Change(logging.INFO, "raft state changed", fields, (Transition.RAFT_STATE_TRANSITIONS, states))
+    old_term, new_term = (answer.numbers.get("raft.term") for answer in (old, new))
+    if old_term is not None and new_term is not None and new_term > old_term:
+        fields = {"event": "term", "from": str(old_term), "to": str(new_term)}
+        yield Change(logging.INFO, "raft term increased", fields, (Transition.RAFT_TERM_INCREASES, ()))
 
 
-# What an answer to members tells.
+# Answers to members.
 
 
-def _of_members(was: Gossip, now: Gossip) -> Iterator[Change]:
-    if was is now:
+def _member_changes(old: Gossip, new: Gossip) -> Iterator[Change]:
+    if old is new:
         return
-    before, after = was.members, now.members
+    before, after = old.members, new.members
     for name in sorted(before.keys() & after.keys()):
-        way = (before[name], after[name])
-        if all(way) and way[0] != way[1]:
-            yield _of_member(way[1], name, {"from": way[0]}, (Transition.MEMBER_TRANSITIONS, way))
+        statuses = (before[name], after[name])
+        if all(statuses) and statuses[0] != statuses[1]:
+            transition = (Transition.MEMBER_TRANSITIONS, statuses)
+            yield _member_change(statuses[1], name, {"from": statuses[0]}, transition)
     for name in sorted(after.keys() - before.keys()):
-        yield _of_member("appeared", name, {"status": after[name]}, (Transition.MEMBERS_APPEARED, ()))
+        yield _member_change("appeared", name, {"status": after[name]}, (Transition.MEMBERS_APPEARED, ()))
     for name in sorted(before.keys() - after.keys()):
-        yield _of_member("vanished", name, {"from": before[name]}, (Transition.MEMBERS_VANISHED, ()))
+        yield _member_change("vanished", name, {"from": before[name]}, (Transition.MEMBERS_VANISHED, ()))
 
 
-def _of_member(what: str, name: str, told: Mapping[str, str], count: TransitionKey) -> Change:
-    return Change(logging.INFO, f"member {what}", {"event": f"member_{what}", "member": name, **told}, count)
+def _member_change(suffix: str, name: str, fields: Mapping[str, str], transition: TransitionKey) -> Change:
+    """Return the change ``member_<suffix>``, where the suffix is a status, ``appeared`` or ``vanished``."""
+    return Change(logging.INFO, f"member {suffix}", {"event": f"member_{suffix}", "member": name, **fields}, transition)
