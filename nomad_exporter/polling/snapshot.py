@@ -150,7 +150,7 @@ class Snapshot:
         # A dead agent fails several sources at once. Only health is polled at an even interval, so only health counts.
         if reading.source is not Source.HEALTH:
             return self.consecutive_failures
-        # The other failures say nothing about the agent: no request was sent, for example because of DNS.
+        # Other failures, for example of DNS or of a token file, say nothing about the agent.
         return self.consecutive_failures + 1 if failure.is_unresponsive else 0
 
     def of(self, source: Source) -> AnySourceState:

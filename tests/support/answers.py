@@ -1,4 +1,4 @@
-"""Small builders: an agent, answers of it, readings of those, and a clock and a wire that do as they are told."""
+"""Small builders for tests of polling: an agent and its answers, a fake clock and a fake wire."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.recordings import situation
 AGENT = Agent("s1", Address("http", "127.0.0.1", 4646))
 START = Instant(wall=1_800_000_000.0, monotonic=5000.0)
 REFUSED = Failure(FailureReason.REFUSED, "connection refused")
-WELL = Check(ok=True, message="ok")
+HEALTHY = Check(ok=True, message="ok")
 
 
 class FakeClock:
-    """A clock that stands still unless it is told otherwise."""
+    """A clock that changes only on ``advance`` and ``step``."""
 
     def __init__(self, at: Instant = START) -> None:
         self.at = at
@@ -29,56 +29,64 @@ class FakeClock:
     def __call__(self) -> Instant:
         return self.at
 
-    def go_on(self, seconds: float) -> None:
-        """Time passes."""
+    def advance(self, seconds: float) -> None:
+        """Advance both clocks."""
         self.at += seconds
 
     def step(self, seconds: float) -> None:
-        """Somebody sets the wall clock."""
+        """Step the wall clock only."""
         self.at = Instant(self.at.wall + seconds, self.at.monotonic)
 
 
 class FakeWire:
-    """A wire with a reply for each path, every one of which takes ``takes`` seconds; ``asked`` is what it was asked."""
+    """A wire with a fixed reply for each path, each of which takes ``takes`` seconds.
+
+    ``requests`` lists the paths and timeouts of all requests so far.
+    """
 
     certificates = Certificates()
 
     def __init__(
         self, replies: Mapping[str, Reply | Failure], clock: FakeClock | None = None, takes: float = 0.0
     ) -> None:
-        self.asked: list[tuple[str, float]] = []
+        self.requests: list[tuple[str, float]] = []
         self._replies, self._clock, self._takes = replies, clock or FakeClock(), takes
 
     def get(self, path: str, seconds: float) -> Reply | Failure:
-        self.asked.append((path, seconds))
-        self._clock.go_on(self._takes)
+        self.requests.append((path, seconds))
+        self._clock.advance(self._takes)
         return self._replies[path]
 
     @property
     def paths(self) -> list[str]:
-        return [path for path, _ in self.asked]
+        return [path for path, _ in self.requests]
 
 
 def recorded(name: str, path: str = SELF_PATH) -> Reply:
-    """What the recorded agent ``name`` replied."""
-    told = situation(name).answers[path]
-    assert told.status
-    return Reply(told.status, told.body)
+    """Return the reply of the recorded agent ``name``."""
+    answer = situation(name).answers[path]
+    assert answer.status
+    return Reply(answer.status, answer.body)
 
 
 def self_body(
     stats: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None, member: Any = None
 ) -> bytes:
-    """The answer to ``self`` of a server that says nothing but this."""
+    """Return a response body for ``self``, of a server that reports only these fields."""
     return json.dumps({"stats": {"nomad": {}, **(stats or {})}, "config": config or {}, "member": member}).encode()
 
 
-def own(*roles: Role, **facts: Any) -> AgentSelf:
-    """An answer to ``self``; of a server, where no role is named."""
-    return AgentSelf(frozenset(roles or (Role.SERVER,)), **facts)
+def self_answer(*roles: Role, **fields: Any) -> AgentSelf:
+    """Return an answer to ``self``, of a server unless other roles are named."""
+    return AgentSelf(frozenset(roles or (Role.SERVER,)), **fields)
 
 
 def health(checks: Mapping[Role, Check]) -> Health:
-    """An answer to ``health``, the same with and without ``?stale``."""
+    """Return an answer to ``health``, the same with and without ``?stale``."""
     answer = HealthAnswer(200 if all(check.ok for check in checks.values()) else 500, checks)
     return Health(plain=answer, stale=answer)
+
+
+# The former names of HEALTHY and self_answer, for test modules that are not renamed yet.
+WELL = HEALTHY
+own = self_answer

@@ -1,4 +1,4 @@
-"""Schedules that a test starts, with all that they call and log."""
+"""Schedules that a test starts, with recorders for their callbacks and log records."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from tests.support.waiting import PATIENCE
 
 
 class Calls:
-    """Counts calls and lets one wait for them."""
+    """A callback that counts its calls."""
 
     def __init__(self) -> None:
         self.number = 0
-        self._came = threading.Semaphore(0)
+        self._called = threading.Semaphore(0)
 
     def __call__(self, *_: object) -> None:
         self.number += 1
-        self._came.release()
+        self._called.release()
 
-    def come(self, number: int) -> bool:
-        """Whether so many more came."""
-        return all(self._came.acquire(timeout=PATIENCE) for _ in range(number))
+    def wait_for(self, number: int) -> bool:
+        """Wait for this number of further calls; return False if they do not come in time."""
+        return all(self._called.acquire(timeout=PATIENCE) for _ in range(number))
 
 
-class Running:
-    """A schedule that a test starts, with all that it calls."""
+class ScheduleRunner:
+    """Starts schedules, records their callbacks, and stops them at the end of the test."""
 
     def __init__(self) -> None:
-        self.beats, self.missed, self.stepped = Calls(), Calls(), Calls()
+        self.heartbeats, self.skips, self.clock_steps = Calls(), Calls(), Calls()
         self.release = threading.Event()
-        self._started: list[Schedule] = []
+        self._schedules: list[Schedule] = []
 
-    def start(self, *turns: PollJob, at: Clock = clock.now, workers: int = 2) -> Schedule:
-        started = Schedule(turns, at, workers, self.beats, self.missed, self.stepped)
-        started.start()
-        self._started.append(started)
-        return started
+    def start(self, *jobs: PollJob, at: Clock = clock.now, workers: int = 2) -> Schedule:
+        schedule = Schedule(jobs, at, workers, self.heartbeats, self.skips, self.clock_steps)
+        schedule.start()
+        self._schedules.append(schedule)
+        return schedule
 
     def hang(self, _: float) -> None:
-        """A work that does not end before the test does, or lets it."""
+        """Block until the test sets ``release``, or ends."""
         self.release.wait(PATIENCE)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self.release.set()
-        for started in self._started:
-            if started._scheduler.running:
-                started.stop()
-            assert started.join(PATIENCE)
+        for schedule in self._schedules:
+            if schedule._scheduler.running:
+                schedule.stop()
+            assert schedule.join(PATIENCE)
 
 
-class Keeping(logging.Handler):
-    """Keeps the lines of the log, whether or not another test has set it up."""
+class RecordingHandler(logging.Handler):
+    """A handler that stores log records, whether or not another test has set up logging."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: list[logging.LogRecord] = []
+        self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record)
+        self.records.append(record)

@@ -1,4 +1,4 @@
-"""Waiting for what happens soon, and no longer than a test can bear."""
+"""Waiting for a condition, with one timeout for all tests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 
 PATIENCE = 20.0
-"""The most seconds that a test waits for something that takes a fraction of one."""
+"""The maximum seconds that a test waits for something that normally takes a fraction of a second."""
 
 
-def eventually(holds: Callable[[], object]) -> None:
-    """Returns as soon as ``holds`` gives a true value; fails where it never does."""
-    end = time.monotonic() + PATIENCE
+def eventually(condition: Callable[[], object]) -> None:
+    """Return as soon as ``condition`` is true; fail after ``PATIENCE`` seconds."""
+    deadline = time.monotonic() + PATIENCE
     pause = threading.Event()
-    while not holds():
-        assert time.monotonic() < end, "it never came to be"
+    while not condition():
+        assert time.monotonic() < deadline, f"condition not met within {PATIENCE:g}s"
         pause.wait(0.02)

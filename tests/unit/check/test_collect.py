@@ -166,7 +166,7 @@ def test_one_question_after_the_other_has_what_is_left_of_the_time() -> None:
 
     collect({AGENT: wire}, list(Source), passing, PATIENCE)
 
-    seconds = dict(wire.asked)
+    seconds = dict(wire.requests)
     assert seconds[MEMBERS_PATH] < seconds[SELF_PATH] <= PATIENCE
 
 

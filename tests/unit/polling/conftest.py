@@ -1,4 +1,4 @@
-"""What the tests of the schedule share."""
+"""The fixture that all tests of the schedule share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.schedules import Running
+from tests.support.schedules import ScheduleRunner
 
 
 @pytest.fixture
-def running() -> Iterator[Running]:
-    """A schedule that ends with the test."""
-    running = Running()
-    yield running
-    running.end()
+def runner() -> Iterator[ScheduleRunner]:
+    """Yield a runner whose schedules are stopped at the end of the test."""
+    runner = ScheduleRunner()
+    yield runner
+    runner.stop()

@@ -1,4 +1,4 @@
-"""Poller: which sources go together, that every reading is recorded, and that changes are told."""
+"""The poller: which sources are polled together, that readings are recorded and changes are reported."""
 
 from __future__ import annotations
 
@@ -26,220 +26,219 @@ from tests.support.answers import AGENT, REFUSED, FakeClock, FakeWire, recorded
 SECONDS = 4.0
 
 
-class Watch:
-    """One agent, its wire and what its rounds left behind."""
+class Harness:
+    """A poller of one agent, its fake wire, and the changes that the poller reported."""
 
-    def __init__(self, replies: dict[str, Reply | Failure], watched: Agent = AGENT, *, autopilot: bool = False) -> None:
+    def __init__(self, replies: Replies, configured: Agent = AGENT, *, autopilot: bool = False) -> None:
         self.wire = FakeWire(replies)
-        self.store: Store[None] = Store([watched], lambda *_: None)
-        self.lines: list[tuple[Agent, Change]] = []
-        self.rounds = Poller(self.store, {AGENT.name: self.wire}, FakeClock(), SECONDS, self.tell, autopilot=autopilot)
+        self.store: Store[None] = Store([configured], lambda *_: None)
+        self.changes: list[tuple[Agent, Change]] = []
+        wires = {AGENT.name: self.wire}
+        self.poller = Poller(self.store, wires, FakeClock(), SECONDS, self.on_change, autopilot=autopilot)
 
-    def tell(self, agent: Agent, change: Change) -> None:
-        self.lines.append((agent, change))
+    def on_change(self, agent: Agent, change: Change) -> None:
+        self.changes.append((agent, change))
 
     @property
     def snapshot(self) -> Snapshot:
-        kept = self.store.get(AGENT.name)
-        assert kept
-        return kept.snapshot
+        entry = self.store.get(AGENT.name)
+        assert entry
+        return entry.snapshot
 
 
 Replies = dict[str, Reply | Failure]
 
 
-def agent(name: str) -> Replies:
-    """The replies of a recorded agent."""
+def replies_of(name: str) -> Replies:
+    """Return the replies of a recorded agent."""
     return {path: recorded(name, path) for path in (SELF_PATH, MEMBERS_PATH, HEALTH_PATH, STALE_HEALTH_PATH)}
 
 
-SERVER = agent("2.0.5/healthy/s1-follower")
+SERVER = replies_of("2.0.5/healthy/s1-follower")
 AUTOPILOT = {AUTOPILOT_PATH: recorded("2.0.5/healthy/s2-leader", AUTOPILOT_PATH)}
-LEADER = {**agent("2.0.5/healthy/s2-leader"), **AUTOPILOT}
+LEADER = {**replies_of("2.0.5/healthy/s2-leader"), **AUTOPILOT}
 FOLLOWER = {**SERVER, **AUTOPILOT}
-CLIENT = agent("2.0.5/healthy/c1-client")
-TIMED_OUT = Failure(FailureReason.TIMEOUT, "no whole answer within 4s")
+CLIENT = replies_of("2.0.5/healthy/c1-client")
+TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
 DEAD: dict[str, Reply | Failure] = dict.fromkeys(SERVER, REFUSED)
 
 
-def test_the_round_of_health_asks_for_health() -> None:
-    watch = Watch(SERVER)
-    watch.rounds.poll_health(AGENT)
+def test_poll_health_polls_health() -> None:
+    harness = Harness(SERVER)
+    harness.poller.poll_health(AGENT)
 
-    assert watch.wire.paths == [STALE_HEALTH_PATH, HEALTH_PATH]
-    assert watch.snapshot.health.answer
-
-
-def test_a_server_is_asked_for_self_and_members() -> None:
-    watch = Watch(SERVER)
-    watch.rounds.poll_state(AGENT)
-
-    assert watch.wire.asked == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS)]
-    assert watch.snapshot.agent_self.answer
-    assert watch.snapshot.members.answer
+    assert harness.wire.paths == [STALE_HEALTH_PATH, HEALTH_PATH]
+    assert harness.snapshot.health.answer
 
 
-def test_a_client_is_never_asked_for_members_which_it_might_hold_for_ever() -> None:
-    watch = Watch(CLIENT)
-    watch.rounds.poll_health(AGENT)
-    watch.rounds.poll_state(AGENT)
-    watch.rounds.poll_state(AGENT)
+def test_server_is_polled_for_self_and_members() -> None:
+    harness = Harness(SERVER)
+    harness.poller.poll_state(AGENT)
 
-    assert MEMBERS_PATH not in watch.wire.paths
-
-
-def test_an_agent_of_unknown_role_is_not_asked_for_members() -> None:
-    watch = Watch({**SERVER, SELF_PATH: REFUSED})
-    watch.rounds.poll_state(AGENT)
-
-    assert watch.wire.paths == [SELF_PATH]
+    assert harness.wire.requests == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS)]
+    assert harness.snapshot.agent_self.answer
+    assert harness.snapshot.members.answer
 
 
-def test_a_server_by_its_health_is_asked_for_members_though_self_fails() -> None:
-    watch = Watch({**SERVER, SELF_PATH: REFUSED})
-    watch.rounds.poll_health(AGENT)
-    watch.rounds.poll_state(AGENT)
+def test_client_is_not_polled_for_members() -> None:
+    harness = Harness(CLIENT)
+    harness.poller.poll_health(AGENT)
+    harness.poller.poll_state(AGENT)
+    harness.poller.poll_state(AGENT)
 
-    assert watch.wire.paths[-2:] == [SELF_PATH, MEMBERS_PATH]
-    assert watch.snapshot.members.answer
+    assert MEMBERS_PATH not in harness.wire.paths
 
 
-@pytest.mark.parametrize("replies", [LEADER, FOLLOWER], ids=["the leader", "a follower"])
-def test_a_server_that_reaches_its_leader_is_asked_for_autopilot_after_the_rest(replies: Replies) -> None:
-    watch = Watch(replies, autopilot=True)
-    watch.rounds.poll_health(AGENT)
-    watch.rounds.poll_state(AGENT)
+def test_agent_of_unknown_role_is_not_polled_for_members() -> None:
+    harness = Harness({**SERVER, SELF_PATH: REFUSED})
+    harness.poller.poll_state(AGENT)
 
-    assert watch.wire.asked[2:] == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS), (AUTOPILOT_PATH, SECONDS)]
-    assert watch.snapshot.autopilot.answer
+    assert harness.wire.paths == [SELF_PATH]
+
+
+def test_members_are_polled_if_health_proves_a_server() -> None:
+    harness = Harness({**SERVER, SELF_PATH: REFUSED})
+    harness.poller.poll_health(AGENT)
+    harness.poller.poll_state(AGENT)
+
+    assert harness.wire.paths[-2:] == [SELF_PATH, MEMBERS_PATH]
+    assert harness.snapshot.members.answer
+
+
+@pytest.mark.parametrize("replies", [LEADER, FOLLOWER], ids=["leader", "follower"])
+def test_server_that_reaches_leader_is_polled_for_autopilot(replies: Replies) -> None:
+    harness = Harness(replies, autopilot=True)
+    harness.poller.poll_health(AGENT)
+    harness.poller.poll_state(AGENT)
+
+    assert harness.wire.requests[2:] == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS), (AUTOPILOT_PATH, SECONDS)]
+    assert harness.snapshot.autopilot.answer
 
 
 @pytest.mark.parametrize(
     ("replies", "autopilot"),
     [
-        pytest.param(LEADER, False, id="a leader, where it is not wanted"),
-        pytest.param(CLIENT, True, id="a client"),
-        pytest.param(agent("2.0.5/no-leader/s3-follower"), True, id="a server without a leader"),
-        pytest.param({**LEADER, STALE_HEALTH_PATH: REFUSED}, True, id="a leader that did not tell its health"),
+        pytest.param(LEADER, False, id="leader, autopilot not enabled"),
+        pytest.param(CLIENT, True, id="client"),
+        pytest.param(replies_of("2.0.5/no-leader/s3-follower"), True, id="server without a leader"),
+        pytest.param({**LEADER, STALE_HEALTH_PATH: REFUSED}, True, id="leader whose health poll failed"),
     ],
 )
-def test_nobody_else_is_asked_for_autopilot(replies: Replies, autopilot: bool) -> None:
-    watch = Watch(replies, autopilot=autopilot)
-    watch.rounds.poll_health(AGENT)
-    watch.rounds.poll_state(AGENT)
+def test_other_agents_are_not_polled_for_autopilot(replies: Replies, autopilot: bool) -> None:
+    harness = Harness(replies, autopilot=autopilot)
+    harness.poller.poll_health(AGENT)
+    harness.poller.poll_state(AGENT)
 
-    assert AUTOPILOT_PATH not in watch.wire.paths
-
-
-def test_a_token_that_may_not_ask_for_autopilot_costs_nothing_else() -> None:
-    watch = Watch({**LEADER, AUTOPILOT_PATH: Reply(403, b"Permission denied")}, autopilot=True)
-    watch.rounds.poll_health(AGENT)
-    watch.rounds.poll_state(AGENT)
-
-    assert [seen.source for seen in watch.snapshot.source_states if seen.failure] == [Source.AUTOPILOT]
-    assert watch.snapshot.agent_self.answer
-    assert watch.snapshot.members.answer
+    assert AUTOPILOT_PATH not in harness.wire.paths
 
 
-@pytest.mark.parametrize("of", ["health", "facts"])
-def test_how_late_a_round_is_stands_in_its_readings(of: str) -> None:
-    watch = Watch(SERVER)
-    getattr(watch.rounds, of)(AGENT, 1.5)
+def test_denied_autopilot_leaves_other_sources_alone() -> None:
+    harness = Harness({**LEADER, AUTOPILOT_PATH: Reply(403, b"Permission denied")}, autopilot=True)
+    harness.poller.poll_health(AGENT)
+    harness.poller.poll_state(AGENT)
 
-    assert {seen.last.lateness for seen in watch.snapshot.source_states if seen.last} == {1.5}
+    assert [state.source for state in harness.snapshot.source_states if state.failure] == [Source.AUTOPILOT]
+    assert harness.snapshot.agent_self.answer
+    assert harness.snapshot.members.answer
 
 
-@pytest.mark.parametrize("of", ["health", "facts"])
-def test_a_round_of_which_nobody_says_that_it_is_late_is_not(of: str) -> None:
-    watch = Watch(SERVER)
-    getattr(watch.rounds, of)(AGENT)
+@pytest.mark.parametrize("method", ["poll_health", "poll_state"])
+def test_readings_include_lateness(method: str) -> None:
+    harness = Harness(SERVER)
+    getattr(harness.poller, method)(AGENT, 1.5)
 
-    assert {seen.last.lateness for seen in watch.snapshot.source_states if seen.last} == {0.0}
+    assert {state.last.lateness for state in harness.snapshot.source_states if state.last} == {1.5}
+
+
+@pytest.mark.parametrize("method", ["poll_health", "poll_state"])
+def test_lateness_is_zero_by_default(method: str) -> None:
+    harness = Harness(SERVER)
+    getattr(harness.poller, method)(AGENT)
+
+    assert {state.last.lateness for state in harness.snapshot.source_states if state.last} == {0.0}
 
 
 @pytest.mark.parametrize(
-    ("of", "replies", "hung"),
+    ("method", "replies", "hung"),
     [
-        pytest.param("health", SERVER, False, id="health in time"),
-        pytest.param("health", {STALE_HEALTH_PATH: TIMED_OUT}, True, id="health in vain"),
-        pytest.param("health", DEAD, False, id="health refused at once"),
-        pytest.param("facts", SERVER, False, id="facts in time"),
-        pytest.param("facts", {SELF_PATH: TIMED_OUT}, True, id="self in vain"),
-        pytest.param("facts", {**SERVER, MEMBERS_PATH: TIMED_OUT}, True, id="members in vain"),
-        pytest.param("facts", DEAD, False, id="facts refused at once"),
+        pytest.param("poll_health", SERVER, False, id="health in time"),
+        pytest.param("poll_health", {STALE_HEALTH_PATH: TIMED_OUT}, True, id="health timed out"),
+        pytest.param("poll_health", DEAD, False, id="health refused at once"),
+        pytest.param("poll_state", SERVER, False, id="state in time"),
+        pytest.param("poll_state", {SELF_PATH: TIMED_OUT}, True, id="self timed out"),
+        pytest.param("poll_state", {**SERVER, MEMBERS_PATH: TIMED_OUT}, True, id="members timed out"),
+        pytest.param("poll_state", DEAD, False, id="state refused at once"),
     ],
 )
-def test_a_round_tells_whether_the_agent_kept_it_waiting(
-    of: str, replies: dict[str, Reply | Failure], hung: bool
-) -> None:
-    watch = Watch(replies)
+def test_poll_returns_whether_it_hung(method: str, replies: Replies, hung: bool) -> None:
+    harness = Harness(replies)
 
-    assert getattr(watch.rounds, of)(AGENT) is hung
+    assert getattr(harness.poller, method)(AGENT) is hung
 
 
 @pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH])
-def test_a_leader_that_keeps_one_of_three_waiting_has_hung(path: str) -> None:
+def test_one_timeout_of_three_polls_is_a_hang(path: str) -> None:
     replies = dict(LEADER)
-    watch = Watch(replies, autopilot=True)
-    watch.rounds.poll_health(AGENT)
+    harness = Harness(replies, autopilot=True)
+    harness.poller.poll_health(AGENT)
     replies[path] = TIMED_OUT
 
-    assert watch.rounds.poll_state(AGENT) is True
-    assert watch.wire.paths[-3:] == [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH]
+    assert harness.poller.poll_state(AGENT) is True
+    assert harness.wire.paths[-3:] == [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH]
 
 
-def test_a_server_that_keeps_self_waiting_has_hung_though_it_tells_its_members() -> None:
-    watch = Watch({**SERVER, SELF_PATH: TIMED_OUT})
-    watch.rounds.poll_health(AGENT)
+def test_timeout_of_self_is_a_hang_although_members_succeed() -> None:
+    harness = Harness({**SERVER, SELF_PATH: TIMED_OUT})
+    harness.poller.poll_health(AGENT)
 
-    assert watch.rounds.poll_state(AGENT) is True
-    assert watch.snapshot.members.answer
-
-
-def test_an_agent_whose_wire_is_gone_is_not_asked() -> None:
-    watch = Watch(SERVER)
-    gone = replace(AGENT, name="s2")
-
-    assert watch.rounds.poll_health(gone) is False
-    assert watch.wire.asked == []
+    assert harness.poller.poll_state(AGENT) is True
+    assert harness.snapshot.members.answer
 
 
-def test_a_failure_is_recorded_too() -> None:
-    watch = Watch(DEAD)
-    watch.rounds.poll_health(AGENT)
+def test_agent_without_wire_is_not_polled() -> None:
+    harness = Harness(SERVER)
+    removed = replace(AGENT, name="s2")
 
-    assert watch.snapshot.health.failure == REFUSED
+    assert harness.poller.poll_health(removed) is False
+    assert harness.wire.requests == []
 
 
-def test_a_change_is_told_of_its_agent_once() -> None:
-    watch = Watch(DEAD)
-    watch.rounds.poll_health(AGENT)
-    watch.rounds.poll_state(AGENT)
-    watch.rounds.poll_health(AGENT)
+def test_failure_is_recorded() -> None:
+    harness = Harness(DEAD)
+    harness.poller.poll_health(AGENT)
 
-    assert [(agent, line.message, line.fields["source"]) for agent, line in watch.lines] == [
+    assert harness.snapshot.health.failure == REFUSED
+
+
+def test_change_is_reported_once_with_its_agent() -> None:
+    harness = Harness(DEAD)
+    harness.poller.poll_health(AGENT)
+    harness.poller.poll_state(AGENT)
+    harness.poller.poll_health(AGENT)
+
+    assert [(agent, change.message, change.fields["source"]) for agent, change in harness.changes] == [
         (AGENT, "poll failed", Source.HEALTH)
     ]
 
 
-def test_a_reading_of_an_agent_that_was_replaced_meanwhile_is_neither_kept_nor_told() -> None:
-    watch = Watch(DEAD, watched=replace(AGENT, address=replace(AGENT.address, port=4647)))
-    watch.rounds.poll_health(AGENT)
+def test_reading_of_replaced_agent_is_discarded() -> None:
+    harness = Harness(DEAD, configured=replace(AGENT, address=replace(AGENT.address, port=4647)))
+    harness.poller.poll_health(AGENT)
 
-    assert watch.snapshot.health.last is None
-    assert watch.lines == []
+    assert harness.snapshot.health.last is None
+    assert harness.changes == []
 
 
-def test_an_agent_that_was_removed_meanwhile_is_not_asked_on() -> None:
-    watch = Watch(SERVER, watched=replace(AGENT, name="s2"))
-    watch.rounds.poll_state(AGENT)
+def test_removed_agent_is_not_polled_further() -> None:
+    harness = Harness(SERVER, configured=replace(AGENT, name="s2"))
+    harness.poller.poll_state(AGENT)
 
-    assert watch.wire.paths == [SELF_PATH]
-    assert watch.lines == []
+    assert harness.wire.paths == [SELF_PATH]
+    assert harness.changes == []
 
 
 @pytest.mark.parametrize(("seconds", "hung"), [(0.4 * SECONDS, False), (0.6 * SECONDS, True)])
-def test_an_agent_that_fails_late_for_whatever_reason_has_held_up_a_thread(seconds: float, hung: bool) -> None:
+def test_slow_failure_of_any_reason_is_a_hang(seconds: float, hung: bool) -> None:
     clock = FakeClock()
     store: Store[None] = Store([AGENT], lambda *_: None)
     wires = {AGENT.name: FakeWire(dict.fromkeys(SERVER, REFUSED), clock, seconds)}

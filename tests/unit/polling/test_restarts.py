@@ -1,4 +1,4 @@
-"""Restarts: what proves one, and what happens to an agent that lives and proves none."""
+"""Restart detection: what proves a restart, and what an agent that runs can do without proving one."""
 
 from __future__ import annotations
 
@@ -13,110 +13,120 @@ from nomad_exporter.nomad import sources
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Member, Role
 from nomad_exporter.nomad.sources import SELF_PATH
 from nomad_exporter.polling.restarts import PROOFS, proofs
-from tests.support.answers import START, own, recorded
+from tests.support.answers import START, recorded, self_answer
 from tests.support.recordings import situations
 
 
-def of(name: str) -> AgentSelf:
-    """What a recorded agent said of itself."""
+def recorded_self(name: str) -> AgentSelf:
+    """Return the answer to ``self`` of a recorded agent."""
     answer = sources.agent_self(recorded(name))
     assert isinstance(answer, AgentSelf)
     return answer
 
 
-def proved(before: AgentSelf, now: AgentSelf) -> tuple[str, ...]:
-    return proofs(before, now, START, None)
+def proofs_between(before: AgentSelf, after: AgentSelf) -> tuple[str, ...]:
+    return proofs(before, after, START, None)
 
 
-SERVER = own(
+SERVER = self_answer(
     version="2.0.5",
     member=Member("s1.global", id="id-1"),
     numbers={"raft.commit_index": 90, "raft.applied_index": 90, "raft.term": 3},
     texts={"raft.state": "Follower"},
 )
-CLIENT = own(Role.CLIENT, version="2.0.5", numbers={"client.heartbeat_ttl": 15.5}, texts={"client.node_id": "n-1"})
+CLIENT = self_answer(
+    Role.CLIENT, version="2.0.5", numbers={"client.heartbeat_ttl": 15.5}, texts={"client.node_id": "n-1"}
+)
 UNREGISTERED = replace(CLIENT, numbers={}, null_paths=frozenset({"client.heartbeat_ttl"}))
 SHUT_DOWN = replace(SERVER, texts={"raft.state": "Shutdown"})
 
 RESTARTED = [
     pytest.param("version", SERVER, replace(SERVER, version="2.0.6"), id="another version"),
     pytest.param("roles", SERVER, replace(SERVER, roles=frozenset(Role)), id="another role"),
-    pytest.param("member_id", SERVER, replace(SERVER, member=Member("s1.global", id="id-2")), id="an emptied server"),
-    pytest.param("node_id", CLIENT, replace(CLIENT, texts={"client.node_id": "n-2"}), id="an emptied client"),
     pytest.param(
-        "commit_index", SERVER, replace(SERVER, numbers={"raft.commit_index": 0, "raft.applied_index": 90}), id="fresh"
+        "member_id",
+        SERVER,
+        replace(SERVER, member=Member("s1.global", id="id-2")),
+        id="server with an emptied data directory",
+    ),
+    pytest.param(
+        "node_id", CLIENT, replace(CLIENT, texts={"client.node_id": "n-2"}), id="client with an emptied data directory"
+    ),
+    pytest.param(
+        "commit_index",
+        SERVER,
+        replace(SERVER, numbers={"raft.commit_index": 0, "raft.applied_index": 90}),
+        id="commit index starts again",
     ),
     pytest.param(
         "applied_index",
         SERVER,
         replace(SERVER, numbers={"raft.commit_index": 91, "raft.applied_index": 40}),
-        id="it applies its log again",
+        id="server applies its log again",
     ),
-    pytest.param("raft_state", SHUT_DOWN, SERVER, id="raft runs again"),
+    pytest.param("raft_state", SHUT_DOWN, SERVER, id="raft runs after a shutdown"),
     pytest.param(
         "member_status",
         replace(SERVER, member=Member("s1.global", "left")),
         replace(SERVER, member=Member("s1.global", "alive")),
-        id="a server that left is alive",
+        id="server that left is alive",
     ),
-    pytest.param("heartbeat_ttl", CLIENT, UNREGISTERED, id="a client that registers again"),
+    pytest.param("heartbeat_ttl", CLIENT, UNREGISTERED, id="client registers again"),
 ]
 
 
-@pytest.mark.parametrize(("name", "before", "now"), RESTARTED)
-def test_a_trace_of_a_restart_is_a_proof(name: str, before: AgentSelf, now: AgentSelf) -> None:
-    assert proved(before, now) == (name,)
+@pytest.mark.parametrize(("name", "before", "after"), RESTARTED)
+def test_restart_is_proved(name: str, before: AgentSelf, after: AgentSelf) -> None:
+    assert proofs_between(before, after) == (name,)
 
 
-def test_every_proof_was_seen_alone() -> None:
+def test_every_proof_is_tested_alone() -> None:
     assert {parameters.values[0] for parameters in RESTARTED} == PROOFS.keys()
 
 
 @pytest.mark.parametrize(
-    ("before", "now"),
+    ("before", "after"),
     [
         pytest.param(SERVER, SERVER, id="nothing changed"),
         pytest.param(
-            SERVER, replace(SERVER, numbers={"raft.commit_index": 95, "raft.applied_index": 92}), id="it grew"
+            SERVER, replace(SERVER, numbers={"raft.commit_index": 95, "raft.applied_index": 92}), id="indexes increase"
         ),
-        pytest.param(SERVER, own(), id="the second lacks everything"),
-        pytest.param(own(), SERVER, id="the first lacks everything"),
-        pytest.param(SERVER, SHUT_DOWN, id="raft is shut down"),
-        pytest.param(UNREGISTERED, CLIENT, id="a client registered"),
-        pytest.param(UNREGISTERED, UNREGISTERED, id="a client did not register yet"),
-        pytest.param(CLIENT, replace(CLIENT, numbers={}), id="a client whose TTL could not be read"),
+        pytest.param(SERVER, self_answer(), id="second answer is empty"),
+        pytest.param(self_answer(), SERVER, id="first answer is empty"),
+        pytest.param(SERVER, SHUT_DOWN, id="raft shuts down"),
+        pytest.param(UNREGISTERED, CLIENT, id="client registers"),
+        pytest.param(UNREGISTERED, UNREGISTERED, id="client is still unregistered"),
+        pytest.param(CLIENT, replace(CLIENT, numbers={}), id="TTL is missing"),
         pytest.param(
-            SERVER, replace(SERVER, member=Member("s1.global", "leaving", id="id-1")), id="its status is another one"
+            SERVER, replace(SERVER, member=Member("s1.global", "leaving", id="id-1")), id="status changes to leaving"
         ),
     ],
 )
-def test_what_happens_while_an_agent_lives_proves_nothing(before: AgentSelf, now: AgentSelf) -> None:
-    assert proved(before, now) == ()
+def test_change_of_running_agent_proves_no_restart(before: AgentSelf, after: AgentSelf) -> None:
+    assert proofs_between(before, after) == ()
 
 
 @given(st.sampled_from(RAFT_STATES), st.sampled_from([state for state in RAFT_STATES if state != "Shutdown"]))
-def test_an_election_proves_nothing(after: str, before: str) -> None:
+def test_election_proves_no_restart(after: str, before: str) -> None:
     answers = [replace(SERVER, texts={"raft.state": state}) for state in (before, after)]
 
-    assert proved(*answers) == ()
+    assert proofs_between(*answers) == ()
 
 
-@pytest.mark.parametrize(("refused_at", "found"), [(-1.0, ("refused",)), (0.0, ("refused",)), (0.5, ())])
-def test_a_refused_attempt_proves_a_restart_once_an_answer_is_asked_for_after_it(
-    refused_at: float, found: tuple[str, ...]
-) -> None:
-    assert proofs(SERVER, SERVER, START, START + refused_at) == found
+@pytest.mark.parametrize(("refused_at", "expected"), [(-1.0, ("refused",)), (0.0, ("refused",)), (0.5, ())])
+def test_poll_after_refused_poll_proves_restart(refused_at: float, expected: tuple[str, ...]) -> None:
+    assert proofs(SERVER, SERVER, START, START + refused_at) == expected
 
 
-def test_all_proofs_of_one_restart_are_told_together() -> None:
-    fresh = replace(SERVER, version="2.0.6", numbers={"raft.commit_index": 0, "raft.applied_index": 0})
+def test_all_proofs_of_a_restart_are_returned() -> None:
+    restarted = replace(SERVER, version="2.0.6", numbers={"raft.commit_index": 0, "raft.applied_index": 0})
 
-    assert proofs(SERVER, fresh, START, START) == ("version", "commit_index", "applied_index", "refused")
+    assert proofs(SERVER, restarted, START, START) == ("version", "commit_index", "applied_index", "refused")
 
 
-# Real agents.
+# Recorded agents.
 
-WHILE_ALL_OTHERS_DIED = (
+SCENARIOS = (
     "healthy",
     "failed-follower",
     "leader-just-died",
@@ -124,32 +134,32 @@ WHILE_ALL_OTHERS_DIED = (
     "no-leader-for-long",
     "recovered",
 )
-"""Scenarios in the order in which they were recorded, during which one server and one client were never restarted."""
+"""Scenarios in the order of recording, during which one server and one client were never restarted."""
 
-SURVIVORS = {"1.2.16": "s3", "1.6.10": "s2", "1.10.5": "s2", "2.0.5": "s3"}
+NOT_RESTARTED = {"1.2.16": "s3", "1.6.10": "s2", "1.10.5": "s2", "2.0.5": "s3"}
 
 
-def told(version: str, agent: str) -> list[AgentSelf]:
-    """What an agent said of itself while all others died and came back."""
-    names = [one.name for one in situations() if one.name.startswith(f"{version}/") and SELF_PATH in one.answers]
+def answers_of(version: str, agent: str) -> list[AgentSelf]:
+    """Return the answers to ``self`` of an agent that kept running while the other agents were stopped and started."""
+    names = [s.name for s in situations() if s.name.startswith(f"{version}/") and SELF_PATH in s.answers]
     return [
-        of(name)
-        for scenario in WHILE_ALL_OTHERS_DIED
+        recorded_self(name)
+        for scenario in SCENARIOS
         for name in names
         if name.startswith(f"{version}/{scenario}/{agent}")
     ]
 
 
-@pytest.mark.parametrize(("version", "server"), SURVIVORS.items())
-def test_a_real_agent_that_lived_while_all_others_died_proves_nothing(version: str, server: str) -> None:
-    servers, clients = told(version, server), told(version, "c1")
+@pytest.mark.parametrize(("version", "server"), NOT_RESTARTED.items())
+def test_recorded_agent_that_kept_running_has_no_proofs(version: str, server: str) -> None:
+    servers, clients = answers_of(version, server), answers_of(version, "c1")
 
     assert (len(servers), len(clients)) == (6, 5)
-    assert [proved(*two) for told_in_a_row in (servers, clients) for two in pairwise(told_in_a_row)] == [()] * 9
+    assert [proofs_between(*pair) for answers in (servers, clients) for pair in pairwise(answers)] == [()] * 9
 
 
-@pytest.mark.parametrize("version", SURVIVORS)
-def test_a_real_agent_that_starts_again_proves_it_by_all_that_it_forgot(version: str) -> None:
-    before, now = of(f"{version}/single/bacon-mac"), of(f"{version}/single-starting/bacon-mac")
+@pytest.mark.parametrize("version", NOT_RESTARTED)
+def test_recorded_restart_is_proved(version: str) -> None:
+    before, after = recorded_self(f"{version}/single/bacon-mac"), recorded_self(f"{version}/single-starting/bacon-mac")
 
-    assert proved(before, now) == ("commit_index", "applied_index", "heartbeat_ttl")
+    assert proofs_between(before, after) == ("commit_index", "applied_index", "heartbeat_ttl")

@@ -1,4 +1,4 @@
-"""The schedule of turns that hang, and of turns that are replaced while the schedule goes on."""
+"""The schedule: backoff and the slow pool for jobs that hang, and replacing jobs while the schedule runs."""
 
 from __future__ import annotations
 
@@ -11,250 +11,246 @@ import pytest
 from nomad_exporter.clock import Instant
 from nomad_exporter.polling.schedule import MAX_BACKOFF_SECONDS, RAMP_PER_SECOND, PollJob, Schedule
 from tests.support.answers import FakeClock
-from tests.support.schedules import Keeping, Running
+from tests.support.schedules import RecordingHandler, ScheduleRunner
 from tests.support.waiting import PATIENCE, eventually
 
 HOUR = 3600.0
 
 FAR = Instant(wall=4_000_000_000.0, monotonic=5000.0)
-"""A moment at the end of the century: apscheduler, which knows the true time, begins nothing before it."""
+"""An instant in the far future: apscheduler reads the true time, so it starts no job that is due then."""
 
 
-def nothing(_: float) -> bool:
-    """An agent that answers."""
+def respond(_: float) -> bool:
+    """Act as a poll of an agent that responds."""
     return False
 
 
-def hangs(_: float) -> bool:
-    """An agent that does not."""
+def hang(_: float) -> bool:
+    """Act as a poll of an agent that does not respond."""
     return True
 
 
-class Patient:
-    """A work that hangs while it is told to; ``threads`` are those that did it."""
+class Action:
+    """An action that counts its runs, and hangs while ``hung`` is true."""
 
-    def __init__(self, sick: bool = True) -> None:
-        self.sick = sick
-        self.threads: list[threading.Thread] = []
+    def __init__(self, hung: bool = True) -> None:
+        self.hung = hung
+        self.runs = 0
 
     def __call__(self, _: float) -> bool:
-        self.threads.append(threading.current_thread())
-        return self.sick
-
-    @property
-    def number(self) -> int:
-        return len(self.threads)
+        self.runs += 1
+        return self.hung
 
 
-def waits(interval: float, work: Callable[[float], object], times: int) -> list[float]:
-    """How long after each of so many turns the next one comes; each is done at the moment that it is due."""
-    at = FakeClock()
-    one = PollJob("s1 health", interval, work)
-    one.start(at, one.next_due(at().monotonic))
-    found = []
+def waits(interval: float, action: Callable[[float], object], times: int) -> list[float]:
+    """Return the seconds from when each run is due until the next one is due; each run starts when due."""
+    clock = FakeClock()
+    job = PollJob("s1 health", interval, action)
+    job.start(clock, job.next_due(clock().monotonic))
+    seconds = []
     for _ in range(times):
-        at.go_on(one.due - at().monotonic + 0.001)
-        began = one.due
-        one()
-        found.append(round(one.due - began, 3))
-    return found
+        clock.advance(job.due - clock().monotonic + 0.001)
+        due = job.due
+        job()
+        seconds.append(round(job.due - due, 3))
+    return seconds
 
 
-# A turn by itself.
+# A job by itself.
 
 
-def test_a_turn_that_hangs_comes_later_and_later() -> None:
-    assert waits(5.0, hangs, 5) == [10.0, 20.0, 30.0, 30.0, 30.0]
+def test_job_that_hangs_runs_less_and_less_often() -> None:
+    assert waits(5.0, hang, 5) == [10.0, 20.0, 30.0, 30.0, 30.0]
 
 
 @pytest.mark.parametrize("interval", [0.01, 0.1, 1.0, 4.0, 7.0, 15.0, 29.9, 30.0])
-def test_a_turn_that_hangs_for_ever_comes_at_the_latest_after_thirty_seconds(interval: float) -> None:
-    waited = waits(interval, hangs, 30)
+def test_backoff_is_limited(interval: float) -> None:
+    waited = waits(interval, hang, 30)
 
     assert waited == sorted(waited)
     assert MAX_BACKOFF_SECONDS - interval - 0.01 <= waited[-1] <= MAX_BACKOFF_SECONDS
 
 
 @pytest.mark.parametrize("interval", [16.0, 30.0, 60.0, HOUR])
-def test_a_turn_that_comes_rarely_anyhow_does_not_come_later(interval: float) -> None:
-    assert waits(interval, hangs, 3) == [interval] * 3
+def test_long_interval_has_no_backoff(interval: float) -> None:
+    assert waits(interval, hang, 3) == [interval] * 3
 
 
-def test_a_turn_that_is_well_again_comes_at_every_interval() -> None:
-    answers = iter([True, True, True, False, False])
+def test_recovered_job_runs_at_every_interval() -> None:
+    results = iter([True, True, True, False, False])
 
-    assert waits(5.0, lambda _: next(answers), 5) == [10.0, 20.0, 30.0, 5.0, 5.0]
+    assert waits(5.0, lambda _: next(results), 5) == [10.0, 20.0, 30.0, 5.0, 5.0]
 
 
-def test_a_turn_that_hangs_keeps_its_phase() -> None:
-    well = PollJob("s1 health", 5.0, nothing)
-    sick = PollJob("s1 health", 5.0, hangs)
-    sick.start(FakeClock(), 0.0)
+def test_job_that_hangs_keeps_its_phase() -> None:
+    default = PollJob("s1 health", 5.0, respond)
+    slow = PollJob("s1 health", 5.0, hang)
+    slow.start(FakeClock(), 0.0)
     for _ in range(4):
-        sick()
+        slow()
 
-    apart = (sick.next_due(5000.0) - well.next_due(5000.0)) / 5.0
-    assert apart == pytest.approx(round(apart), abs=1e-6)
-
-
-@pytest.mark.parametrize("told", [None, 1, "hung"], ids=repr)
-def test_only_what_says_so_has_hung(told: object) -> None:
-    assert waits(5.0, lambda _: told, 2) == [5.0, 5.0]
+    intervals = (slow.next_due(5000.0) - default.next_due(5000.0)) / 5.0
+    assert intervals == pytest.approx(round(intervals), abs=1e-6)
 
 
-def test_a_turn_that_breaks_has_not_hung() -> None:
-    one = PollJob("s1 health", 5.0, hangs)
-    one.start(FakeClock(), 0.0)
-    one()
-    one.work = lambda _: 1 / 0
+@pytest.mark.parametrize("result", [None, 1, "hung"], ids=repr)
+def test_only_true_means_that_a_run_hung(result: object) -> None:
+    assert waits(5.0, lambda _: result, 2) == [5.0, 5.0]
+
+
+def test_job_that_raises_has_not_hung() -> None:
+    job = PollJob("s1 health", 5.0, hang)
+    job.start(FakeClock(), 0.0)
+    job()
+    job.action = lambda _: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        one()
+        job()
 
-    assert one.consecutive_timeouts == 0
+    assert job.consecutive_timeouts == 0
 
 
 @pytest.mark.parametrize(
     ("other", "same"),
     [
-        pytest.param(PollJob("s1", 5.0, hangs, "a"), True, id="the same with a work made anew"),
-        pytest.param(PollJob("s1", 5.0, nothing, "b"), False, id="for another subject"),
-        pytest.param(PollJob("s1", 6.0, nothing, "a"), False, id="at another interval"),
-        pytest.param(None, False, id="none"),
+        pytest.param(PollJob("s1", 5.0, hang, "a"), True, id="same job with a new action"),
+        pytest.param(PollJob("s1", 5.0, respond, "b"), False, id="other target"),
+        pytest.param(PollJob("s1", 6.0, respond, "a"), False, id="other interval"),
+        pytest.param(None, False, id="no job"),
     ],
 )
-def test_turns_of_one_interval_and_subject_are_the_same(other: PollJob | None, same: bool) -> None:
-    assert PollJob("s1", 5.0, nothing, "a").is_same(other) is same
+def test_jobs_with_equal_interval_and_target_are_the_same(other: PollJob | None, same: bool) -> None:
+    assert PollJob("s1", 5.0, respond, "a").is_same(other) is same
 
 
 # The schedule.
 
 
 @pytest.fixture
-def complaints() -> Iterator[list[logging.LogRecord]]:
-    """What the schedule and apscheduler complain of."""
-    keeping = Keeping()
-    keeping.setLevel(logging.ERROR)
+def errors() -> Iterator[list[logging.LogRecord]]:
+    """Yield the errors that the schedule and apscheduler log."""
+    handler = RecordingHandler()
+    handler.setLevel(logging.ERROR)
     loggers = [logging.getLogger(name) for name in ("nomad_exporter.polling.schedule", "apscheduler")]
     for logger in loggers:
-        logger.addHandler(keeping)
-    yield keeping.lines
+        logger.addHandler(handler)
+    yield handler.records
     for logger in loggers:
-        logger.removeHandler(keeping)
+        logger.removeHandler(handler)
 
 
 def executor(schedule: Schedule, name: str) -> str:
-    told: str = schedule._scheduler.get_job(schedule._jobs[name].job).executor
-    return told
+    executor: str = schedule._scheduler.get_job(schedule._jobs[name].job_id).executor
+    return executor
 
 
 def next_run(schedule: Schedule, name: str) -> float:
-    """By how many seconds of the wall clock after ``FAR`` apscheduler will begin the turn ``name``."""
-    told: float = schedule._scheduler.get_job(schedule._jobs[name].job).next_run_time.timestamp()
-    return told - FAR.wall
+    """Return the wall-clock seconds from ``FAR`` until apscheduler runs the job ``name``."""
+    run_time: float = schedule._scheduler.get_job(schedule._jobs[name].job_id).next_run_time.timestamp()
+    return run_time - FAR.wall
 
 
 def names(schedule: Schedule) -> set[str]:
-    return {job.id for job in schedule._scheduler.get_jobs()} - {"beat"}
+    return {job.id for job in schedule._scheduler.get_jobs()} - {"heartbeat"}
 
 
-def test_a_turn_that_hangs_is_done_among_the_sick_and_back_among_the_well_once_it_answers(running: Running) -> None:
-    patient = Patient()
-    schedule = running.start(PollJob("s1", 0.02, patient))
-    eventually(lambda: executor(schedule, "s1") == "sick")
-    begun = patient.number
-    eventually(lambda: patient.number > begun)
+def test_slow_job_moves_to_slow_pool_and_back(runner: ScheduleRunner) -> None:
+    action = Action()
+    schedule = runner.start(PollJob("s1", 0.02, action))
+    eventually(lambda: executor(schedule, "s1") == "slow")
+    runs = action.runs
+    eventually(lambda: action.runs > runs)
 
-    patient.sick = False
+    action.hung = False
 
     eventually(lambda: executor(schedule, "s1") == "default")
-    begun = patient.number
-    eventually(lambda: patient.number > begun + 3)
+    runs = action.runs
+    eventually(lambda: action.runs > runs + 3)
 
 
-def test_a_turn_that_is_put_off_comes_when_it_is_due(running: Running) -> None:
-    at = FakeClock(FAR)
-    one = PollJob("s1", 5.0, hangs)
-    schedule = running.start(one, at=at)
-    schedule._run_job(one)
+def test_slow_job_runs_when_due(runner: ScheduleRunner) -> None:
+    clock = FakeClock(FAR)
+    job = PollJob("s1", 5.0, hang)
+    schedule = runner.start(job, at=clock)
+    schedule._run_job(job)
 
-    assert one.consecutive_timeouts == 1
+    assert job.consecutive_timeouts == 1
     assert 5.0 < next_run(schedule, "s1") <= 10.0
-    assert next_run(schedule, "s1") == pytest.approx(one.due - at().monotonic, rel=0, abs=1e-5)
+    assert next_run(schedule, "s1") == pytest.approx(job.due - clock().monotonic, rel=0, abs=1e-5)
 
 
-def test_a_turn_that_is_well_again_comes_at_its_next_phase(running: Running) -> None:
-    at = FakeClock(FAR)
-    patient = Patient()
-    one = PollJob("s1", 5.0, patient)
-    schedule = running.start(one, at=at)
+def test_recovered_job_runs_at_its_next_phase(runner: ScheduleRunner) -> None:
+    clock = FakeClock(FAR)
+    action = Action()
+    job = PollJob("s1", 5.0, action)
+    schedule = runner.start(job, at=clock)
     for _ in range(3):
-        schedule._run_job(one)
-    patient.sick = False
-    schedule._run_job(one)
+        schedule._run_job(job)
+    action.hung = False
+    schedule._run_job(job)
 
     assert 0.0 < next_run(schedule, "s1") <= 5.0
     assert executor(schedule, "s1") == "default"
 
 
-def test_the_sick_hold_up_none_that_is_well(running: Running) -> None:
-    """More hang than there are workers, once they are known to hang."""
-    well, sick = Patient(sick=False), [Patient() for _ in range(8)]
-    schedule = running.start(*(PollJob(f"sick {number}", 0.02, work) for number, work in enumerate(sick)))
-    eventually(lambda: all(executor(schedule, f"sick {number}") == "sick" for number in range(8)))
+def test_slow_jobs_delay_no_other_job(runner: ScheduleRunner) -> None:
+    # More jobs hang than there are workers.
+    fast = Action(hung=False)
+    schedule = runner.start(*(PollJob(f"slow {number}", 0.02, Action()) for number in range(8)))
+    eventually(lambda: all(executor(schedule, f"slow {number}") == "slow" for number in range(8)))
 
-    def wait(_: float) -> bool:
-        return running.release.wait(PATIENCE)
+    def block(_: float) -> bool:
+        return runner.release.wait(PATIENCE)
 
-    for turn in schedule._jobs.values():
-        turn.work = wait
-    schedule.replace([*schedule._jobs.values(), PollJob("well", 0.02, well)])
+    for job in schedule._jobs.values():
+        job.action = block
+    schedule.replace([*schedule._jobs.values(), PollJob("fast", 0.02, fast)])
 
-    eventually(lambda: well.number > 5)
-
-
-# Replacing.
+    eventually(lambda: fast.runs > 5)
 
 
-def test_an_equal_turn_goes_on_undisturbed(running: Running) -> None:
-    at = FakeClock(FAR)
-    one = PollJob("s1", 5.0, nothing, "a")
-    schedule = running.start(one, at=at)
-    one()
-    job, due = schedule._scheduler.get_job("s1"), one.due
-    at.go_on(1.0)
-
-    schedule.replace([PollJob("s1", 5.0, nothing, "a")])
-
-    assert schedule._jobs["s1"] is one
-    assert schedule._scheduler.get_job("s1") is job
-    assert (job.next_run_time.timestamp(), one.due) == (FAR.wall, due)
+# Replacing jobs.
 
 
-def test_an_equal_turn_that_hangs_stays_among_the_sick(running: Running) -> None:
-    at = FakeClock(FAR)
-    one = PollJob("s1", 5.0, hangs, "a")
-    schedule = running.start(one, at=at)
-    schedule._run_job(one)
+def test_same_job_continues_unchanged(runner: ScheduleRunner) -> None:
+    clock = FakeClock(FAR)
+    job = PollJob("s1", 5.0, respond, "a")
+    schedule = runner.start(job, at=clock)
+    job()
+    scheduled, due = schedule._scheduler.get_job("s1"), job.due
+    clock.advance(1.0)
+
+    schedule.replace([PollJob("s1", 5.0, respond, "a")])
+
+    assert schedule._jobs["s1"] is job
+    assert schedule._scheduler.get_job("s1") is scheduled
+    assert (scheduled.next_run_time.timestamp(), job.due) == (FAR.wall, due)
+
+
+def test_same_job_stays_in_the_slow_pool(runner: ScheduleRunner) -> None:
+    clock = FakeClock(FAR)
+    job = PollJob("s1", 5.0, hang, "a")
+    schedule = runner.start(job, at=clock)
+    schedule._run_job(job)
     before = next_run(schedule, "s1")
 
-    schedule.replace([PollJob("s1", 5.0, hangs, "a")])
+    schedule.replace([PollJob("s1", 5.0, hang, "a")])
 
-    assert (executor(schedule, "s1"), next_run(schedule, "s1"), one.consecutive_timeouts) == ("sick", before, 1)
+    assert (executor(schedule, "s1"), next_run(schedule, "s1"), job.consecutive_timeouts) == ("slow", before, 1)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param(PollJob("s1", 6.0, nothing, "a"), id="of another interval"),
-        pytest.param(PollJob("s1", 5.0, nothing, "b"), id="of another subject"),
+        pytest.param(PollJob("s1", 6.0, respond, "a"), id="other interval"),
+        pytest.param(PollJob("s1", 5.0, respond, "b"), id="other target"),
     ],
 )
-def test_a_changed_turn_begins_anew_at_once_and_among_the_well(running: Running, other: PollJob) -> None:
-    at = FakeClock(FAR)
-    one = PollJob("s1", 5.0, hangs, "a")
-    schedule = running.start(one, at=at)
-    schedule._run_job(one)
-    at.go_on(1.0)
+def test_changed_job_starts_at_once_in_the_default_pool(runner: ScheduleRunner, other: PollJob) -> None:
+    clock = FakeClock(FAR)
+    job = PollJob("s1", 5.0, hang, "a")
+    schedule = runner.start(job, at=clock)
+    schedule._run_job(job)
+    clock.advance(1.0)
 
     schedule.replace([other])
 
@@ -262,113 +258,112 @@ def test_a_changed_turn_begins_anew_at_once_and_among_the_well(running: Running,
     assert (executor(schedule, "s1"), next_run(schedule, "s1")) == ("default", 1.0)
 
 
-def test_turns_are_taken_out_and_put_in(running: Running) -> None:
-    schedule = running.start(*(PollJob(name, 5.0, nothing) for name in ("s1", "s2")), at=FakeClock(FAR))
+def test_jobs_are_removed_and_added(runner: ScheduleRunner) -> None:
+    schedule = runner.start(*(PollJob(name, 5.0, respond) for name in ("s1", "s2")), at=FakeClock(FAR))
 
-    schedule.replace([PollJob(name, 5.0, nothing) for name in ("s2", "s3")])
+    schedule.replace([PollJob(name, 5.0, respond) for name in ("s2", "s3")])
 
     assert names(schedule) == {"s2", "s3"}
 
 
-def test_new_turns_are_due_at_once_no_more_than_some_in_a_second(running: Running) -> None:
-    schedule = running.start(PollJob("s", 5.0, nothing), at=FakeClock(FAR))
+def test_added_jobs_are_ramped_up(runner: ScheduleRunner) -> None:
+    schedule = runner.start(PollJob("s", 5.0, respond), at=FakeClock(FAR))
 
     schedule.replace(
-        [PollJob("s", 5.0, nothing), *(PollJob(f"s{number}", 5.0, nothing) for number in range(RAMP_PER_SECOND + 1))]
+        [PollJob("s", 5.0, respond), *(PollJob(f"s{number}", 5.0, respond) for number in range(RAMP_PER_SECOND + 1))]
     )
 
     assert next_run(schedule, "s0") == 0.0
     assert next_run(schedule, f"s{RAMP_PER_SECOND}") == pytest.approx(1.0, rel=0, abs=1e-5)
 
 
-def test_a_turn_that_was_put_in_comes_and_one_that_was_taken_out_does_not(running: Running) -> None:
-    old, new = Patient(sick=False), Patient(sick=False)
-    schedule = running.start(PollJob("s1", 0.02, old))
-    eventually(lambda: old.number > 1)
+def test_added_job_runs_and_removed_job_does_not(runner: ScheduleRunner) -> None:
+    old, new = Action(hung=False), Action(hung=False)
+    schedule = runner.start(PollJob("s1", 0.02, old))
+    eventually(lambda: old.runs > 1)
 
     schedule.replace([PollJob("s2", 0.02, new)])
-    eventually(lambda: new.number > 1)
-    before = old.number
-    seen = new.number
-    eventually(lambda: new.number > seen + 5)
+    eventually(lambda: new.runs > 1)
+    old_runs, new_runs = old.runs, new.runs
+    eventually(lambda: new.runs > new_runs + 5)
 
-    assert old.number == before
+    assert old.runs == old_runs
 
 
-def test_after_all_are_taken_out_the_schedule_goes_on(running: Running) -> None:
-    new = Patient(sick=False)
-    schedule = running.start(PollJob("s1", 0.02, nothing))
+def test_schedule_continues_after_all_jobs_are_removed(runner: ScheduleRunner) -> None:
+    new = Action(hung=False)
+    schedule = runner.start(PollJob("s1", 0.02, respond))
 
     schedule.replace([])
     schedule.replace([PollJob("s1", 0.02, new)])
 
-    eventually(lambda: new.number > 2)
+    eventually(lambda: new.runs > 2)
 
 
-@pytest.mark.parametrize("hung", [True, False], ids=["that hangs", "that ends well"])
-def test_a_turn_that_is_taken_out_while_it_runs_harms_nothing(
-    running: Running, complaints: list[logging.LogRecord], hung: bool
+@pytest.mark.parametrize("hung", [True, False], ids=["hung", "did not hang"])
+def test_removing_a_running_job_logs_no_error(
+    runner: ScheduleRunner, errors: list[logging.LogRecord], hung: bool
 ) -> None:
-    begun, ended, well = threading.Event(), threading.Event(), Patient(sick=False)
+    started, ended, other = threading.Event(), threading.Event(), Action(hung=False)
 
-    def work(_: float) -> bool:
-        begun.set()
-        running.release.wait(PATIENCE)
+    def action(_: float) -> bool:
+        started.set()
+        runner.release.wait(PATIENCE)
         ended.set()
         return hung
 
-    schedule = running.start(PollJob("s1", 0.05, work))
-    assert begun.wait(PATIENCE)
-    schedule.replace([PollJob("s2", 0.02, well)])
-    running.release.set()
+    schedule = runner.start(PollJob("s1", 0.05, action))
+    assert started.wait(PATIENCE)
+    schedule.replace([PollJob("s2", 0.02, other)])
+    runner.release.set()
     assert ended.wait(PATIENCE)
-    seen = well.number
-    eventually(lambda: well.number > seen + 3)
+    runs = other.runs
+    eventually(lambda: other.runs > runs + 3)
 
     assert names(schedule) == {"s2"}
-    assert complaints == []
+    assert errors == []
 
 
-def test_a_turn_that_is_changed_while_it_hangs_does_not_put_off_the_new_one(
-    running: Running, complaints: list[logging.LogRecord]
+def test_old_job_that_hangs_does_not_delay_its_replacement(
+    runner: ScheduleRunner, errors: list[logging.LogRecord]
 ) -> None:
-    at = FakeClock(FAR)
-    old, new = PollJob("s1", 5.0, hangs, "old"), PollJob("s1", 5.0, nothing, "new")
-    schedule = running.start(old, at=at)
+    clock = FakeClock(FAR)
+    old, new = PollJob("s1", 5.0, hang, "old"), PollJob("s1", 5.0, respond, "new")
+    schedule = runner.start(old, at=clock)
 
-    def changed_and_hung(_: float) -> bool:
+    def replace_and_hang(_: float) -> bool:
         schedule.replace([new])
         return True
 
-    old.work = changed_and_hung
+    old.action = replace_and_hang
     schedule._run_job(old)
 
     assert old.consecutive_timeouts == 1
     assert (executor(schedule, "s1"), next_run(schedule, "s1"), new.consecutive_timeouts) == ("default", 0.0, 0)
-    assert complaints == []
+    assert errors == []
 
 
-def test_a_step_of_the_clock_after_a_change_puts_the_new_turns_right(running: Running) -> None:
-    at = FakeClock(FAR)
-    schedule = running.start(PollJob("s1", 5.0, nothing), at=at)
-    schedule.replace([PollJob("s2", 5.0, nothing)])
+def test_resync_corrects_added_jobs(runner: ScheduleRunner) -> None:
+    clock = FakeClock(FAR)
+    schedule = runner.start(PollJob("s1", 5.0, respond), at=clock)
+    schedule.replace([PollJob("s2", 5.0, respond)])
 
-    at.step(-HOUR)
+    clock.step(-HOUR)
     schedule.resync()
 
     assert next_run(schedule, "s2") == pytest.approx(-HOUR, rel=0, abs=1e-5)
 
 
-def test_a_turn_that_takes_the_place_of_one_that_still_runs_does_not_wait_for_its_end(running: Running) -> None:
-    begun, release, taken = threading.Event(), threading.Event(), threading.Event()
+def test_replacement_does_not_wait_for_the_running_job(runner: ScheduleRunner) -> None:
+    started, release, replaced = threading.Event(), threading.Event(), threading.Event()
 
-    def hang(_: float) -> None:
-        begun.set()
+    def block(_: float) -> None:
+        started.set()
         release.wait(PATIENCE)
 
-    schedule = running.start(PollJob("s1", 3600.0, hang, "old"))
-    assert begun.wait(PATIENCE)
-    schedule.replace([PollJob("s1", 3600.0, lambda _: taken.set(), "new")])
+    schedule = runner.start(PollJob("s1", 3600.0, block, "old"))
+    assert started.wait(PATIENCE)
+    schedule.replace([PollJob("s1", 3600.0, lambda _: replaced.set(), "new")])
 
-    assert taken.wait(PATIENCE)
+    assert replaced.wait(PATIENCE)
     release.set()

@@ -1,4 +1,4 @@
-"""Snapshots: each reading gives the next, and a failure erases nothing."""
+"""Snapshots: each reading leads to the next snapshot, and a failure discards nothing."""
 
 from __future__ import annotations
 
@@ -16,178 +16,186 @@ from nomad_exporter.nomad.models import Autopilot, Health, Members, Role
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.nomad.stats import Kind
 from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
-from tests.support.answers import AGENT, REFUSED, START, WELL, health, own
+from tests.support.answers import AGENT, HEALTHY, REFUSED, START, health, self_answer
 
-LEADS = {"nomad.leader": 1}
+LEADER = {"nomad.leader": 1}
 
 ANSWERS: dict[Source, Any] = {
-    Source.HEALTH: health({Role.SERVER: WELL}),
-    Source.SELF: own(Role.SERVER, version="2.0.5", numbers=LEADS),
+    Source.HEALTH: health({Role.SERVER: HEALTHY}),
+    Source.SELF: self_answer(Role.SERVER, version="2.0.5", numbers=LEADER),
     Source.MEMBERS: Members(()),
     Source.AUTOPILOT: Autopilot(healthy=True),
 }
 
 
 def reading(source: Source, outcome: Any = None, at: float = 0.0, seconds: float = 0.0) -> AnyReading:
-    """A reading that began ``at`` seconds after the start; a good one, where no outcome is given."""
+    """Return a reading that began ``at`` seconds after ``START``; with an answer unless another outcome is named."""
     return Reading(source, ANSWERS[source] if outcome is None else outcome, START + at, seconds)
 
 
 def after(*readings: AnyReading) -> Snapshot:
     snapshot = Snapshot(AGENT)
-    for one in readings:
-        snapshot = snapshot.after(one)
+    for reading in readings:
+        snapshot = snapshot.after(reading)
     return snapshot
 
 
-every_source = pytest.mark.parametrize("source", Source)
+all_sources = pytest.mark.parametrize("source", Source)
 
 
-@every_source
-def test_at_first_nothing_is_known(source: Source) -> None:
-    seen = Snapshot(AGENT).of(source)
+@all_sources
+def test_first_snapshot_is_empty(source: Source) -> None:
+    state = Snapshot(AGENT).of(source)
 
-    assert (seen.last, seen.answer, seen.failure, seen.polls, seen.failures) == (None, None, None, 0, 0)
-    assert seen.age(START) == float("inf")
-
-
-@every_source
-def test_an_answer_is_known_from_the_moment_it_came(source: Source) -> None:
-    seen = after(reading(source, at=10, seconds=0.5)).of(source)
-
-    assert seen.answer == ANSWERS[source]
-    assert seen.answered == START + 10.5
-    assert seen.age(START + 12) == 1.5
+    assert (state.last, state.answer, state.failure, state.polls, state.failures) == (None, None, None, 0, 0)
+    assert state.age(START) == float("inf")
 
 
-@every_source
-def test_a_failure_erases_nothing(source: Source) -> None:
-    seen = after(reading(source), reading(source, REFUSED, at=5)).of(source)
+@all_sources
+def test_age_starts_when_the_answer_arrives(source: Source) -> None:
+    state = after(reading(source, at=10, seconds=0.5)).of(source)
 
-    assert seen.answer == ANSWERS[source]
-    assert seen.answered == START
-    assert seen.failure == REFUSED
-
-
-@every_source
-def test_an_answer_ends_a_failure(source: Source) -> None:
-    seen = after(reading(source, REFUSED), reading(source, at=5)).of(source)
-
-    assert seen.failure is None
-    assert (seen.polls, seen.failures) == (2, 1)
+    assert state.answer == ANSWERS[source]
+    assert state.answered == START + 10.5
+    assert state.age(START + 12) == 1.5
 
 
-@every_source
-def test_a_reading_changes_its_own_source_only(source: Source) -> None:
+@all_sources
+def test_failure_discards_nothing(source: Source) -> None:
+    state = after(reading(source), reading(source, REFUSED, at=5)).of(source)
+
+    assert state.answer == ANSWERS[source]
+    assert state.answered == START
+    assert state.failure == REFUSED
+
+
+@all_sources
+def test_answer_ends_failure(source: Source) -> None:
+    state = after(reading(source, REFUSED), reading(source, at=5)).of(source)
+
+    assert state.failure is None
+    assert (state.polls, state.failures) == (2, 1)
+
+
+@all_sources
+def test_reading_changes_only_its_source(source: Source) -> None:
     before = after(*map(reading, Source))
     changed = before.after(reading(source, REFUSED))
 
-    assert [seen.source for seen in before.source_states if seen not in changed.source_states] == [source]
+    assert [state.source for state in before.source_states if state not in changed.source_states] == [source]
 
 
-def test_a_snapshot_that_somebody_holds_never_changes() -> None:
-    held = after(*map(reading, Source))
+def test_snapshot_is_immutable() -> None:
+    snapshot = after(*map(reading, Source))
 
     with pytest.raises(FrozenInstanceError):
-        held.agent_self = held.agent_self.cleared()  # type: ignore[misc]  # This is what must not work.
+        snapshot.agent_self = snapshot.agent_self.cleared()  # type: ignore[misc]  # the assignment must fail
 
 
-def test_what_was_seen_stands_in_the_order_of_the_sources() -> None:
-    assert [seen.source for seen in after(*map(reading, Source)).source_states] == list(Source)
+def test_states_are_in_the_order_of_sources() -> None:
+    assert [state.source for state in after(*map(reading, Source)).source_states] == list(Source)
 
 
-def test_of_an_agent_that_was_never_asked_for_autopilot_nothing_is_said_of_it() -> None:
-    assert [seen.source for seen in Snapshot(AGENT).source_states] == [Source.HEALTH, Source.SELF, Source.MEMBERS]
+def test_autopilot_is_left_out_if_never_polled() -> None:
+    assert [state.source for state in Snapshot(AGENT).source_states] == [Source.HEALTH, Source.SELF, Source.MEMBERS]
 
 
-def test_of_a_source_that_is_not_asked_for_any_more_only_the_counts_are_kept() -> None:
-    seen = after(reading(Source.AUTOPILOT), reading(Source.AUTOPILOT, REFUSED)).cleared(Source.AUTOPILOT).autopilot
+def test_cleared_source_keeps_only_the_numbers_of_polls() -> None:
+    state = after(reading(Source.AUTOPILOT), reading(Source.AUTOPILOT, REFUSED)).cleared(Source.AUTOPILOT).autopilot
 
-    assert (seen.last, seen.answer, seen.answered, seen.failure) == (None, None, None, None)
-    assert (seen.polls, seen.failures) == (2, 1)
-
-
-def test_of_an_agent_that_is_no_server_any_more_neither_members_nor_autopilot_are_kept() -> None:
-    was = after(reading(Source.SELF), reading(Source.MEMBERS), reading(Source.AUTOPILOT))
-    now = was.after(reading(Source.SELF, own(Role.CLIENT), at=5))
-
-    assert (now.members.answer, now.autopilot.answer) == (None, None)
+    assert (state.last, state.answer, state.answered, state.failure) == (None, None, None, None)
+    assert (state.polls, state.failures) == (2, 1)
 
 
-def test_the_age_of_an_answer_does_not_mind_a_step_of_the_wall_clock() -> None:
-    seen = after(reading(Source.SELF)).agent_self
+def test_members_and_autopilot_are_cleared_of_a_client() -> None:
+    before = after(reading(Source.SELF), reading(Source.MEMBERS), reading(Source.AUTOPILOT))
+    snapshot = before.after(reading(Source.SELF, self_answer(Role.CLIENT), at=5))
 
-    assert seen.age(Instant(wall=START.wall - 3600, monotonic=START.monotonic + 2)) == 2
+    assert (snapshot.members.answer, snapshot.autopilot.answer) == (None, None)
 
 
-def test_a_reading_ends_when_its_seconds_are_over() -> None:
+def test_age_ignores_step_of_wall_clock() -> None:
+    state = after(reading(Source.SELF)).agent_self
+
+    assert state.age(Instant(wall=START.wall - 3600, monotonic=START.monotonic + 2)) == 2
+
+
+def test_reading_ends_after_its_duration() -> None:
     assert reading(Source.SELF, at=1, seconds=0.25).ended == START + 1.25
 
 
 # Roles.
 
 
-def test_the_roles_of_an_agent_that_never_answered_are_not_known() -> None:
+def test_roles_are_unknown_without_an_answer() -> None:
     assert after(reading(Source.SELF, REFUSED), reading(Source.HEALTH, REFUSED)).roles == frozenset()
 
 
 @pytest.mark.parametrize(
     ("readings", "roles"),
     [
-        pytest.param([reading(Source.HEALTH)], {Role.SERVER}, id="by health alone"),
-        pytest.param([reading(Source.SELF)], {Role.SERVER}, id="by self alone"),
+        pytest.param([reading(Source.HEALTH)], {Role.SERVER}, id="health alone"),
+        pytest.param([reading(Source.SELF)], {Role.SERVER}, id="self alone"),
         pytest.param(
-            [reading(Source.HEALTH), reading(Source.SELF, own(Role.CLIENT), at=1)], {Role.CLIENT}, id="self is newer"
-        ),
-        pytest.param(
-            [reading(Source.SELF, own(Role.CLIENT)), reading(Source.HEALTH, at=1)], {Role.SERVER}, id="health is newer"
-        ),
-        pytest.param(
-            [reading(Source.SELF, own(Role.CLIENT), at=1), reading(Source.HEALTH, at=0, seconds=3)],
-            {Role.SERVER},
-            id="health began first and came last",
-        ),
-        pytest.param(
-            [reading(Source.SELF, own(Role.CLIENT)), reading(Source.HEALTH)], {Role.SERVER}, id="at once, by health"
-        ),
-        pytest.param(
-            [reading(Source.SELF, own(Role.CLIENT)), reading(Source.HEALTH, REFUSED, at=1)],
+            [reading(Source.HEALTH), reading(Source.SELF, self_answer(Role.CLIENT), at=1)],
             {Role.CLIENT},
-            id="a failure says nothing of roles",
+            id="self is newer",
         ),
         pytest.param(
-            [reading(Source.HEALTH, health({Role.CLIENT: WELL, Role.SERVER: WELL}))],
+            [reading(Source.SELF, self_answer(Role.CLIENT)), reading(Source.HEALTH, at=1)],
+            {Role.SERVER},
+            id="health is newer",
+        ),
+        pytest.param(
+            [reading(Source.SELF, self_answer(Role.CLIENT), at=1), reading(Source.HEALTH, at=0, seconds=3)],
+            {Role.SERVER},
+            id="health began first and ended last",
+        ),
+        pytest.param(
+            [reading(Source.SELF, self_answer(Role.CLIENT)), reading(Source.HEALTH)],
+            {Role.SERVER},
+            id="same time, health",
+        ),
+        pytest.param(
+            [reading(Source.SELF, self_answer(Role.CLIENT)), reading(Source.HEALTH, REFUSED, at=1)],
+            {Role.CLIENT},
+            id="failure of health",
+        ),
+        pytest.param(
+            [reading(Source.HEALTH, health({Role.CLIENT: HEALTHY, Role.SERVER: HEALTHY}))],
             {Role.CLIENT, Role.SERVER},
-            id="both",
+            id="both roles",
         ),
     ],
 )
-def test_the_roles_are_those_of_the_newest_answer(readings: list[AnyReading], roles: set[Role]) -> None:
+def test_roles_come_from_the_newest_answer(readings: list[AnyReading], roles: set[Role]) -> None:
     assert after(*readings).roles == roles
 
 
 @pytest.mark.parametrize(
-    ("readings", "attempted"),
+    ("readings", "is_polled"),
     [
         pytest.param([], False, id="nothing"),
         pytest.param([reading(Source.HEALTH)], False, id="health only"),
         pytest.param([reading(Source.SELF), reading(Source.MEMBERS)], False, id="all but health"),
         pytest.param([reading(Source.HEALTH), reading(Source.SELF)], True, id="both"),
-        pytest.param([reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED)], True, id="both in vain"),
+        pytest.param([reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED)], True, id="both failed"),
     ],
 )
-def test_an_agent_was_attempted_once_health_and_self_were(readings: list[AnyReading], attempted: bool) -> None:
-    assert after(*readings).is_polled is attempted
+def test_agent_is_polled_after_health_and_self(readings: list[AnyReading], is_polled: bool) -> None:
+    assert after(*readings).is_polled is is_polled
 
 
-def test_of_an_agent_that_is_no_server_any_more_the_members_are_forgotten_but_not_how_often_it_was_asked() -> None:
-    members = after(reading(Source.SELF), reading(Source.MEMBERS), reading(Source.SELF, own(Role.CLIENT), at=1)).members
+def test_members_of_a_client_keep_only_the_numbers_of_polls() -> None:
+    members = after(
+        reading(Source.SELF), reading(Source.MEMBERS), reading(Source.SELF, self_answer(Role.CLIENT), at=1)
+    ).members
 
     assert (members.last, members.answer, members.answered) == (None, None, None)
     assert (members.polls, members.failures) == (1, 0)
 
 
-def test_of_an_agent_whose_roles_are_not_known_nothing_is_forgotten() -> None:
+def test_members_are_kept_while_roles_are_unknown() -> None:
     members = after(reading(Source.MEMBERS, REFUSED), reading(Source.HEALTH, REFUSED)).members
 
     assert members.failure == REFUSED
@@ -196,8 +204,8 @@ def test_of_an_agent_whose_roles_are_not_known_nothing_is_forgotten() -> None:
 # Certificates.
 
 
-@pytest.mark.parametrize("outcome", [None, REFUSED], ids=["an answer", "a failure"])
-def test_the_certificates_are_those_of_the_newest_reading(outcome: object) -> None:
+@pytest.mark.parametrize("outcome", [None, REFUSED], ids=["answer", "failure"])
+def test_certificates_come_from_the_newest_reading(outcome: object) -> None:
     newest = Certificates(peer=2.0, own=3.0)
     snapshot = after(
         replace(reading(Source.SELF), certificates=Certificates(peer=1.0)),
@@ -210,54 +218,52 @@ def test_the_certificates_are_those_of_the_newest_reading(outcome: object) -> No
 # Kinds of unknown stats.
 
 
-def test_the_kind_of_an_unknown_stat_is_fixed_by_its_first_telling_value() -> None:
-    told = ("0", "12ms", "7")
-    snapshot = after(*(reading(Source.SELF, own(unknown={"raft.waits": text})) for text in told))
+def test_first_unambiguous_value_fixes_the_kind() -> None:
+    values = ("0", "12ms", "7")
+    snapshot = after(*(reading(Source.SELF, self_answer(unknown={"raft.waits": text})) for text in values))
 
     assert snapshot.kinds == {"raft.waits": Kind.DURATION}
 
 
-def test_a_failure_forgets_no_kind() -> None:
-    snapshot = after(reading(Source.SELF, own(unknown={"raft.waits": "12ms"})), reading(Source.SELF, REFUSED))
+def test_failure_keeps_kinds() -> None:
+    snapshot = after(reading(Source.SELF, self_answer(unknown={"raft.waits": "12ms"})), reading(Source.SELF, REFUSED))
 
     assert snapshot.kinds == {"raft.waits": Kind.DURATION}
 
 
-# Signs of life.
+# Consecutive failures.
 
-TIMED_OUT = Failure(FailureReason.TIMEOUT, "no whole answer within 4s")
+TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
 
 
-def silences(*outcomes: Any, source: Source = Source.HEALTH) -> int:
-    return after(*(reading(source, outcome, at) for at, outcome in enumerate(outcomes))).consecutive_failures
+def consecutive_failures(*outcomes: Any) -> int:
+    return after(*(reading(Source.HEALTH, outcome, at) for at, outcome in enumerate(outcomes))).consecutive_failures
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "counted"),
+    ("outcomes", "expected"),
     [
-        pytest.param([], 0, id="nothing asked"),
+        pytest.param([], 0, id="no poll"),
         pytest.param([None], 0, id="an answer"),
         pytest.param([REFUSED], 1, id="refused"),
-        pytest.param([REFUSED, TIMED_OUT, Failure(FailureReason.RESET, "reset")], 3, id="three kinds of silence"),
-        pytest.param([REFUSED, REFUSED, None], 0, id="until it answers"),
-        pytest.param([REFUSED, None, REFUSED], 1, id="and then anew"),
+        pytest.param([REFUSED, TIMED_OUT, Failure(FailureReason.RESET, "reset")], 3, id="three reasons"),
+        pytest.param([REFUSED, REFUSED, None], 0, id="answer ends the row"),
+        pytest.param([REFUSED, None, REFUSED], 1, id="new row after an answer"),
+        pytest.param([REFUSED, Failure(FailureReason.TLS, "certificate expired")], 0, id="TLS error ends the row"),
         pytest.param(
-            [REFUSED, Failure(FailureReason.TLS, "certificate expired")], 0, id="until it refuses our certificate"
+            [REFUSED, Failure(FailureReason.STATUS, "HTTP 429", status=429)], 0, id="HTTP status ends the row"
         ),
-        pytest.param(
-            [REFUSED, Failure(FailureReason.STATUS, "HTTP 429", status=429)], 0, id="until it answers anything"
-        ),
-        pytest.param([REFUSED, replace(TIMED_OUT, has_partial_response=True)], 0, id="until it answers a part"),
-        pytest.param([REFUSED, Failure(FailureReason.DNS, "no such host")], 0, id="until it could not be asked"),
+        pytest.param([REFUSED, replace(TIMED_OUT, has_partial_response=True)], 0, id="partial response ends the row"),
+        pytest.param([REFUSED, Failure(FailureReason.DNS, "no such host")], 0, id="DNS error ends the row"),
     ],
 )
-def test_silent_attempts_at_health_are_counted_in_a_row(outcomes: list[Any], counted: int) -> None:
-    assert silences(*outcomes) == counted
+def test_failed_health_polls_in_a_row_are_counted(outcomes: list[Any], expected: int) -> None:
+    assert consecutive_failures(*outcomes) == expected
 
 
 @pytest.mark.parametrize("source", [Source.SELF, Source.MEMBERS, Source.AUTOPILOT])
 @pytest.mark.parametrize("failure", [REFUSED, TIMED_OUT, Failure(FailureReason.DNS, "no such host")], ids=str)
-def test_silence_to_another_question_is_not_counted_and_ends_no_row(source: Source, failure: Failure) -> None:
+def test_failure_of_other_source_neither_counts_nor_ends_row(source: Source, failure: Failure) -> None:
     assert after(reading(Source.HEALTH, REFUSED), reading(source, failure, at=1)).consecutive_failures == 1
 
 
@@ -265,53 +271,54 @@ def test_silence_to_another_question_is_not_counted_and_ends_no_row(source: Sour
 @pytest.mark.parametrize(
     "outcome",
     [None, Failure(FailureReason.UNAUTHORIZED, "HTTP 403"), replace(TIMED_OUT, has_partial_response=True)],
-    ids=["an answer", "a refusal", "a part of an answer"],
+    ids=["answer", "HTTP 403", "partial response"],
 )
-def test_any_sign_of_life_of_any_source_ends_the_row(source: Source, outcome: Any) -> None:
+def test_response_to_any_source_ends_the_row(source: Source, outcome: Any) -> None:
     assert after(reading(Source.HEALTH, REFUSED), reading(source, outcome, at=1)).consecutive_failures == 0
 
 
-ONE_LEADER = own(texts={"nomad.leader_addr": "10.0.0.1:4647"})
-ANOTHER = own(texts={"nomad.leader_addr": "10.0.0.2:4647"})
-OTHER_SERVERS = replace(ONE_LEADER, configuration=())
+# Unchanged answers.
+
+ONE_LEADER = self_answer(texts={"nomad.leader_addr": "10.0.0.1:4647"})
+OTHER_LEADER = self_answer(texts={"nomad.leader_addr": "10.0.0.2:4647"})
+OTHER_CONFIGURATION = replace(ONE_LEADER, configuration=())
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "steady"),
+    ("outcomes", "expected"),
     [
-        pytest.param([], 0, id="nothing told"),
+        pytest.param([], 0, id="no answer"),
         pytest.param([ONE_LEADER], 1, id="once"),
         pytest.param([ONE_LEADER, ONE_LEADER, replace(ONE_LEADER, version="2.0.6")], 3, id="the same leader"),
-        pytest.param([ONE_LEADER, ONE_LEADER, ANOTHER], 1, id="another leader"),
-        pytest.param([ONE_LEADER, OTHER_SERVERS], 1, id="another configuration"),
-        pytest.param([ONE_LEADER, REFUSED, ONE_LEADER], 2, id="a failure tells nothing"),
+        pytest.param([ONE_LEADER, ONE_LEADER, OTHER_LEADER], 1, id="other leader"),
+        pytest.param([ONE_LEADER, OTHER_CONFIGURATION], 1, id="other configuration"),
+        pytest.param([ONE_LEADER, REFUSED, ONE_LEADER], 2, id="failure between"),
     ],
 )
-def test_answers_in_a_row_that_told_the_same_leader_and_configuration_are_counted(
-    outcomes: list[Any], steady: int
-) -> None:
-    assert (
-        after(*(reading(Source.SELF, outcome, at) for at, outcome in enumerate(outcomes))).unchanged_answers == steady
-    )
+def test_unchanged_answers_in_a_row_are_counted(outcomes: list[Any], expected: int) -> None:
+    readings = [reading(Source.SELF, outcome, at) for at, outcome in enumerate(outcomes)]
+
+    assert after(*readings).unchanged_answers == expected
+
+
+# The last poll.
 
 
 @pytest.mark.parametrize(
     ("readings", "ended"),
     [
         pytest.param([], None, id="none"),
-        pytest.param([reading(Source.HEALTH, REFUSED, at=2, seconds=0.5)], 2.5, id="one in vain"),
-        pytest.param([reading(Source.SELF, at=2), reading(Source.HEALTH, at=1)], 2, id="the newest"),
-        pytest.param(
-            [reading(Source.SELF, at=2), reading(Source.HEALTH, at=1, seconds=4)], 5, id="the newest is what ended last"
-        ),
-        pytest.param([reading(Source.SELF), reading(Source.AUTOPILOT, REFUSED, at=3)], 3, id="at any source"),
+        pytest.param([reading(Source.HEALTH, REFUSED, at=2, seconds=0.5)], 2.5, id="failure"),
+        pytest.param([reading(Source.SELF, at=2), reading(Source.HEALTH, at=1)], 2, id="latest began last"),
+        pytest.param([reading(Source.SELF, at=2), reading(Source.HEALTH, at=1, seconds=4)], 5, id="latest began first"),
+        pytest.param([reading(Source.SELF), reading(Source.AUTOPILOT, REFUSED, at=3)], 3, id="any source"),
     ],
 )
-def test_the_last_attempt_is_the_one_that_ended_last(readings: list[AnyReading], ended: float | None) -> None:
+def test_last_poll_is_the_one_that_ended_last(readings: list[AnyReading], ended: float | None) -> None:
     assert after(*readings).last_poll_ended == (None if ended is None else START + ended)
 
 
-# Whatever comes.
+# Any sequence of readings.
 
 OUTCOMES = st.one_of(
     st.builds(lambda reason, text: Failure(reason, text), st.sampled_from(FailureReason), st.text(max_size=5)),
@@ -321,9 +328,9 @@ EVENTS = st.lists(st.tuples(st.sampled_from(Source), OUTCOMES), max_size=30)
 
 
 def numbered(source: Source, number: str) -> object:
-    """An answer to ``source`` that is told from the others by a number."""
+    """Return an answer to ``source`` that is identified by a number."""
     if source is Source.SELF:
-        return own(version=number, numbers=LEADS)
+        return self_answer(version=number, numbers=LEADER)
     if source is Source.MEMBERS:
         return Members((), invalid_fields=(number,))
     if source is Source.AUTOPILOT:
@@ -333,21 +340,21 @@ def numbered(source: Source, number: str) -> object:
 
 @given(events=EVENTS)
 @settings(deadline=None)
-def test_the_newest_good_answer_is_never_lost_and_every_attempt_is_counted(
+def test_newest_answer_is_kept_and_every_poll_is_counted(
     events: list[tuple[Source, Failure | str]],
 ) -> None:
     outcomes = [(source, o if isinstance(o, Failure) else numbered(source, o)) for source, o in events]
     snapshot = after(*(reading(source, outcome, at=at) for at, (source, outcome) in enumerate(outcomes)))
 
-    for seen in snapshot.source_states:
-        mine = [outcome for source, outcome in outcomes if source is seen.source]
-        good = [outcome for outcome in mine if not isinstance(outcome, Failure)]
-        assert seen.answer == (good[-1] if good else None)
-        assert (seen.polls, seen.failures) == (len(mine), len(mine) - len(good))
+    for state in snapshot.source_states:
+        expected = [outcome for source, outcome in outcomes if source is state.source]
+        answers = [outcome for outcome in expected if not isinstance(outcome, Failure)]
+        assert state.answer == (answers[-1] if answers else None)
+        assert (state.polls, state.failures) == (len(expected), len(expected) - len(answers))
 
 
-@every_source
-def test_a_reading_that_began_before_the_newest_is_counted_and_changes_nothing_else(source: Source) -> None:
+@all_sources
+def test_reading_that_began_earlier_is_only_counted(source: Source) -> None:
     newest = after(reading(source, at=10))
     late = newest.after(reading(source, REFUSED, at=5, seconds=20)).of(source)
 
