@@ -25,9 +25,9 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The tables of README.md, from the code.
+# Write the generated tables and sections of docs/ from the code.
 docs: $(INSTALLED)
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tools.generate_docs
 
 # The pages that the recorded agents must give, from the code: read the difference before you commit it.
 golden: $(INSTALLED)
@@ -44,10 +44,10 @@ $(INSTALLED): $(RUNNABLE)
 
 # Longer runs than a test can be: many bytes, many agents.
 fuzz: $(INSTALLED)
-	$(BIN)/python -m bench.fuzz --seconds 120
+	$(BIN)/python -m tools.fuzz --seconds 120
 
 soak: $(INSTALLED)
-	$(BIN)/python -m bench.soak --minutes 10 --agents 500
+	$(BIN)/python -m tools.soak --minutes 10 --agents 500
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import README, generated
+from tools.generate_docs import README, generated
 from nomad_exporter.cli import command
 from nomad_exporter.clock import Instant
 from nomad_exporter.config.model import Config

@@ -1,4 +1,4 @@
-"""Whatever an agent sends: a page that all can read, or a failure with a name. ``bench.fuzz`` asks it for longer."""
+"""Whatever an agent sends: a page that all can read, or a failure with a name. ``tools.fuzz`` asks it for longer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TREES = st.recursive(
 
 
 def altered(source: Source) -> st.SearchStrategy[bytes]:
-    """Recorded answers, altered as ``bench.fuzz`` does it."""
+    """Recorded answers, altered as ``tools.fuzz`` does it."""
     return st.integers(0, 2**32).map(lambda seed: mutated(Random(seed), bodies(source)))  # noqa: S311
 
 

@@ -1,6 +1,6 @@
 """A long fuzz run: recorded answers, altered, must give a page that all can read or a failure with a name.
 
-``python -m bench.fuzz --seconds 120 --seed 1`` tells what it tried; it ends at the first input that breaks the promise.
+``python -m tools.fuzz --seconds 120 --seed 1`` tells what it tried; it ends at the first input that breaks the promise.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def fuzz(seconds: float, seed: int, tally: Counter[str]) -> Broken | None:
 
 def main() -> int:
     """Runs as long as the arguments say; gives the exit code, 1 where an input broke the promise."""
-    parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """A long run in small: one exporter and many agents that come, go, die, freeze and thaw, with reload after reload.
 
-The agents are a simulated cluster's, in a process of its own. ``python -m bench.soak --minutes 10 --agents 500`` prints
+The agents are a simulated cluster's, in a process of its own. ``python -m tools.soak --minutes 10 --agents 500`` prints
 a line every 15 seconds, and at its end whether the exporter's memory, threads and descriptors stayed flat. The exit
 code is 1 where an agent was lost, a series doubled or an error logged.
 """
@@ -21,10 +21,10 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from bench.churn import Churn, Mood
 from tests.support.demo import running_demo
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import eventually
+from tools.churn import Churn, Mood
 
 STEP_SECONDS = 3.0
 """Between two reloads."""
@@ -224,7 +224,7 @@ def to_have(watched: int) -> tuple[str, ...]:
 
 def main() -> int:
     """Runs as long as the arguments say; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--agents", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,0 +1,1 @@
+"""Programs for development: the generator of docs/, a long fuzz run and a soak test."""
