@@ -1,4 +1,4 @@
-# Everything runs in a virtual environment of its own; only Python 3.11 or later and make are needed.
+# Everything runs in a virtual environment of its own. Required: Python 3.11 or later and make.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 .PHONY: demo test lint format docs golden fuzz soak clean
 
-# A simulated Nomad cluster and the exporter that watches it; more in ARGS, such as ARGS="--version 1.6 --prometheus".
+# A simulated Nomad cluster and an exporter that monitors it; options in ARGS, such as ARGS="--version 1.6 --prometheus".
 demo: $(RUNNABLE)
 	@$(BIN)/nomad-exporter demo $(ARGS)
 
@@ -29,7 +29,7 @@ format: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/python -m tools.generate_docs
 
-# The pages that the recorded agents must give, from the code: read the difference before you commit it.
+# Regenerate the expected pages of the recorded agents: read the difference before you commit it.
 golden: $(INSTALLED)
 	$(BIN)/python -m tests.regenerate
 
@@ -42,7 +42,7 @@ $(INSTALLED): $(RUNNABLE)
 	$(INSTALL) '.[test]'
 	@touch $@
 
-# Longer runs than a test can be: many bytes, many agents.
+# Runs that are too long for a test: mutated responses, and many agents.
 fuzz: $(INSTALLED)
 	$(BIN)/python -m tools.fuzz --seconds 120
 

@@ -1,4 +1,4 @@
-"""The fleet of a soak: agents of a simulated cluster come and go, and it is known which of them must be seen."""
+"""The fleet of a soak: agents that join, leave, die and hang, and what the exporter must show of each."""
 
 from __future__ import annotations
 
@@ -11,102 +11,105 @@ from random import Random
 
 from tests.support.demo import Demo
 
-MAX_BACKOFF_SECONDS = 30.0
-"""How long an agent is dead or frozen."""
+FAULT_SECONDS = 30.0
+"""How long a fault lasts."""
 
 
-class Mood(Enum):
-    """How an agent is: the deed that makes it so, its cure, and the seconds after which the page must say so.
+class Condition(Enum):
+    """The condition of an agent: its fault, the repair, and the seconds after which the exporter must show it.
 
-    One that hung is asked every 30 s at the least, and no answer counts for more than 15 s.
+    A hanging agent is polled at least every 30 s, and no answer counts for more than 15 s.
     """
 
-    WELL = ("", "", 45.0)
-    FROZEN = ("pause", "resume", 20.0)
+    HEALTHY = ("", "", 45.0)
+    PAUSED = ("pause", "resume", 20.0)
     DEAD = ("kill", "start", 20.0)
 
-    def __init__(self, deed: str, cure: str, grace: float) -> None:
-        self.deed, self.cure, self.grace = deed, cure, grace
+    def __init__(self, fault: str, repair: str, grace: float) -> None:
+        self.fault, self.repair, self.grace = fault, repair, grace
 
 
 @dataclass
-class Watched:
-    """An agent that the file lists, how it is, and since when."""
+class Monitored:
+    """An agent in the file, with its condition since ``since``."""
 
-    mood: Mood = Mood.WELL
+    condition: Condition = Condition.HEALTHY
     edition: int = 0
     since: float = field(default_factory=time.monotonic)
 
-    def change(self, mood: Mood) -> None:
-        self.mood, self.since = mood, time.monotonic()
+    def change(self, condition: Condition) -> None:
+        """Set the condition and restart its clock."""
+        self.condition, self.since = condition, time.monotonic()
 
-    def is_steady(self, seconds: float) -> bool:
+    def is_unchanged_for(self, seconds: float) -> bool:
+        """Return whether the last change is at least this long ago."""
         return time.monotonic() - self.since > seconds
 
 
 class Churn:
-    """A fleet of ``size`` agents out of those of the demo; ``file`` lists them once ``write`` was called."""
+    """A fleet of ``size`` agents out of the demo's; ``file`` lists them after ``write``."""
 
-    def __init__(self, demo: Demo, size: int, chance: Random, file: Path) -> None:
-        self.demo, self._chance, self._file = demo, chance, file
-        self._addresses = {name: words[-1] for name, words in demo.agents().items()}
+    def __init__(self, demo: Demo, size: int, rng: Random, file: Path) -> None:
+        self.demo, self._rng, self._file = demo, rng, file
+        self._addresses = {name: columns[-1] for name, columns in demo.agents().items()}
         self._share = max(1, size // 100)
-        self._spare = chance.sample(list(self._addresses), len(self._addresses))
-        self._watched = {self._spare.pop(): Watched() for _ in range(size)}
+        self._spare = rng.sample(list(self._addresses), len(self._addresses))
+        self._monitored = {self._spare.pop(): Monitored() for _ in range(size)}
 
     def step(self) -> None:
-        """Some die or freeze, others get well again; some leave the file, as many come, and one gets new labels."""
-        for mood in (Mood.DEAD, Mood.FROZEN):
-            for name in self._some_well():
-                self._do(name, mood.deed)
-                self._watched[name].change(mood)
-        for name, watched in self._watched.items():
-            if watched.mood is not Mood.WELL and watched.is_steady(MAX_BACKOFF_SECONDS):
-                self._do(name, watched.mood.cure)
-                watched.change(Mood.WELL)
+        """Kill and pause some agents, repair others, exchange some, and change the labels of one."""
+        for condition in (Condition.DEAD, Condition.PAUSED):
+            for name in self._some_healthy():
+                self._inject(name, condition.fault)
+                self._monitored[name].change(condition)
+        for name, agent in self._monitored.items():
+            if agent.condition is not Condition.HEALTHY and agent.is_unchanged_for(FAULT_SECONDS):
+                self._inject(name, agent.condition.repair)
+                agent.change(Condition.HEALTHY)
         self._exchange()
-        changed = self._watched[self._chance.choice(list(self._watched))]
+        changed = self._monitored[self._rng.choice(list(self._monitored))]
         changed.edition += 1
-        changed.change(changed.mood)
+        changed.change(changed.condition)
 
     def write(self) -> None:
-        """Writes the file anew, whole at every moment."""
+        """Replace the file atomically."""
         agents = [
-            {"name": name, "address": self._addresses[name], "labels": {"edition": str(watched.edition)}}
-            for name, watched in self._watched.items()
+            {"name": name, "address": self._addresses[name], "labels": {"edition": str(agent.edition)}}
+            for name, agent in self._monitored.items()
         ]
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps({"agents": agents}, indent=1))  # JSON is YAML too.
-        fresh.replace(self._file)
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps({"agents": agents}, indent=1))  # JSON is YAML, too.
+        new.replace(self._file)
 
     @property
     def names(self) -> set[str]:
         """All agents that must be on the page."""
-        return set(self._watched)
+        return set(self._monitored)
 
-    def steady(self, *moods: Mood) -> set[str]:
-        """Those that have been of one of these moods for so long that the page must say so."""
+    def settled(self, *conditions: Condition) -> set[str]:
+        """Return the agents that have been in one of ``conditions`` for long enough that the page must show it."""
         return {
             name
-            for name, watched in self._watched.items()
-            if watched.mood in moods and watched.is_steady(watched.mood.grace)
+            for name, agent in self._monitored.items()
+            if agent.condition in conditions and agent.is_unchanged_for(agent.condition.grace)
         }
 
-    def count(self, mood: Mood) -> int:
-        return sum(watched.mood is mood for watched in self._watched.values())
+    def count(self, condition: Condition) -> int:
+        """Return the number of agents in a condition."""
+        return sum(agent.condition is condition for agent in self._monitored.values())
 
-    def _some_well(self) -> list[str]:
-        well = [name for name, watched in self._watched.items() if watched.mood is Mood.WELL]
-        return self._chance.sample(well, min(self._share, len(well)))
+    def _some_healthy(self) -> list[str]:
+        healthy = [name for name, agent in self._monitored.items() if agent.condition is Condition.HEALTHY]
+        return self._rng.sample(healthy, min(self._share, len(healthy)))
 
     def _exchange(self) -> None:
-        """Some leave, and are well from then on; others, or the same ones again, come in their place."""
-        for name in self._chance.sample(list(self._watched), self._share):
-            if cure := self._watched.pop(name).mood.cure:
-                self._do(name, cure)
+        """Remove and repair some agents, and add as many others, or the same ones again."""
+        for name in self._rng.sample(list(self._monitored), self._share):
+            if repair := self._monitored.pop(name).condition.repair:
+                self._inject(name, repair)
             self._spare.append(name)
         for _ in range(self._share):
-            self._watched[self._spare.pop(self._chance.randrange(len(self._spare)))] = Watched()
+            self._monitored[self._spare.pop(self._rng.randrange(len(self._spare)))] = Monitored()
 
-    def _do(self, name: str, deed: str) -> None:
-        self.demo.do(name, deed).raise_for_status()
+    def _inject(self, name: str, fault: str) -> None:
+        self.demo.do(name, fault).raise_for_status()
