@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nomad_exporter.metrics.exposition import Format
 from tests.support.pages import page_of
-from tests.support.playback import AT, MAX_AGE, played
 from tests.support.recordings import Situation, situations
+from tests.support.replay import AT, MAX_AGE, replay
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,7 +19,7 @@ _LEFT_OUT = re.compile("#|nomad_exporter_poll_(duration|lateness|last_success_ti
 
 def golden(situation: Situation) -> str:
     """The sample lines of the page of a recorded agent."""
-    shown = page_of(played({situation.name.rpartition("/")[2]: situation}), AT, MAX_AGE, Format.TEXT).decode()
+    shown = page_of(replay({situation.name.rpartition("/")[2]: situation}), AT, MAX_AGE, Format.TEXT).decode()
     return "".join(line for line in shown.splitlines(keepends=True) if not _LEFT_OUT.match(line))
 
 

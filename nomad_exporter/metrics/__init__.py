@@ -1,1 +1,1 @@
-"""The catalogue of metric families, and the pages made of them."""
+"""The catalogue of metric families, and their rendering as Prometheus text."""

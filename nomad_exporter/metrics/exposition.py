@@ -1,4 +1,7 @@
-"""Sample lines and headers, the same bytes in text 0.0.4 and OpenMetrics 1.0 but for the name of a counter."""
+"""The text formats of Prometheus: sample lines and the headers above them.
+
+Text 0.0.4 and OpenMetrics 1.0 share the sample lines; they differ in the headers and in the trailer.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from nomad_exporter.nomad.stats import Number
 
 
 class Format(Enum):
-    """A text format of Prometheus; the value is its content type."""
+    """A text format of Prometheus; the value is the content type."""
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
 
     @property
-    def end(self) -> bytes:
-        """What closes a page."""
+    def trailer(self) -> bytes:
+        """The last line of an exposition; empty for text."""
         return b"# EOF\n" if self is Format.OPENMETRICS else b""
 
 
@@ -27,40 +30,44 @@ _HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
 
 def format_label(name: str, value: str) -> str:
-    """``name="value"``, escaped."""
+    """Return ``name="value"`` with the value escaped."""
     return f'{name}="{value.translate(_ESCAPES)}"'
 
 
 def format_value(value: Number) -> str:
-    """A number as Go writes it: an integer in full, anything else as short as it stays itself."""
+    """Return a number as Go parses it: integers in full, floats with the fewest digits that preserve them."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
     return repr(value)
 
 
-def render_family(family: Family[T], of: T, first: str) -> bytes:
-    """The lines of ``family`` for ``of``; ``first`` is the label that stands before its own, such as ``agent="a"``.
+def render_family(family: Family[T], subject: T, labels: str) -> bytes:
+    """Render the sample lines of ``family`` for ``subject``.
 
-    Of two samples with the same labels the first one stands: a doubled series would cost Prometheus the whole page.
+    ``labels`` are formatted labels to put before those of each sample, such as ``agent="a"``. If two samples have equal
+    labels, only the first is rendered.
     """
-    found: dict[tuple[str, ...], Number] = {}
-    for values, value in family.samples(of):
-        found.setdefault(values, value)
-    return format_samples(family.name, family.labels, found.items(), first)
+    # Prometheus rejects the whole scrape if a series is duplicated.
+    unique: dict[tuple[str, ...], Number] = {}
+    for values, value in family.samples(subject):
+        unique.setdefault(values, value)
+    return format_samples(family.name, family.labels, unique.items(), labels)
 
 
-def format_samples(name: str, names: Sequence[str], found: Iterable[Sample], first: str = "") -> bytes:
-    """One line a sample, each with its line feed."""
-    made = []
-    for values, value in found:
-        own = (format_label(name_of, value_of) for name_of, value_of in zip(names, values, strict=True))
-        labels = ",".join(filter(None, (first, *own)))
-        made.append(f"{name}{{{labels}}} {format_value(value)}\n" if labels else f"{name} {format_value(value)}\n")
-    return "".join(made).encode()
+def format_samples(name: str, label_names: Sequence[str], samples: Iterable[Sample], labels: str = "") -> bytes:
+    """Return one line per sample, each ending in a line feed; ``labels`` come before those of the sample."""
+    lines = []
+    for values, value in samples:
+        pairs = (format_label(*pair) for pair in zip(label_names, values, strict=True))
+        joined = ",".join(filter(None, (labels, *pairs)))
+        lines.append(f"{name}{{{joined}}} {format_value(value)}\n" if joined else f"{name} {format_value(value)}\n")
+    return "".join(lines).encode()
 
 
-def format_header(of: Header, form: Format) -> bytes:
-    """The HELP and TYPE lines of a family."""
-    name = of.name.removesuffix("_total") if form is Format.OPENMETRICS and of.type == "counter" else of.name
-    escapes = _ESCAPES if form is Format.OPENMETRICS else _HELP_ESCAPES
-    return f"# HELP {name} {of.help.translate(escapes)}\n# TYPE {name} {of.type}\n".encode()
+def format_header(header: Header, format: Format) -> bytes:
+    """Return the HELP and TYPE lines of a family."""
+    # OpenMetrics names a counter without the suffix that its samples have.
+    is_bare = format is Format.OPENMETRICS and header.type == "counter"
+    name = header.name.removesuffix("_total") if is_bare else header.name
+    escapes = _ESCAPES if format is Format.OPENMETRICS else _HELP_ESCAPES
+    return f"# HELP {name} {header.help.translate(escapes)}\n# TYPE {name} {header.type}\n".encode()

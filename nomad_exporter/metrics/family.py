@@ -1,4 +1,4 @@
-"""What a metric family is: a row of the catalogue, with the pure function that gives its samples."""
+"""Metric families: a row of the catalogue, and helpers that build its samples."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nomad_exporter.nomad.stats import Number
 T = TypeVar("T")
 
 Sample = tuple[tuple[str, ...], Number]
-"""The values of the labels beside ``agent``, in the order of the family's ``labels``, and the number."""
+"""The label values of a sample, in the order of the family's ``labels``, and its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands above the samples of a family. ``name`` is as in the samples: a counter's ends in ``_total``."""
+    """The metadata above the samples of a family. The ``name`` of a counter ends in ``_total``, as in its samples."""
 
     name: str
     type: Literal["gauge", "counter"]
@@ -26,9 +26,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[T]):
-    """A family of the catalogue: its samples are a pure function of a ``T``, an answer or what was seen of a source.
+    """A metric family of the catalogue.
 
-    ``origin`` says for people where the value comes from.
+    ``samples`` is a pure function of a subject, such as an answer or the state of a source. ``labels`` are the names of
+    the labels beside those of the agent. ``origin`` names the source of the values, for HELP and the documentation.
     """
 
     name: str
@@ -44,21 +45,21 @@ class Family(Generic[T]):
 
 
 def one(number: Number | None) -> Iterable[Sample]:
-    """The sample of a family without labels; none where the number is not known."""
+    """Return the sample of a family without labels; none if the number is unknown."""
     return () if number is None else (((), number),)
 
 
 def info(*values: str) -> Iterable[Sample]:
-    """The sample of an ``_info`` family; none where all its labels would be empty."""
+    """Return the sample of an ``_info`` family; none if all label values are empty."""
     return ((values, 1),) if any(values) else ()
 
 
 def states(current: str | None, known: Iterable[str]) -> Iterable[Sample]:
-    """A sample for each known state, 1 for the current one; none where the current one is not known."""
+    """Return one sample per known state: 1 for the current state, 0 for the others; none if it is unknown."""
     return () if current is None else [((state,), int(state == current)) for state in known]
 
 
-def counts(found: Iterable[str], known: Iterable[str]) -> Iterable[Sample]:
-    """How often each of the ``known`` values was found, zeros included."""
-    tally = Counter(found)
+def counts(values: Iterable[str], known: Iterable[str]) -> Iterable[Sample]:
+    """Return how often each ``known`` value occurs in ``values``, zeros included."""
+    tally = Counter(values)
     return [((value,), tally[value]) for value in known]

@@ -1,4 +1,7 @@
-"""The lines of one agent, drawn once for each reading, so that a scrape only puts lines together."""
+"""Rendering of agents as exposition text.
+
+``render_agent`` renders an agent once per reading; ``render_page`` joins the rendered chunks at each scrape.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from nomad_exporter.metrics.families.health import AUTOPILOT, HEALTH
 from nomad_exporter.metrics.families.members import MEMBERS
 from nomad_exporter.metrics.families.polls import AGENT_INFO, POLLS
 from nomad_exporter.metrics.families.transitions import TRANSITIONS
-from nomad_exporter.metrics.families.verdicts import VERDICTS, ScrapeState
+from nomad_exporter.metrics.families.verdicts import VERDICTS, AgentAtScrape
 from nomad_exporter.metrics.family import Family, Header, T
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.models import AgentSelf
@@ -23,29 +26,34 @@ from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.store import Entry
 from nomad_exporter.verdicts.evaluate import Evaluation
 
-Chunks = tuple[bytes, ...]
-"""The lines of an agent, one entry for each family of a table, in the table's order."""
-
 FAMILIES: Mapping[Source, tuple[Family[Any], ...]] = {
     Source.SELF: SELF,
     Source.MEMBERS: MEMBERS,
     Source.AUTOPILOT: AUTOPILOT,
     Source.HEALTH: HEALTH,
 }
-"""The families that the answer to each source fills."""
+"""The families filled by the answer of each source."""
 
 CATALOGUE: tuple[tuple[Family[Any], ...], ...] = ((AGENT_INFO,), VERDICTS, POLLS, TRANSITIONS, *FAMILIES.values())
-"""Every family of the catalogue, in the order of the page."""
+"""All known families, in the order of the exposition."""
 
 NAMES = frozenset(family.name for table in CATALOGUE for family in table)
+"""The names of all known families."""
+
+UNKNOWN_LIMIT = 200
+"""Maximum number of families of unknown stats in one exposition, over all agents."""
+
+Chunks = tuple[bytes, ...]
+"""Rendered sample lines, one chunk for each family of a table, in the table's order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """All lines of one agent: of its configuration, of the attempts at each source, and of the newest answer of each.
+    """The rendered sample lines of one agent.
 
-    ``history`` is what changed, with the counts that it was drawn from; ``unknown`` holds the families of stats that
-    are in no table.
+    ``agent`` is the chunk of its configuration; ``polls`` and ``answers`` hold the chunks of each source. ``history``
+    holds the chunks of the transitions, beside the counts that they render. ``unknown`` holds header and chunk of each
+    unknown stat, by the name of the family.
     """
 
     agent: bytes
@@ -55,20 +63,27 @@ class Rendered:
     unknown: Mapping[str, tuple[Header, bytes]] = field(default_factory=dict)
 
 
+# One agent, after each reading.
+
+
 def render_agent(snapshot: Snapshot, source: Source | None, previous: Rendered | None) -> Rendered:
-    """The drawing of ``snapshot``: what ``previous`` has, and anew what the newest reading of ``source`` has changed."""
+    """Render a snapshot, reusing everything in ``previous`` that the reading of ``source`` did not change.
+
+    Without ``source`` or ``previous``, no answer is rendered.
+    """
     labels = agent_labels(snapshot.agent)
-    polls = {seen.source: _segment(POLLS, seen, labels) for seen in snapshot.source_states}
-    history = _history(snapshot.history, previous, labels)
+    polls = {state.source: _render_table(POLLS, state, labels) for state in snapshot.source_states}
+    history = _render_history(snapshot.history, previous, labels)
     if source is None or previous is None:
-        return Rendered(_agent_info(snapshot.agent, labels), polls, history)
-    answers = {kept: segment for kept, segment in previous.answers.items() if snapshot.of(kept).answer}
-    seen = snapshot.of(source)
-    if seen.failure or seen.answer is None:
+        return Rendered(_render_agent_info(snapshot.agent, labels), polls, history)
+    answers = {answered: chunks for answered, chunks in previous.answers.items() if snapshot.of(answered).answer}
+    state = snapshot.of(source)
+    if state.failure or state.answer is None:
         return Rendered(previous.agent, polls, history, answers, previous.unknown)
-    answers[source] = _segment(FAMILIES[source], seen.answer, labels)
-    new = _unknown(seen.answer, snapshot, labels) if isinstance(seen.answer, AgentSelf) else previous.unknown
-    return Rendered(previous.agent, polls, history, answers, new)
+    answers[source] = _render_table(FAMILIES[source], state.answer, labels)
+    if isinstance(state.answer, AgentSelf):
+        return Rendered(previous.agent, polls, history, answers, _render_unknown(state.answer, snapshot, labels))
+    return Rendered(previous.agent, polls, history, answers, previous.unknown)
 
 
 def agent_labels(agent: Agent) -> str:
@@ -76,24 +91,24 @@ def agent_labels(agent: Agent) -> str:
     return ",".join((format_label("agent", agent.name), format_label("nomad_cluster", agent.cluster)))
 
 
-def _agent_info(agent: Agent, labels: str) -> bytes:
-    own = (format_label(name, value) for name, value in agent.labels)
-    return render_family(AGENT_INFO, agent, ",".join((labels, *own)))
+def _render_agent_info(agent: Agent, labels: str) -> bytes:
+    configured = (format_label(name, value) for name, value in agent.labels)
+    return render_family(AGENT_INFO, agent, ",".join((labels, *configured)))
 
 
-def _history(history: History, previous: Rendered | None, labels: str) -> tuple[Counts, Chunks]:
-    """Nearly every reading leaves the counts as they are, and then they are not drawn again."""
+def _render_history(history: History, previous: Rendered | None, labels: str) -> tuple[Counts, Chunks]:
+    # Few readings change the counts, so the chunks of the previous rendering can usually be reused.
     if previous and previous.history[0] is history.counts:
         return previous.history
-    return history.counts, _segment(TRANSITIONS, history, labels)
+    return history.counts, _render_table(TRANSITIONS, history, labels)
 
 
-def _segment(table: Sequence[Family[T]], of: T, labels: str) -> Chunks:
-    return tuple(render_family(family, of, labels) for family in table)
+def _render_table(table: Sequence[Family[T]], subject: T, labels: str) -> Chunks:
+    return tuple(render_family(family, subject, labels) for family in table)
 
 
-def _unknown(answer: AgentSelf, snapshot: Snapshot, labels: str) -> dict[str, tuple[Header, bytes]]:
-    """The families of unknown stats by name; one that has the name of a family of ours is left out."""
+def _render_unknown(answer: AgentSelf, snapshot: Snapshot, labels: str) -> dict[str, tuple[Header, bytes]]:
+    """Render the unknown stats of an answer, except those with the name of a known family."""
     return {
         header.name: (header, format_samples(header.name, (), [((), value)], labels))
         for header, value in unknown(answer, snapshot.kinds)
@@ -101,52 +116,52 @@ def _unknown(answer: AgentSelf, snapshot: Snapshot, labels: str) -> dict[str, tu
     }
 
 
-UNKNOWN_LIMIT = 200
-"""Families of stats unknown to us on one page, over all agents."""
+# All agents, at each scrape.
 
 
 def render_page(
-    agents: Sequence[Entry[Rendered]], judged: Sequence[Evaluation], at: Instant, max_age: float, form: Format
+    entries: Sequence[Entry[Rendered]], evaluations: Sequence[Evaluation], now: Instant, max_age: float, format: Format
 ) -> bytes:
-    """The series of ``agents`` at this instant, and the verdicts about each, in the same order.
+    """Render the series of all ``entries``, whose ``evaluations`` are in the same order.
 
-    An answer older than ``max_age`` seconds is not shown any more.
+    Answers older than ``max_age`` seconds are left out. The trailer of the format is not included.
     """
-    moments = [ScrapeState(each, at, max_age) for each in judged]
-    return b"".join(_chunks(agents, moments, at, max_age, form))
+    agents = [AgentAtScrape(evaluation, now, max_age) for evaluation in evaluations]
+    return b"".join(_page_parts(entries, agents, now, max_age, format))
 
 
-def _chunks(
-    agents: Sequence[Entry[Rendered]], moments: Sequence[ScrapeState], at: Instant, max_age: float, form: Format
+def _page_parts(
+    entries: Sequence[Entry[Rendered]], agents: Sequence[AgentAtScrape], now: Instant, max_age: float, format: Format
 ) -> Iterator[bytes]:
-    drawings = [kept.rendered for kept in agents]
-    yield from _family(AGENT_INFO.header, [drawing.agent for drawing in drawings], form)
-    labelled = [(moment, agent_labels(moment.snapshot.agent)) for moment in moments]
+    rendered = [entry.rendered for entry in entries]
+    yield from _family_parts(AGENT_INFO.header, [agent.agent for agent in rendered], format)
+    labelled = [(agent, agent_labels(agent.snapshot.agent)) for agent in agents]
     for family in VERDICTS:
-        yield from _family(family.header, [render_family(family, moment, labels) for moment, labels in labelled], form)
-    yield from _table(POLLS, [segment for drawing in drawings for segment in drawing.polls.values()], form)
-    yield from _table(TRANSITIONS, [drawing.history[1] for drawing in drawings], form)
+        yield from _family_parts(family.header, [render_family(family, *pair) for pair in labelled], format)
+    yield from _table_parts(POLLS, [chunks for agent in rendered for chunks in agent.polls.values()], format)
+    yield from _table_parts(TRANSITIONS, [agent.history[1] for agent in rendered], format)
     for source, table in FAMILIES.items():
-        fresh = [kept.rendered for kept in agents if kept.snapshot.of(source).age(at) <= max_age]
-        yield from _table(table, [drawing.answers[source] for drawing in fresh], form)
+        fresh = [entry.rendered for entry in entries if entry.snapshot.of(source).age(now) <= max_age]
+        yield from _table_parts(table, [agent.answers[source] for agent in fresh], format)
         if source is Source.SELF:
-            yield from _unknown_families(fresh, form)
+            yield from _unknown_parts(fresh, format)
 
 
-def _table(table: Sequence[Family[Any]], segments: Sequence[Chunks], form: Format) -> Iterator[bytes]:
-    for number, family in enumerate(table):
-        yield from _family(family.header, [segment[number] for segment in segments], form)
+def _table_parts(table: Sequence[Family[Any]], rows: Sequence[Chunks], format: Format) -> Iterator[bytes]:
+    for index, family in enumerate(table):
+        yield from _family_parts(family.header, [chunks[index] for chunks in rows], format)
 
 
-def _family(of: Header, found: Iterable[bytes], form: Format) -> Iterator[bytes]:
-    body = b"".join(found)
-    if body:
-        yield format_header(of, form)
-        yield body
-
-
-def _unknown_families(drawings: Sequence[Rendered], form: Format) -> Iterator[bytes]:
-    headers = {name: of for drawing in drawings for name, (of, _) in drawing.unknown.items()}
+def _unknown_parts(agents: Sequence[Rendered], format: Format) -> Iterator[bytes]:
+    headers = {name: header for agent in agents for name, (header, _) in agent.unknown.items()}
     for name in sorted(headers)[:UNKNOWN_LIMIT]:
-        found = [drawing.unknown[name][1] for drawing in drawings if name in drawing.unknown]
-        yield from _family(headers[name], found, form)
+        chunks = [agent.unknown[name][1] for agent in agents if name in agent.unknown]
+        yield from _family_parts(headers[name], chunks, format)
+
+
+def _family_parts(header: Header, chunks: Iterable[bytes], format: Format) -> Iterator[bytes]:
+    """Yield the header and the sample lines of a family; nothing if there are no samples."""
+    samples = b"".join(chunks)
+    if samples:
+        yield format_header(header, format)
+        yield samples

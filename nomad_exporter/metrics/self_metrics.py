@@ -1,6 +1,6 @@
-"""The exporter's own metrics: its build, its process and what its schedule went through.
+"""The exporter's own metrics: its build, configuration, schedule and process.
 
-This is the only module that knows prometheus_client.
+This is the only module that imports prometheus_client.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from nomad_exporter.metrics.family import Header
 
 
 class SelfMetrics:
-    """The exporter's own metrics, in a registry of their own."""
+    """The exporter's own metrics; each instance has its own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         build = Gauge(
             "nomad_exporter_build_info",
-            "The exporter's version and the Python that runs it.",
+            "Version of the exporter and of the Python that runs it.",
             ("version", "pythonversion"),
             registry=self._registry,
         )
         build.labels(__version__, platform.python_version()).set(1)
         self._skipped = Counter(
             "nomad_exporter_polls_skipped",
-            "Rounds that were left out because the one before had not ended.",
+            "Polls skipped because the previous poll was still running.",
             registry=self._registry,
         )
         self._steps = Counter(
-            "nomad_exporter_clock_steps", "Steps of the wall clock that were noticed.", registry=self._registry
+            "nomad_exporter_clock_steps", "Detected steps of the wall clock.", registry=self._registry
         )
-        self._reloaded = Gauge(
+        self._reload_successful = Gauge(
             "nomad_exporter_config_last_reload_successful",
-            "Whether the configuration could be read when it was read last.",
+            "Whether the last configuration reload succeeded.",
             registry=self._registry,
         )
-        self._reloaded_at = Gauge(
+        self._reload_time = Gauge(
             "nomad_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration in use was read.",
+            "Time of the last successful configuration reload.",
             registry=self._registry,
         )
         ProcessCollector(registry=self._registry)
@@ -55,29 +55,29 @@ class SelfMetrics:
         GCCollector(registry=self._registry)
 
     def count_skipped_poll(self) -> None:
-        """A round was left out."""
+        """Count a poll that was skipped because the previous one was still running."""
         self._skipped.inc()
 
     def count_clock_step(self) -> None:
-        """The wall clock stepped."""
+        """Count a step of the wall clock."""
         self._steps.inc()
 
     def record_reload(self, at: Instant | None) -> None:
-        """The configuration was read at this instant; with None, it could not be read."""
-        self._reloaded.set(at is not None)
+        """Record a successful reload at this instant; None records a failed reload."""
+        self._reload_successful.set(at is not None)
         if at:
-            self._reloaded_at.set(at.wall)
+            self._reload_time.set(at.wall)
 
-    def page(self, form: Format) -> bytes:
-        """The series, without the end mark of a page."""
-        return b"".join(chunk for metric in self._registry.collect() for chunk in _family(metric, form))
+    def page(self, format: Format) -> bytes:
+        """Render all families, without the trailer of the format."""
+        return b"".join(part for metric in self._registry.collect() for part in _family_parts(metric, format))
 
 
-def _family(metric: Metric, form: Format) -> Iterator[bytes]:
-    """A family of prometheus_client's; what it made of a counter's birth (``_created``) is left out, as by default."""
-    counter = metric.type == "counter"
-    kind: Literal["gauge", "counter"] = "counter" if counter else "gauge"
-    yield format_header(Header(metric.name + ("_total" if counter else ""), kind, metric.documentation), form)
+def _family_parts(metric: Metric, format: Format) -> Iterator[bytes]:
+    is_counter = metric.type == "counter"
+    kind: Literal["gauge", "counter"] = "counter" if is_counter else "gauge"
+    yield format_header(Header(metric.name + ("_total" if is_counter else ""), kind, metric.documentation), format)
     for sample in metric.samples:
+        # Creation times of counters are not exported.
         if not sample.name.endswith("_created"):
             yield format_samples(sample.name, tuple(sample.labels), [(tuple(sample.labels.values()), sample.value)])

@@ -22,9 +22,9 @@ from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from tests.regenerate import GOLDEN, golden, path
 from tests.support.pages import page_of
-from tests.support.playback import AT, MAX_AGE, TIMEOUT, played
 from tests.support.real import real
 from tests.support.recordings import Situation, situations
+from tests.support.replay import AT, MAX_AGE, TIMEOUT, replay
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 """A name and its labels."""
@@ -191,7 +191,7 @@ def expected_of_autopilot(answer: Mapping[str, Any] | None) -> Samples:
 
 def shown(situation: Situation) -> dict[Series, float]:
     """All that the page passes on of a recorded agent, without the label ``agent``: neither verdicts nor counts."""
-    text = page_of(played({"watched": situation}), AT, MAX_AGE, Format.TEXT).decode()
+    text = page_of(replay({"watched": situation}), AT, MAX_AGE, Format.TEXT).decode()
     return {
         (found.name, frozenset(label for label in found.labels.items() if label != ("agent", "watched"))): found.value
         for family in read_text(text)
@@ -244,9 +244,9 @@ def read(reader: Callable[[str], Iterable[Metric]], text: str) -> Counter[tuple[
 
 @every_recorded_agent
 def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: Situation) -> None:
-    agents = played({"watched": situation})
-    text = page_of(agents, AT, MAX_AGE, Format.TEXT) + Format.TEXT.end
-    openmetrics = page_of(agents, AT, MAX_AGE, Format.OPENMETRICS) + Format.OPENMETRICS.end
+    agents = replay({"watched": situation})
+    text = page_of(agents, AT, MAX_AGE, Format.TEXT) + Format.TEXT.trailer
+    openmetrics = page_of(agents, AT, MAX_AGE, Format.OPENMETRICS) + Format.OPENMETRICS.trailer
     found = read(read_text, text.decode())
 
     assert found == read(read_openmetrics, openmetrics.decode())
@@ -261,7 +261,7 @@ def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: 
     ],
 )
 def test_promtool_has_no_complaint_about_a_page(agents: Iterable[Situation]) -> None:
-    text = page_of(played({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
+    text = page_of(replay({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
     whole = text + SelfMetrics().page(Format.TEXT)
     checked = subprocess.run(
         [real("promtool"), "check", "metrics"], input=whole, capture_output=True, check=False, timeout=20

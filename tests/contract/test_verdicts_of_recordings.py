@@ -12,8 +12,8 @@ import pytest
 
 from nomad_exporter.verdicts.evaluate import evaluate
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.playback import AT, played
 from tests.support.recordings import Situation, situations
+from tests.support.replay import AT, replay
 
 VERDICTS = """
 scenario                  agent               live  ready               quorum                versions
@@ -122,7 +122,7 @@ FLEETS = fleets()
 @pytest.mark.parametrize("fleet", FLEETS, ids="/".join)
 def test_a_recorded_agent_is_judged_as_one_who_reads_its_answers_would(fleet: tuple[str, ...]) -> None:
     agents = FLEETS[fleet]
-    snapshots = [kept.snapshot for kept in played(agents)]
+    snapshots = [kept.snapshot for kept in replay(agents)]
     found = {
         agents[each.snapshot.agent.name].name: tuple(str(verdict.reason) for verdict in each.verdicts.values())
         for each in evaluate(snapshots, snapshots, AT, Thresholds())

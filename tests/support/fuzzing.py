@@ -31,8 +31,8 @@ from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.routes import Site, handle
 from tests.support.answers import AGENT, FakeWire, self_body
 from tests.support.pages import get, page_of
-from tests.support.playback import ADDRESS, AT, MAX_AGE, TIMEOUT
 from tests.support.recordings import situations
+from tests.support.replay import ADDRESS, AT, MAX_AGE, TIMEOUT
 
 PATHS = {
     Source.SELF: (SELF_PATH,),
@@ -84,7 +84,7 @@ def outcome(source: Source, reply: Reply) -> FailureReason | None:
     """
     store = _asked(AGENT, {**_DEFAULT, **dict.fromkeys(PATHS[source], reply)})
     kept = store.entries()
-    _check_page(lambda form: page_of((*_beside(), *kept), AT, MAX_AGE, form) + form.end)
+    _check_page(lambda form: page_of((*_beside(), *kept), AT, MAX_AGE, form) + form.trailer)
     site = Site(store, _OURSELVES, Thresholds(TIMEOUT, MAX_AGE))
     assert handle(site, get("/"), AT).status == 200
     assert handle(site, get("/health"), AT).status in (200, 500, 503)

@@ -1,4 +1,4 @@
-"""What the pages are made from: stores with the readings that a test wants, and requests to them."""
+"""Stores with the readings that a test needs, and requests to the pages made from them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.verdicts.evaluate import evaluate
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Request
-from tests.support.playback import RecordedWire
 from tests.support.recordings import situation
+from tests.support.replay import RecordedWire
 
 NOW = Instant(wall=1_795_500_000.0, monotonic=5_000.0)
-"""When every reading of these helpers begins and, as it takes no time, ends."""
+"""The instant at which every reading of these helpers begins and ends."""
 
 
 def agent(name: str = "a1") -> Agent:
@@ -30,44 +30,44 @@ def agent(name: str = "a1") -> Agent:
 
 
 def store_of(*readings: AnyReading, name: str = "a1") -> Store[Rendered]:
-    """A store that watches one agent and has taken in ``readings`` of it."""
-    watched = agent(name)
-    store = Store((watched,), render_agent)
+    """Return a store that monitors one agent and has recorded ``readings`` of it."""
+    monitored = agent(name)
+    store = Store((monitored,), render_agent)
     for reading in readings:
-        store.record(watched, reading)
+        store.record(monitored, reading)
     return store
 
 
 def fleet(*names: str) -> Store[Rendered]:
-    """A store that watches an agent of each name, none of which was asked yet."""
+    """Return a store that monitors an agent of each name, none of which has been polled."""
     return Store(map(agent, names), render_agent)
 
 
-def told(source: Source, name: str, seconds: float = 4.0) -> AnyReading:
-    """The reading of ``source`` that the recorded situation ``name`` gives to one who waits ``seconds``."""
+def recorded(source: Source, name: str, seconds: float = 4.0) -> AnyReading:
+    """Return the reading of ``source`` in the recorded situation ``name``, with a timeout in seconds."""
     return poll(source, RecordedWire(situation(name)), lambda: NOW, seconds)
 
 
-def health(outcome: Health) -> AnyReading:
-    """A reading of ``health`` made by hand."""
-    return Reading(Source.HEALTH, outcome, NOW, 0.0)
+def health(answer: Health) -> AnyReading:
+    """Return a reading of ``health`` with this answer."""
+    return Reading(Source.HEALTH, answer, NOW, 0.0)
 
 
 def failed(
     source: Source, reason: FailureReason = FailureReason.REFUSED, detail: str = "connection refused"
 ) -> AnyReading:
-    """A reading of ``source`` that is no answer."""
+    """Return a failed reading of ``source``."""
     outcome: Any = Failure(reason, detail)
     return Reading(source, outcome, NOW, 0.0)
 
 
 def get(target: str, **headers: str) -> Request:
-    """A GET of a path and query; ``_`` in the name of a header stands for ``-``."""
+    """Return a GET request for a path and query; ``_`` in the name of a header means ``-``."""
     path, _, query = target.partition("?")
     return Request("GET", path, query, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def page_of(agents: Sequence[Entry[Rendered]], at: Instant, max_age: float, form: Format) -> bytes:
-    """The page of agents that are the whole fleet, judged by the usual limits."""
-    fleet = [kept.snapshot for kept in agents]
-    return render_page(agents, evaluate(fleet, fleet, at, Thresholds(max_age=max_age)), at, max_age, form)
+def page_of(entries: Sequence[Entry[Rendered]], at: Instant, max_age: float, format: Format) -> bytes:
+    """Return the page of a fleet of exactly these agents, evaluated with the default thresholds."""
+    fleet = [entry.snapshot for entry in entries]
+    return render_page(entries, evaluate(fleet, fleet, at, Thresholds(max_age=max_age)), at, max_age, format)

@@ -1,1 +1,1 @@
-"""The metric families, one module for each source or subject."""
+"""The metric families of the catalogue, one module per source or subject."""

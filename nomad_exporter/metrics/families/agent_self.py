@@ -1,4 +1,4 @@
-"""The families that an answer to ``/v1/agent/self`` fills."""
+"""Families filled by an answer to ``/v1/agent/self``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ PREFIX = "nomad_agent_"
 _SUFFIXES = {Kind.DURATION: "_seconds", Kind.TIME: "_timestamp_seconds"}
 
 _RENAMED = {"runtime.cpu_count": "runtime_cpus"}
-"""Keys whose rule would give a name that ends as a counter or a histogram does."""
+"""Stats whose regular name would end like that of a counter or a histogram."""
 
-_NOT_OF_A_GAUGE = ("_total", "_count", "_sum", "_bucket", "_info", "_created")
+_RESERVED_SUFFIXES = ("_total", "_count", "_sum", "_bucket", "_info", "_created")
+"""Suffixes that OpenMetrics does not allow for a gauge."""
 
 
 def family_name(path: str, kind: Kind) -> str:
-    """The name of the family of a stat: Nomad's own key behind its group, and the unit.
+    """Return the name of the family of a stat: its group, Nomad's own key and a suffix for the unit.
 
-    The group ``nomad`` is left out: ``nomad.known_regions`` is ``nomad_agent_known_regions``.
+    The group ``nomad`` is omitted: ``nomad.known_regions`` becomes ``nomad_agent_known_regions``.
     """
     name = _RENAMED.get(path, path.removeprefix("nomad.").replace(".", "_"))
     if kind is Kind.TIME:
@@ -30,39 +31,39 @@ def family_name(path: str, kind: Kind) -> str:
     return PREFIX + name + _SUFFIXES.get(kind, "")
 
 
-def _of_stat(stat: Stat) -> Family[AgentSelf]:
+def _stat_family(stat: Stat) -> Family[AgentSelf]:
     def samples(answer: AgentSelf) -> Iterable[Sample]:
         return one(answer.numbers.get(stat.path))
 
     return Family(family_name(stat.path, stat.kind), stat.help, f"self: stats.{stat.path}", samples)
 
 
-def _group(name: str) -> tuple[Family[AgentSelf], ...]:
-    return tuple(_of_stat(stat) for stat in stats.STATS if stat.group == name and stat.kind is not Kind.TEXT)
+def _group_families(name: str) -> tuple[Family[AgentSelf], ...]:
+    return tuple(_stat_family(stat) for stat in stats.STATS if stat.group == name and stat.kind is not Kind.TEXT)
 
 
-def _fact(name: str, help: str, origin: str, fact: Callable[[AgentSelf], Number | None]) -> Family[AgentSelf]:
-    return Family(PREFIX + name, help, f"self: {origin}", lambda answer: one(fact(answer)))
+def _gauge(name: str, help: str, origin: str, value: Callable[[AgentSelf], Number | None]) -> Family[AgentSelf]:
+    return Family(PREFIX + name, help, f"self: {origin}", lambda answer: one(value(answer)))
 
 
-def _flag(value: bool | None) -> int | None:
+def _bool(value: bool | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _is_said(path: str) -> Callable[[AgentSelf], Number | None]:
-    """1 where the stat is told, 0 where Nomad says that there is nothing to tell, unknown where it says neither."""
+def _has_value(path: str) -> Callable[[AgentSelf], Number | None]:
+    """Return a function that is 1 if the stat has a value, 0 if Nomad reports it as empty, None if it is missing."""
 
-    def said(answer: AgentSelf) -> Number | None:
+    def has_value(answer: AgentSelf) -> Number | None:
         if path in answer.null_paths:
             return 0
         return 1 if path in answer.texts or path in answer.numbers else None
 
-    return said
+    return has_value
 
 
 def _known_servers(answer: AgentSelf) -> int | None:
-    told = answer.texts.get("client.known_servers")
-    return None if told is None else len(set(filter(None, told.split(","))))
+    servers = answer.texts.get("client.known_servers")
+    return None if servers is None else len(set(filter(None, servers.split(","))))
 
 
 def _info(answer: AgentSelf) -> Iterable[Sample]:
@@ -78,47 +79,50 @@ def _text_info(*paths: str) -> Callable[[AgentSelf], Iterable[Sample]]:
 SELF: tuple[Family[AgentSelf], ...] = (
     Family(
         PREFIX + "info",
-        "What the agent is; member is its name in gossip, of an agent that is only a client its node name.",
+        "Identity of the agent; member is the gossip name of a server or the node name of a client.",
         "self: member, config",
         _info,
         ("member", "nomad_region", "datacenter", "version", "role"),
     ),
-    _fact("acl_enabled", "Whether access control is on.", "config.ACL.Enabled", lambda a: _flag(a.acl_enabled)),
-    _fact("tls_http", "Whether the agent serves HTTPS.", "config.TLSConfig.EnableHTTP", lambda a: _flag(a.tls_http)),
-    _fact(
+    _gauge("acl_enabled", "Whether ACLs are enabled.", "config.ACL.Enabled", lambda a: _bool(a.acl_enabled)),
+    _gauge("tls_http", "Whether the agent serves HTTPS.", "config.TLSConfig.EnableHTTP", lambda a: _bool(a.tls_http)),
+    _gauge(
         "tls_verify_https_client",
-        "Whether the agent wants a client certificate.",
+        "Whether the agent requires a client certificate for HTTPS.",
         "config.TLSConfig.VerifyHTTPSClient",
-        lambda a: _flag(a.tls_verify_https_client),
+        lambda a: _bool(a.tls_verify_https_client),
     ),
-    _fact(
+    _gauge(
         "bootstrap_expect",
-        "Servers that the cluster was planned with; absent where not set.",
+        "Servers that the cluster waits for at bootstrap; absent if not set.",
         "config.Server.BootstrapExpect, member.Tags.expect",
         lambda a: a.bootstrap_expect,
     ),
-    *_group("nomad"),
-    _fact(
-        "leader_known", "Whether this server knows a leader.", "stats.nomad.leader_addr", _is_said("nomad.leader_addr")
+    *_group_families("nomad"),
+    _gauge(
+        "leader_known",
+        "Whether this server knows a leader.",
+        "stats.nomad.leader_addr",
+        _has_value("nomad.leader_addr"),
     ),
     Family(
         PREFIX + "leader_info",
-        "The RPC address of the leader that this server believes in.",
+        "RPC address of the leader known to this server.",
         "self: stats.nomad.leader_addr",
         _text_info("nomad.leader_addr"),
         ("address",),
     ),
     Family(
         PREFIX + "raft_state",
-        "1 for the raft state that the server is in.",
+        "Raft state of this server: 1 for the current state, 0 for the others.",
         "self: stats.raft.state",
         lambda answer: states(answer.texts.get("raft.state") or None, RAFT_STATES),
         ("state",),
     ),
-    *_group("raft"),
+    *_group_families("raft"),
     Family(
         PREFIX + "raft_servers",
-        "Servers in this server's view of the raft configuration.",
+        "Servers in the Raft configuration known to this server, by suffrage.",
         "self: stats.raft.latest_configuration",
         lambda answer: (
             () if answer.configuration is None else counts([s.suffrage for s in answer.configuration], SUFFRAGES)
@@ -127,52 +131,52 @@ SELF: tuple[Family[AgentSelf], ...] = (
     ),
     Family(
         PREFIX + "raft_server_info",
-        "One server of the raft configuration.",
+        "Server in the Raft configuration known to this server.",
         "self: stats.raft.latest_configuration",
         lambda answer: [((s.id, s.address, s.suffrage), 1) for s in answer.configuration or ()],
         ("id", "address", "suffrage"),
     ),
     Family(
         PREFIX + "raft_logstore_info",
-        "How this server stores its raft log.",
+        "Storage backend of the Raft log.",
         "self: stats.raft.logstore_backend",
         _text_info("raft.logstore_backend"),
         ("backend",),
     ),
-    *_group("serf"),
-    *_group("client"),
-    _fact(
+    *_group_families("serf"),
+    *_group_families("client"),
+    _gauge(
         "client_registered",
         "Whether the client has registered with the servers since it started.",
         "stats.client.heartbeat_ttl",
-        _is_said("client.heartbeat_ttl"),
+        _has_value("client.heartbeat_ttl"),
     ),
-    _fact(
-        "client_known_servers", "Distinct servers that the client knows.", "stats.client.known_servers", _known_servers
+    _gauge(
+        "client_known_servers", "Distinct servers known to the client.", "stats.client.known_servers", _known_servers
     ),
     Family(
         PREFIX + "client_info",
-        "The client's node in the cluster.",
+        "Node ID of the client.",
         "self: stats.client.node_id",
         _text_info("client.node_id"),
         ("node_id",),
     ),
-    *_group("runtime"),
+    *_group_families("runtime"),
     Family(
         PREFIX + "runtime_info",
-        "What the agent runs on; version is that of Go.",
+        "Kernel, architecture and Go version of the agent.",
         "self: stats.runtime",
         _text_info("runtime.kernel.name", "runtime.arch", "runtime.version"),
         ("kernel_name", "arch", "version"),
     ),
-    *_group("vault"),
+    *_group_families("vault"),
 )
 
 
 def unknown(answer: AgentSelf, kinds: Mapping[str, Kind]) -> Iterable[tuple[Header, Number]]:
-    """The families of stats that are not in the catalogue, by the same rule, as far as their kind is proved.
+    """Yield header and value of each stat that is not in the catalogue, named by the same rule.
 
-    A zero that proves no kind yet is shown as the number it reads as.
+    ``kinds`` are the kinds learned so far. A value of another kind is skipped; a zero of no known kind is a number.
     """
     for path, text in answer.unknown.items():
         kind = kinds.get(path, Kind.NUMBER)
@@ -181,5 +185,5 @@ def unknown(answer: AgentSelf, kinds: Mapping[str, Kind]) -> Iterable[tuple[Head
         except ValueError:
             continue
         name = family_name(path, kind)
-        safe = f"{name}_stat" if name.endswith(_NOT_OF_A_GAUGE) else name
-        yield Header(safe, "gauge", f"A stat that this exporter does not know. (self: stats.{path})"), number
+        safe_name = f"{name}_stat" if name.endswith(_RESERVED_SUFFIXES) else name
+        yield Header(safe_name, "gauge", f"Stat unknown to this exporter. (self: stats.{path})"), number

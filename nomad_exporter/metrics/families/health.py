@@ -1,4 +1,4 @@
-"""The families that an answer to ``/v1/agent/health`` fills."""
+"""Families filled by answers to ``/v1/agent/health`` and ``/v1/operator/autopilot/health``."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from nomad_exporter.nomad.models import Autopilot, Health
 HEALTH: tuple[Family[Health], ...] = (
     Family(
         "nomad_agent_healthy",
-        "Whether the agent calls itself healthy in this role.",
+        "Whether the agent reports this role as healthy.",
         "health: ok",
-        lambda health: [((role,), int(check.ok)) for role, check in sorted(health.plain.checks.items())],
+        lambda answer: [((role,), int(check.ok)) for role, check in sorted(answer.plain.checks.items())],
         ("role",),
     ),
     Family(
         "nomad_agent_leader_reachable",
-        "Whether this server reaches a leader.",
+        "Whether this server reaches its leader.",
         "health: server.ok, plain and ?stale",
-        lambda health: one(None if health.leader_reachable is None else int(health.leader_reachable)),
+        lambda answer: one(None if answer.leader_reachable is None else int(answer.leader_reachable)),
     ),
 )
-
 
 AUTOPILOT: tuple[Family[Autopilot], ...] = (
     Family(
         "nomad_agent_autopilot_healthy",
-        "Whether the leader finds all servers of its region healthy, as this server passes it on.",
+        "Whether autopilot reports all servers of the region as healthy.",
         "autopilot: Healthy",
         lambda answer: one(int(answer.healthy)),
     ),
     Family(
         "nomad_agent_autopilot_failure_tolerance",
-        "Voters that may fail before the region loses its leader, as the leader counts them.",
+        "Voters that can fail before the region loses quorum, as reported by autopilot.",
         "autopilot: FailureTolerance",
         lambda answer: one(answer.failure_tolerance),
     ),
     Family(
         "nomad_agent_autopilot_server_healthy",
-        "Whether the leader finds the server healthy; address is that of its RPC, as raft has it.",
+        "Whether autopilot reports the server as healthy; address is its RPC address.",
         "autopilot: Servers[].Healthy",
         lambda answer: [((server.name, server.address), int(server.healthy)) for server in answer.servers],
         ("member", "address"),

@@ -1,4 +1,4 @@
-"""The families that an answer to ``/v1/agent/members`` fills."""
+"""Families filled by an answer to ``/v1/agent/members``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from nomad_exporter.metrics.family import Family, Sample, states
 from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members
 
 
-def _by_region_and_status(answer: Members) -> Iterable[Sample]:
+def _count_by_region_and_status(answer: Members) -> Iterable[Sample]:
     tally = Counter((member.region, member.status) for member in answer.members)
     regions = sorted({member.region for member in answer.members})
     return [((region, status), tally[region, status]) for region in regions for status in MEMBER_STATUSES]
 
 
-def _status(answer: Members) -> Iterable[Sample]:
+def _statuses(answer: Members) -> Iterable[Sample]:
     return [
-        ((member.name, *state), value)
+        ((member.name, *status), value)
         for member in answer.members
-        for state, value in states(member.status or None, MEMBER_STATUSES)
+        for status, value in states(member.status or None, MEMBER_STATUSES)
     ]
 
 
 def _info(member: Member) -> tuple[str, ...]:
-    protocol, delegate = (str(n) if n is not None else "" for n in (member.protocol, member.delegate))
     return (
         member.name,
         member.id,
@@ -33,29 +32,33 @@ def _info(member: Member) -> tuple[str, ...]:
         member.datacenter,
         member.build,
         member.raft_version,
-        protocol,
-        delegate,
+        _text(member.protocol),
+        _text(member.delegate),
     )
+
+
+def _text(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 MEMBERS: tuple[Family[Members], ...] = (
     Family(
         "nomad_agent_members",
-        "Servers in this server's view of gossip.",
+        "Servers known to this server through gossip, by region and status.",
         "members: Status, Tags.region",
-        _by_region_and_status,
+        _count_by_region_and_status,
         ("nomad_region", "status"),
     ),
     Family(
         "nomad_agent_member_status",
-        "1 for the status of the member in this server's view of gossip.",
+        "Gossip status of the member: 1 for the current status, 0 for the others.",
         "members: Status",
-        _status,
+        _statuses,
         ("member", "status"),
     ),
     Family(
         "nomad_agent_member_info",
-        "What gossip tells of the member; address is that of its RPC, as raft has it.",
+        "Gossip metadata of the member; address is its RPC address.",
         "members: Name, Addr, Tags, ProtocolCur, DelegateCur",
         lambda answer: [(_info(member), 1) for member in answer.members],
         ("member", "id", "address", "nomad_region", "datacenter", "build", "raft_version", "protocol", "delegate"),

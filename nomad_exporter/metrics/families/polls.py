@@ -1,4 +1,4 @@
-"""The families about the asking itself: one set for each source, also while the agent is down."""
+"""Families about the monitored agent and the polls of its sources; present even while the agent is down."""
 
 from __future__ import annotations
 
@@ -12,83 +12,83 @@ from nomad_exporter.polling.snapshot import AnyReading, AnySourceState
 _SOURCE = ("source",)
 
 
-def _always(number: Callable[[AnySourceState], Number]) -> Callable[[AnySourceState], Iterable[Sample]]:
-    return lambda seen: [((seen.source,), number(seen))]
+def _each_source(value: Callable[[AnySourceState], Number]) -> Callable[[AnySourceState], Iterable[Sample]]:
+    return lambda state: [((state.source,), value(state))]
 
 
-def _of_last(number: Callable[[AnyReading], Number]) -> Callable[[AnySourceState], Iterable[Sample]]:
-    return lambda seen: [((seen.source,), number(seen.last))] if seen.last else ()
+def _last_reading(value: Callable[[AnyReading], Number]) -> Callable[[AnySourceState], Iterable[Sample]]:
+    return lambda state: [((state.source,), value(state.last))] if state.last else ()
 
 
-def _failing(seen: AnySourceState) -> Iterable[Sample]:
-    return [((seen.source, seen.failure.reason), 1)] if seen.failure else ()
+def _failing(state: AnySourceState) -> Iterable[Sample]:
+    return [((state.source, state.failure.reason), 1)] if state.failure else ()
 
 
-def _last_success(seen: AnySourceState) -> Iterable[Sample]:
-    return [((seen.source,), seen.answered.wall)] if seen.answered else ()
+def _last_success(state: AnySourceState) -> Iterable[Sample]:
+    return [((state.source,), state.answered.wall)] if state.answered else ()
 
 
-def _invalid_fields(seen: AnySourceState) -> Iterable[Sample]:
-    return [((seen.source,), len(seen.answer.invalid_fields))] if seen.answer else ()
+def _invalid_fields(state: AnySourceState) -> Iterable[Sample]:
+    return [((state.source,), len(state.answer.invalid_fields))] if state.answer else ()
 
 
 AGENT_INFO: Family[Agent] = Family(
     "nomad_exporter_agent_info",
-    "An agent that the exporter watches, present also while the agent is down; group is its cluster in the file.",
+    "Monitored agent and its configured labels; present even while the agent is down.",
     "configuration",
     lambda agent: [((str(agent.address),), 1)],
     ("address",),
 )
-"""The only family with more labels than its row names: the group and the labels that the file gives to the agent."""
+"""The only family with labels beyond those of its row: the labels that the configuration sets for the agent."""
 
 POLLS: tuple[Family[AnySourceState], ...] = (
     Family(
         "nomad_exporter_polls_total",
-        "Attempts to ask the agent.",
+        "Polls of this source.",
         "polls",
-        _always(lambda seen: seen.polls),
+        _each_source(lambda state: state.polls),
         _SOURCE,
         "counter",
     ),
     Family(
         "nomad_exporter_poll_failures_total",
-        "Attempts that gave no answer.",
+        "Failed polls of this source.",
         "polls",
-        _always(lambda seen: seen.failures),
+        _each_source(lambda state: state.failures),
         _SOURCE,
         "counter",
     ),
     Family(
         "nomad_exporter_poll_failing",
-        "1 while the newest attempt has failed, with the reason; else absent.",
+        "Whether the last poll failed, with the reason; absent if it succeeded.",
         "polls",
         _failing,
         ("source", "reason"),
     ),
     Family(
         "nomad_exporter_poll_duration_seconds",
-        "How long the newest attempt took.",
+        "Duration of the last poll.",
         "polls",
-        _of_last(lambda reading: reading.seconds),
+        _last_reading(lambda reading: reading.seconds),
         _SOURCE,
     ),
     Family(
         "nomad_exporter_poll_lateness_seconds",
-        "How long after it was due the newest attempt began.",
+        "Delay between the scheduled and the actual start of the last poll.",
         "polls",
-        _of_last(lambda reading: reading.lateness),
+        _last_reading(lambda reading: reading.lateness),
         _SOURCE,
     ),
     Family(
         "nomad_exporter_poll_last_success_timestamp_seconds",
-        "When the newest answer came; absent before the first.",
+        "Time of the last successful poll; absent before the first.",
         "polls",
         _last_success,
         _SOURCE,
     ),
     Family(
         "nomad_exporter_poll_invalid_fields",
-        "Values in the newest answer that could not be read and are left out.",
+        "Values in the last answer that could not be decoded and are not exported.",
         "polls",
         _invalid_fields,
         _SOURCE,

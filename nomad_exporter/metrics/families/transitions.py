@@ -1,8 +1,8 @@
-"""The families that count what changed, from one answer of an agent to the next; also while the agent is down."""
+"""Families that count transitions between the answers of an agent; present even while the agent is down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from nomad_exporter.metrics.family import Family, Sample
 from nomad_exporter.polling.history import History, Transition
@@ -10,21 +10,20 @@ from nomad_exporter.polling.history import History, Transition
 _FROM_TO = ("from", "to")
 
 
-def _counter(counted: Transition, help_text: str, origin: str, labels: tuple[str, ...] = ()) -> Family[History]:
-    return Family(f"nomad_agent_{counted}_total", help_text, origin, _count(counted), labels, "counter")
+def _counter(transition: Transition, help: str, origin: str, labels: tuple[str, ...] = ()) -> Family[History]:
+    def samples(history: History) -> Iterable[Sample]:
+        return history.counts.get(transition, {}).items()
 
-
-def _count(counted: Transition) -> Callable[[History], Iterable[Sample]]:
-    return lambda history: history.counts.get(counted, {}).items()
+    return Family(f"nomad_agent_{transition}_total", help, origin, samples, labels, "counter")
 
 
 def _last_changes(history: History) -> Iterable[Sample]:
-    """The newest instant of all kinds that have a name together."""
-    found: dict[tuple[str, ...], float] = {}
-    for counted, name in CHANGES.items():
-        if counted in history.changed:
-            found[name,] = max(history.changed[counted], found.get((name,), 0.0))
-    return found.items()
+    """Return the time of the newest transition of each kind of change."""
+    newest: dict[tuple[str, ...], float] = {}
+    for transition, change in CHANGES.items():
+        if transition in history.changed:
+            newest[change,] = max(history.changed[transition], newest.get((change,), 0.0))
+    return newest.items()
 
 
 CHANGES: Mapping[Transition, str] = {
@@ -39,66 +38,65 @@ CHANGES: Mapping[Transition, str] = {
     Transition.HEALTH_TRANSITIONS: "health",
     Transition.VERSION_CHANGES: "version",
 }
-"""The values of the label ``change``, and the counts that belong to each."""
+"""The value of the label ``change`` for each transition."""
 
 TRANSITIONS: tuple[Family[History], ...] = (
     _counter(
         Transition.LEADER_CHANGES,
-        "Times that this server was seen to follow another leader than before, with or without a time without one.",
+        "Leader changes observed by this server.",
         "self: stats.nomad.leader_addr",
     ),
     _counter(
         Transition.LEADER_LOSSES,
-        "Times that this server was seen to have no leader, and then the same one again.",
+        "Leader losses after which this server found the same leader again.",
         "self: stats.nomad.leader_addr",
     ),
     _counter(
         Transition.RAFT_STATE_TRANSITIONS,
-        "Times that this server was seen in another raft state than before.",
+        "Raft state changes of this server.",
         "self: stats.raft.state",
         _FROM_TO,
     ),
     _counter(
         Transition.RAFT_TERM_INCREASES,
-        "Times that this server was seen in a higher term than before, however much higher.",
+        "Polls that found this server in a higher Raft term than before.",
         "self: stats.raft.term",
     ),
     _counter(
         Transition.MEMBER_TRANSITIONS,
-        "Times that a member was seen with another status than before, in this server's view of gossip.",
+        "Status changes of gossip members observed by this server.",
         "members: Status",
         _FROM_TO,
     ),
     _counter(
         Transition.MEMBERS_APPEARED,
-        "Members that were seen for the first time, or again, in this server's view of gossip.",
+        "Gossip members that appeared in the answers of this server, returning members included.",
         "members: Name",
     ),
     _counter(
         Transition.MEMBERS_VANISHED,
-        "Members that two answers in a row lacked, in this server's view of gossip.",
+        "Gossip members that were missing from two consecutive answers of this server.",
         "members: Name",
     ),
     _counter(
         Transition.RESTARTS,
-        "Restarts of the agent that left a proof: a connection was refused, commit_index or applied_index fell, "
-        "heartbeat_ttl was forgotten, raft runs again after Shutdown, or version, roles or ID are other ones.",
-        "self: stats, member, config, and polls that were refused",
+        "Restarts of the agent detected in its answers or by refused connections.",
+        "self: stats, member, config; refused polls",
     ),
     _counter(
         Transition.HEALTH_TRANSITIONS,
-        "Times that the agent was seen to turn healthy or unhealthy in this role.",
+        "Health changes of the agent in this role, by new state.",
         "health: ok",
         ("role", "to"),
     ),
     _counter(
         Transition.VERSION_CHANGES,
-        "Times that the agent was seen with another version than before.",
+        "Version changes of the agent.",
         "self: config.Version",
     ),
     Family(
         "nomad_agent_last_change_timestamp_seconds",
-        "When a change of this kind was seen last; absent until one was.",
+        "Time of the last observed change of this kind; absent before the first.",
         "polls",
         _last_changes,
         ("change",),

@@ -1,4 +1,4 @@
-"""The families that depend on the instant of the scrape, and so are drawn then."""
+"""Families that depend on the instant of the scrape and are rendered for each scrape."""
 
 from __future__ import annotations
 
@@ -14,122 +14,119 @@ from nomad_exporter.verdicts.reasons import Question
 
 
 @dataclass(frozen=True, slots=True)
-class ScrapeState:
-    """An agent as it is known and judged at an instant; what is older than ``max_age`` seconds counts no more."""
+class AgentAtScrape:
+    """An agent and its verdicts at the instant of a scrape; ``max_age`` limits the age of the last poll, in seconds."""
 
-    judged: Evaluation
-    at: Instant
+    evaluation: Evaluation
+    now: Instant
     max_age: float
 
     @property
     def snapshot(self) -> Snapshot:
-        return self.judged.snapshot
+        return self.evaluation.snapshot
 
     @property
     def is_polled(self) -> bool:
-        """Whether the first attempt has ended; until then, every verdict is still to come."""
+        """Whether the first poll has ended; before that, no verdict is exported."""
         return self.snapshot.last_poll_ended is not None
 
 
-def _up(moment: ScrapeState) -> Iterable[Sample]:
-    """An answer that grew old without another attempt, as while a name is being resolved for ever, is no life."""
-    last = moment.snapshot.agent_self.last
-    if last is None:
+def _up(agent: AgentAtScrape) -> Iterable[Sample]:
+    state = agent.snapshot.agent_self
+    if state.last is None:
         return ()
-    return one(int(moment.snapshot.agent_self.failure is None and moment.at.since(last.ended) <= moment.max_age))
+    # A stale answer is not "up": the poller may be stuck, for example in name resolution.
+    is_fresh = agent.now.since(state.last.ended) <= agent.max_age
+    return one(int(state.failure is None and is_fresh))
 
 
-def _holds(question: Question) -> Callable[[ScrapeState], Iterable[Sample]]:
-    """Whether the answer is yes, from the first attempt on."""
-
-    def samples(moment: ScrapeState) -> Iterable[Sample]:
-        return one(int(moment.judged.verdicts[question].ok) if moment.is_polled else None)
+def _verdict(question: Question) -> Callable[[AgentAtScrape], Iterable[Sample]]:
+    def samples(agent: AgentAtScrape) -> Iterable[Sample]:
+        return one(int(agent.evaluation.verdicts[question].ok) if agent.is_polled else None)
 
     return samples
 
 
-def _of_standing(number: Callable[[QuorumState], int | None]) -> Callable[[ScrapeState], Iterable[Sample]]:
-    """A number of the quorum of the agent's cluster; none where nothing is known of it."""
-
-    def samples(moment: ScrapeState) -> Iterable[Sample]:
-        quorum_state = moment.judged.quorum_state
-        return one(number(quorum_state) if quorum_state else None)
+def _quorum(value: Callable[[QuorumState], int | None]) -> Callable[[AgentAtScrape], Iterable[Sample]]:
+    def samples(agent: AgentAtScrape) -> Iterable[Sample]:
+        state = agent.evaluation.quorum_state
+        return one(value(state) if state else None)
 
     return samples
 
 
-def _reasons(moment: ScrapeState) -> Iterable[Sample]:
-    if not moment.is_polled:
+def _reasons(agent: AgentAtScrape) -> Iterable[Sample]:
+    if not agent.is_polled:
         return ()
-    return [((question, verdict.reason), 1) for question, verdict in moment.judged.verdicts.items()]
+    return [((question, verdict.reason), 1) for question, verdict in agent.evaluation.verdicts.items()]
 
 
-VERDICTS: tuple[Family[ScrapeState], ...] = (
+VERDICTS: tuple[Family[AgentAtScrape], ...] = (
     Family(
         "nomad_agent_up",
-        "Whether the newest attempt to ask the agent for self gave an answer; absent before the first one ended.",
+        "Whether the last poll of /v1/agent/self succeeded; absent before the first poll.",
         "polls",
         _up,
     ),
     Family(
         "nomad_agent_live",
-        "Whether the agent lives, so that a restart would not help it; as /health/live.",
+        "Whether the agent is live, as reported by /health/live.",
         "verdict",
-        _holds(Question.LIVE),
+        _verdict(Question.LIVE),
     ),
     Family(
         "nomad_agent_ready",
-        "Whether the agent can do its work; as /health/ready.",
+        "Whether the agent is ready, as reported by /health/ready.",
         "verdict",
-        _holds(Question.READY),
+        _verdict(Question.READY),
     ),
     Family(
         "nomad_agent_safe_to_stop",
-        "Whether the agent's cluster survives without it; as /health/quorum.",
+        "Whether the cluster keeps its quorum without the agent, as reported by /health/quorum.",
         "verdict",
-        _holds(Question.QUORUM),
+        _verdict(Question.QUORUM),
     ),
     Family(
         "nomad_agent_quorum_voters",
-        "Voters in the raft configuration of the server's cluster.",
+        "Voters in the Raft configuration of the server's cluster.",
         "verdict",
-        _of_standing(lambda quorum_state: quorum_state.count.voters),
+        _quorum(lambda state: state.count.voters),
     ),
     Family(
         "nomad_agent_quorum_voters_healthy",
-        "Voters of the server's cluster that are proven well.",
+        "Voters of the server's cluster that are known to be healthy.",
         "verdict",
-        _of_standing(lambda quorum_state: quorum_state.count.healthy),
+        _quorum(lambda state: state.count.healthy),
     ),
     Family(
         "nomad_agent_quorum_size",
-        "Voters that the server's cluster needs: their majority.",
+        "Voters that the server's cluster needs for quorum, a majority of all voters.",
         "verdict",
-        _of_standing(lambda quorum_state: quorum_state.count.quorum_size),
+        _quorum(lambda state: state.count.quorum_size),
     ),
     Family(
         "nomad_agent_quorum_margin",
-        "Well voters that the cluster can lose; negative where too few are left, absent while some are unproven.",
+        "Healthy voters beyond the quorum size; absent if any voter is unknown.",
         "verdict",
-        _of_standing(lambda quorum_state: quorum_state.margin),
+        _quorum(lambda state: state.margin),
     ),
     Family(
         "nomad_agent_verdict_reason",
-        "1 for the reason of each verdict: live, ready and quorum.",
+        "Reason of each verdict: 1 for the current reason.",
         "verdict",
         _reasons,
         ("verdict", "reason"),
     ),
     Family(
         "nomad_agent_certificate_expiry_timestamp_seconds",
-        "When the certificate expires that the agent served last.",
+        "Expiry time of the agent's certificate.",
         "polls",
-        lambda moment: one(moment.snapshot.certificates.peer),
+        lambda agent: one(agent.snapshot.certificates.peer),
     ),
     Family(
         "nomad_exporter_client_certificate_expiry_timestamp_seconds",
-        "When the client certificate expires that the exporter shows to the agent.",
+        "Expiry time of the client certificate presented to the agent.",
         "polls",
-        lambda moment: one(moment.snapshot.certificates.own),
+        lambda agent: one(agent.snapshot.certificates.own),
     ),
 )

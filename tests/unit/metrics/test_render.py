@@ -1,8 +1,9 @@
-"""The lines of one agent, drawn anew with each reading: only of what was read, and never less than was known."""
+"""Rendering of one agent: after a reading, only the polled source is rendered again, and nothing known is lost."""
 
 from __future__ import annotations
 
-from nomad_exporter.metrics.render import NAMES, Rendered, render_agent
+from nomad_exporter.metrics.render import NAMES, Rendered, agent_labels, render_agent
+from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.models import AgentSelf, Member, Members, Role
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
@@ -11,7 +12,7 @@ from tests.support.pages import NOW, agent, failed, store_of
 
 
 def own(**stats: str) -> AnyReading:
-    """What an agent says of itself: that its term is 7, and stats of raft that the exporter does not know."""
+    """Return a reading of self with Raft term 7 and unknown Raft stats."""
     return Reading(Source.SELF, answer({f"raft.{key}": text for key, text in stats.items()}), NOW, 0.0)
 
 
@@ -27,81 +28,94 @@ def members(*names: str) -> AnyReading:
     return Reading(Source.MEMBERS, Members(tuple(Member(name, "alive") for name in names)), NOW, 0.0)
 
 
-def drawn(*readings: AnyReading) -> Rendered:
-    """What is drawn of an agent once it was read so."""
-    kept = store_of(*readings, name="s1").get("s1")
-    assert kept
-    return kept.rendered
+def rendered(*readings: AnyReading) -> Rendered:
+    """Return the rendering of an agent after these readings."""
+    entry = store_of(*readings, name="s1").get("s1")
+    assert entry
+    return entry.rendered
 
 
-def unknown(drawing: Rendered) -> list[str]:
-    """The lines of stats that the exporter does not know."""
-    return [line for _, found in drawing.unknown.values() for line in found.decode().splitlines()]
+def unknown_lines(agent: Rendered) -> list[str]:
+    """Return the lines of unknown stats."""
+    return [line for _, chunk in agent.unknown.values() for line in chunk.decode().splitlines()]
 
 
-def test_before_any_reading_only_the_configuration_and_counts_are_drawn() -> None:
-    drawing = render_agent(Snapshot(agent("s1")), None, None)
+def test_labels_of_an_agent_are_its_name_and_cluster() -> None:
+    address = Address("http", "s1.example.org", 4646)
 
-    assert b'nomad_exporter_agent_info{agent="s1"' in drawing.agent
+    assert agent_labels(Agent("s1", address)) == 'agent="s1",nomad_cluster="default"'
+    assert agent_labels(Agent("s1", address, cluster="east")) == 'agent="s1",nomad_cluster="east"'
+
+
+def test_configured_labels_are_on_agent_info_only() -> None:
+    named = Agent("s1", Address("http", "s1.example.org", 4646), labels=(("rack", "r7"),))
+    result = render_agent(Snapshot(named), None, None)
+
+    assert result.agent.startswith(b'nomad_exporter_agent_info{agent="s1",nomad_cluster="default",rack="r7",address=')
+    assert not [line for chunks in result.polls.values() for line in chunks if b"rack" in line]
+
+
+def test_only_configuration_and_counts_before_any_reading() -> None:
+    result = render_agent(Snapshot(agent("s1")), None, None)
+
+    assert b'nomad_exporter_agent_info{agent="s1"' in result.agent
     assert (
-        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 0\n'
-        in drawing.polls[Source.SELF]
+        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 0\n' in result.polls[Source.SELF]
     )
-    assert drawing.answers == {}
+    assert result.answers == {}
 
 
-def test_an_answer_is_drawn_and_its_attempt_counted() -> None:
-    drawing = drawn(own())
+def test_answer_is_rendered_and_poll_is_counted() -> None:
+    result = rendered(own())
 
-    assert b'nomad_agent_raft_term{agent="s1",nomad_cluster="default"} 7\n' in drawing.answers[Source.SELF]
+    assert b'nomad_agent_raft_term{agent="s1",nomad_cluster="default"} 7\n' in result.answers[Source.SELF]
     assert (
-        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 1\n'
-        in drawing.polls[Source.SELF]
+        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 1\n' in result.polls[Source.SELF]
     )
 
 
-def test_what_changed_is_drawn_also_while_the_agent_is_down() -> None:
-    drawing = drawn(members("a"), members("a", "b"), failed(Source.MEMBERS))
+def test_transitions_are_rendered_while_the_agent_is_down() -> None:
+    result = rendered(members("a"), members("a", "b"), failed(Source.MEMBERS))
 
-    assert b'nomad_agent_members_appeared_total{agent="s1",nomad_cluster="default"} 1\n' in drawing.history[1]
+    assert b'nomad_agent_members_appeared_total{agent="s1",nomad_cluster="default"} 1\n' in result.history[1]
 
 
-def test_what_did_not_change_is_not_drawn_again() -> None:
+def test_unchanged_transitions_are_not_rendered_again() -> None:
     before = Snapshot(agent("s1"))
     changed, _ = apply(before, members("a"))
     same, _ = apply(changed, members("a"))
-    drawings = [render_agent(before, None, None)]
+    results = [render_agent(before, None, None)]
     for snapshot in (changed, same):
-        drawings.append(render_agent(snapshot, Source.MEMBERS, drawings[-1]))
+        results.append(render_agent(snapshot, Source.MEMBERS, results[-1]))
 
-    assert drawings[0].history[1] != drawings[1].history[1]
-    assert drawings[1].history is drawings[2].history
-
-
-def test_a_failed_poll_erases_nothing() -> None:
-    well, failing = drawn(own(new="5")), drawn(own(new="5"), failed(Source.SELF))
-
-    assert failing.answers == well.answers
-    assert failing.unknown == well.unknown
-    assert failing.polls != well.polls
+    assert results[0].history[1] != results[1].history[1]
+    assert results[1].history is results[2].history
 
 
-def test_a_first_poll_that_fails_draws_no_answer() -> None:
-    drawing = drawn(failed(Source.SELF))
+def test_failed_poll_keeps_the_last_answer() -> None:
+    healthy, failing = rendered(own(new="5")), rendered(own(new="5"), failed(Source.SELF))
 
-    assert drawing.answers == {}
+    assert failing.answers == healthy.answers
+    assert failing.unknown == healthy.unknown
+    assert failing.polls != healthy.polls
+
+
+def test_failed_first_poll_has_no_answer() -> None:
+    result = rendered(failed(Source.SELF))
+
+    assert result.answers == {}
     assert (
         b'nomad_exporter_poll_failures_total{agent="s1",nomad_cluster="default",source="self"} 1\n'
-        in drawing.polls[Source.SELF]
+        in result.polls[Source.SELF]
     )
 
 
-def test_a_new_answer_takes_the_place_of_the_one_before_it() -> None:
-    assert drawn(members("a", "b"), members("b")).answers == drawn(members("b")).answers
+def test_new_answer_replaces_the_last_one() -> None:
+    assert rendered(members("a", "b"), members("b")).answers == rendered(members("b")).answers
 
 
-def test_only_what_was_read_is_drawn_anew() -> None:
-    before = drawn(own(new="5"), members("a"))
+def test_only_the_polled_source_is_rendered_again() -> None:
+    before = rendered(own(new="5"), members("a"))
     after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(members("a", "b")), Source.MEMBERS, before)
 
     assert after.answers[Source.SELF] is before.answers[Source.SELF]
@@ -109,8 +123,8 @@ def test_only_what_was_read_is_drawn_anew() -> None:
     assert after.answers[Source.MEMBERS] != before.answers[Source.MEMBERS]
 
 
-def test_a_failure_draws_nothing_anew_but_its_attempt() -> None:
-    before = drawn(own(new="5"))
+def test_failure_renders_only_the_polls_again() -> None:
+    before = rendered(own(new="5"))
     after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(failed(Source.SELF)), Source.SELF, before)
 
     assert after.answers[Source.SELF] is before.answers[Source.SELF]
@@ -118,44 +132,44 @@ def test_a_failure_draws_nothing_anew_but_its_attempt() -> None:
     assert after.polls[Source.SELF] != before.polls[Source.SELF]
 
 
-def test_the_members_of_an_agent_that_is_no_server_any_more_are_gone_with_their_failure() -> None:
-    drawing = drawn(own(), members("a"), failed(Source.MEMBERS), client())
+def test_former_server_loses_members_and_their_failure() -> None:
+    result = rendered(own(), members("a"), failed(Source.MEMBERS), client())
 
-    assert Source.MEMBERS not in drawing.answers
-    assert not [line for line in drawing.polls[Source.MEMBERS] if b"failing" in line]
+    assert Source.MEMBERS not in result.answers
+    assert not [line for line in result.polls[Source.MEMBERS] if b"failing" in line]
     assert (
         b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="members"} 2\n'
-        in drawing.polls[Source.MEMBERS]
+        in result.polls[Source.MEMBERS]
     )
 
 
-def test_an_unknown_stat_is_drawn_beside_the_known_ones() -> None:
-    assert unknown(drawn(own(new="5"))) == ['nomad_agent_raft_new{agent="s1",nomad_cluster="default"} 5']
+def test_unknown_stat_is_rendered() -> None:
+    assert unknown_lines(rendered(own(new="5"))) == ['nomad_agent_raft_new{agent="s1",nomad_cluster="default"} 5']
 
 
-def test_an_unknown_stat_that_was_a_duration_stays_one_while_it_is_zero() -> None:
-    assert unknown(drawn(own(new="1.5ms"), own(new="0"))) == [
+def test_unknown_duration_stays_a_duration_at_zero() -> None:
+    assert unknown_lines(rendered(own(new="1.5ms"), own(new="0"))) == [
         'nomad_agent_raft_new_seconds{agent="s1",nomad_cluster="default"} 0.0'
     ]
 
 
-def test_an_unknown_stat_that_was_a_number_is_not_shown_while_it_is_something_else() -> None:
-    assert unknown(drawn(own(new="5"), own(new="5s"))) == []
+def test_unknown_number_is_absent_while_it_has_another_kind() -> None:
+    assert unknown_lines(rendered(own(new="5"), own(new="5s"))) == []
 
 
-def test_an_unknown_stat_that_is_told_no_more_is_gone() -> None:
-    assert unknown(drawn(own(new="5"), own())) == []
+def test_missing_unknown_stat_is_absent() -> None:
+    assert unknown_lines(rendered(own(new="5"), own())) == []
 
 
-def test_an_unknown_stat_with_a_name_of_ours_is_left_out() -> None:
-    clashing = answer({"nomad.raft_term": "8", "client.info": "9", "nomad.up": "0", "nomad.members": "4"})
-    drawing = drawn(Reading(Source.SELF, clashing, NOW, 0.0))
+def test_unknown_stat_with_a_known_name_is_left_out() -> None:
+    clashes = answer({"nomad.raft_term": "8", "client.info": "9", "nomad.up": "0", "nomad.members": "4"})
+    result = rendered(Reading(Source.SELF, clashes, NOW, 0.0))
 
-    assert unknown(drawing) == ['nomad_agent_client_info_stat{agent="s1",nomad_cluster="default"} 9']
+    assert unknown_lines(result) == ['nomad_agent_client_info_stat{agent="s1",nomad_cluster="default"} 9']
     assert {"nomad_agent_raft_term", "nomad_agent_up", "nomad_agent_members"} <= NAMES
 
 
-def test_two_unknown_stats_of_the_same_name_are_one_series() -> None:
-    doubled = answer({"nomad.raft_new": "1", "raft.new": "2"})
+def test_unknown_stats_of_the_same_name_are_one_series() -> None:
+    duplicates = answer({"nomad.raft_new": "1", "raft.new": "2"})
 
-    assert len(unknown(drawn(Reading(Source.SELF, doubled, NOW, 0.0)))) == 1
+    assert len(unknown_lines(rendered(Reading(Source.SELF, duplicates, NOW, 0.0)))) == 1

@@ -1,4 +1,4 @@
-"""The exporter's own metrics: which build it is, what its schedule went through, and how its process does."""
+"""The exporter's own metrics: build, schedule and process."""
 
 from __future__ import annotations
 
@@ -15,68 +15,68 @@ from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 
 
-def read(ourselves: SelfMetrics, form: Format) -> dict[str, Metric]:
-    text = (ourselves.page(form) + form.end).decode()
-    return {family.name: family for family in (read_openmetrics if form.end else read_text)(text)}
+def read(self_metrics: SelfMetrics, format: Format) -> dict[str, Metric]:
+    text = (self_metrics.page(format) + format.trailer).decode()
+    return {family.name: family for family in (read_openmetrics if format.trailer else read_text)(text)}
 
 
-def value(ourselves: SelfMetrics, name: str) -> float:
-    """The value of a series without labels."""
-    [found] = re.findall(rf"^{name} (\S+)$", ourselves.page(Format.TEXT).decode(), re.MULTILINE)
-    return float(found)
+def value(self_metrics: SelfMetrics, name: str) -> float:
+    """Return the value of a series without labels."""
+    [text] = re.findall(rf"^{name} (\S+)$", self_metrics.page(Format.TEXT).decode(), re.MULTILINE)
+    return float(text)
 
 
-def test_the_build_is_told() -> None:
+def test_build_info_has_the_versions() -> None:
     line = f'nomad_exporter_build_info{{version="{__version__}",pythonversion="{platform.python_version()}"}} 1.0'
 
     assert line in SelfMetrics().page(Format.TEXT).decode().splitlines()
 
 
-def test_rounds_that_were_left_out_are_counted_from_zero() -> None:
-    ourselves = SelfMetrics()
-    before = value(ourselves, "nomad_exporter_polls_skipped_total")
-    ourselves.count_skipped_poll()
-    ourselves.count_skipped_poll()
+def test_skipped_polls_are_counted_from_zero() -> None:
+    self_metrics = SelfMetrics()
+    before = value(self_metrics, "nomad_exporter_polls_skipped_total")
+    self_metrics.count_skipped_poll()
+    self_metrics.count_skipped_poll()
 
-    assert (before, value(ourselves, "nomad_exporter_polls_skipped_total")) == (0, 2)
-
-
-def test_steps_of_the_clock_are_counted_from_zero() -> None:
-    ourselves = SelfMetrics()
-    before = value(ourselves, "nomad_exporter_clock_steps_total")
-    ourselves.count_clock_step()
-
-    assert (before, value(ourselves, "nomad_exporter_clock_steps_total")) == (0, 1)
+    assert (before, value(self_metrics, "nomad_exporter_polls_skipped_total")) == (0, 2)
 
 
-def test_each_exporter_counts_for_itself() -> None:
+def test_clock_steps_are_counted_from_zero() -> None:
+    self_metrics = SelfMetrics()
+    before = value(self_metrics, "nomad_exporter_clock_steps_total")
+    self_metrics.count_clock_step()
+
+    assert (before, value(self_metrics, "nomad_exporter_clock_steps_total")) == (0, 1)
+
+
+def test_instances_do_not_share_counts() -> None:
     SelfMetrics().count_skipped_poll()
 
     assert value(SelfMetrics(), "nomad_exporter_polls_skipped_total") == 0
 
 
-@pytest.mark.parametrize("form", Format)
-def test_the_process_is_watched(form: Format) -> None:
-    families = read(SelfMetrics(), form)
+@pytest.mark.parametrize("format", Format)
+def test_process_metrics_are_exported(format: Format) -> None:
+    families = read(SelfMetrics(), format)
 
     assert {"process_cpu_seconds", "process_open_fds", "python_info", "python_gc_collections"} <= families.keys()
     assert families["process_resident_memory_bytes"].samples[0].value > 0
 
 
-@pytest.mark.parametrize("form", Format)
-def test_when_a_counter_was_made_is_not_told(form: Format) -> None:
-    assert b"_created" not in SelfMetrics().page(form)
+@pytest.mark.parametrize("format", Format)
+def test_no_creation_times_are_exported(format: Format) -> None:
+    assert b"_created" not in SelfMetrics().page(format)
 
 
-def test_both_formats_are_read_as_the_same_families() -> None:
-    ourselves = SelfMetrics()
+def test_both_formats_have_the_same_families() -> None:
+    self_metrics = SelfMetrics()
     text, openmetrics = (
         {
-            (name, family.type, family.documentation, found.name, *found.labels.items())
-            for name, family in read(ourselves, form).items()
-            for found in family.samples
+            (name, family.type, family.documentation, sample.name, *sample.labels.items())
+            for name, family in read(self_metrics, each).items()
+            for sample in family.samples
         }
-        for form in Format
+        for each in Format
     )
 
     assert text == openmetrics

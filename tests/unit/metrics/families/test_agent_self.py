@@ -1,4 +1,4 @@
-"""What of an agent's answer about itself is shown: its numbers by rule, its facts one by one, and nothing else."""
+"""Families of the answer to self: stats by rule, configuration values one by one, nothing else."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nomad_exporter.nomad import sources
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Member, RaftServer, Role
 from nomad_exporter.nomad.sources import Reply
 from nomad_exporter.nomad.stats import STATS, Kind, Number, Stat
-from tests.unit.metrics.showing import shown
+from tests.unit.metrics.rendering import render_lines
 
-NOBODY = AgentSelf(roles=frozenset())
+EMPTY = AgentSelf(roles=frozenset())
 SERVER = AgentSelf(roles=frozenset({Role.SERVER}))
 CLIENT = AgentSelf(roles=frozenset({Role.CLIENT}))
 
 
 def decoded(group: str, **stats: str) -> AgentSelf:
-    """The answer of an agent that tells only these stats of itself."""
+    """Return the decoded answer of an agent with only these stats."""
     answer = sources.agent_self(Reply(200, json.dumps({"stats": {"nomad": {}, "client": {}, group: stats}}).encode()))
     assert isinstance(answer, AgentSelf)
     return answer
@@ -31,32 +31,34 @@ def decoded(group: str, **stats: str) -> AgentSelf:
     ("path", "kind", "name"),
     [
         pytest.param("raft.commit_index", Kind.NUMBER, "nomad_agent_raft_commit_index", id="group and key"),
-        pytest.param("nomad.known_regions", Kind.NUMBER, "nomad_agent_known_regions", id="the group nomad is left out"),
-        pytest.param("serf.encrypted", Kind.BOOL, "nomad_agent_serf_encrypted", id="a truth has no unit"),
+        pytest.param("nomad.known_regions", Kind.NUMBER, "nomad_agent_known_regions", id="the group nomad is omitted"),
+        pytest.param("serf.encrypted", Kind.BOOL, "nomad_agent_serf_encrypted", id="a bool has no unit"),
         pytest.param("raft.last_contact", Kind.DURATION, "nomad_agent_raft_last_contact_seconds", id="seconds"),
         pytest.param(
             "vault.token_expire_time", Kind.TIME, "nomad_agent_vault_token_expire_timestamp_seconds", id="a time"
         ),
-        pytest.param("serf.member_time", Kind.NUMBER, "nomad_agent_serf_member_time", id="a Lamport clock is no time"),
-        pytest.param("runtime.cpu_count", Kind.NUMBER, "nomad_agent_runtime_cpus", id="no gauge ends in _count"),
+        pytest.param(
+            "serf.member_time", Kind.NUMBER, "nomad_agent_serf_member_time", id="a Lamport clock is not a time"
+        ),
+        pytest.param("runtime.cpu_count", Kind.NUMBER, "nomad_agent_runtime_cpus", id="a gauge does not end in _count"),
         pytest.param("runtime.kernel.age", Kind.NUMBER, "nomad_agent_runtime_kernel_age", id="a key with a dot"),
     ],
 )
-def test_a_stat_keeps_nomads_own_name(path: str, kind: Kind, name: str) -> None:
+def test_stat_keeps_the_key_of_nomad(path: str, kind: Kind, name: str) -> None:
     assert family_name(path, kind) == name
 
 
 @pytest.mark.parametrize("stat", [stat for stat in STATS if stat.kind is not Kind.TEXT], ids=lambda stat: stat.path)
-def test_a_number_is_shown_as_it_is_and_its_help_names_the_stat(stat: Stat) -> None:
+def test_number_is_rendered_and_help_names_the_stat(stat: Stat) -> None:
     name = family_name(stat.path, stat.kind)
     family = next(family for family in SELF if family.name == name)
 
-    assert shown(SELF, AgentSelf(roles=frozenset(), numbers={stat.path: 7}), name) == [f"{name} 7"]
+    assert render_lines(SELF, AgentSelf(roles=frozenset(), numbers={stat.path: 7}), name) == [f"{name} 7"]
     assert family.header.help == f"{stat.help} (self: stats.{stat.path})"
 
 
-def test_nothing_is_shown_of_what_the_agent_did_not_say() -> None:
-    assert shown(SELF, NOBODY) == []
+def test_empty_answer_has_no_samples() -> None:
+    assert render_lines(SELF, EMPTY) == []
 
 
 @pytest.mark.parametrize(
@@ -81,10 +83,10 @@ def test_nothing_is_shown_of_what_the_agent_did_not_say() -> None:
         pytest.param("raft", "raft_peers", "", "nomad_agent_raft_servers", id="no peers"),
     ],
 )
-def test_what_nomad_says_for_nothing_is_absent_and_no_flaw(group: str, key: str, text: str, family: str) -> None:
+def test_empty_value_is_absent_but_not_invalid(group: str, key: str, text: str, family: str) -> None:
     answer = decoded(group, **{key: text})
 
-    assert shown(SELF, answer, family) == []
+    assert render_lines(SELF, answer, family) == []
     assert answer.invalid_fields == ()
 
 
@@ -101,8 +103,8 @@ def test_what_nomad_says_for_nothing_is_absent_and_no_flaw(group: str, key: str,
         ),
     ],
 )
-def test_a_nothing_that_is_meant_is_zero(group: str, key: str, text: str, line: str) -> None:
-    assert line in shown(SELF, decoded(group, **{key: text}))
+def test_meaningful_zero_is_rendered(group: str, key: str, text: str, line: str) -> None:
+    assert line in render_lines(SELF, decoded(group, **{key: text}))
 
 
 @pytest.mark.parametrize(
@@ -112,10 +114,10 @@ def test_a_nothing_that_is_meant_is_zero(group: str, key: str, text: str, line: 
             AgentSelf(frozenset({Role.SERVER}), "eu", "dc1", "s1", "2.0.5", member=Member("s1.eu")),
             "s1.eu",
             "server",
-            id="a server has its name in gossip",
+            id="gossip name of a server",
         ),
         pytest.param(
-            AgentSelf(frozenset({Role.CLIENT}), "eu", "dc1", "c1", "2.0.5"), "c1", "client", id="a client its node name"
+            AgentSelf(frozenset({Role.CLIENT}), "eu", "dc1", "c1", "2.0.5"), "c1", "client", id="node name of a client"
         ),
         pytest.param(
             AgentSelf(frozenset({Role.CLIENT, Role.SERVER}), "eu", "dc1", "b1", "2.0.5", member=Member("b1.eu")),
@@ -125,10 +127,10 @@ def test_a_nothing_that_is_meant_is_zero(group: str, key: str, text: str, line: 
         ),
     ],
 )
-def test_an_agent_says_what_it_is(answer: AgentSelf, member: str, role: str) -> None:
+def test_info_has_member_name_and_roles(answer: AgentSelf, member: str, role: str) -> None:
     line = f'nomad_agent_info{{member="{member}",nomad_region="eu",datacenter="dc1",version="2.0.5",role="{role}"}} 1'
 
-    assert shown(SELF, answer, "nomad_agent_info") == [line]
+    assert render_lines(SELF, answer, "nomad_agent_info") == [line]
 
 
 @pytest.mark.parametrize(
@@ -145,59 +147,65 @@ def test_an_agent_says_what_it_is(answer: AgentSelf, member: str, role: str) -> 
         pytest.param(AgentSelf(frozenset(), bootstrap_expect=3), "nomad_agent_bootstrap_expect 3", id="three servers"),
     ],
 )
-def test_a_fact_of_the_configuration_is_shown_alone(answer: AgentSelf, line: str) -> None:
-    assert shown(SELF, answer) == [line]
+def test_configuration_value_is_rendered(answer: AgentSelf, line: str) -> None:
+    assert render_lines(SELF, answer) == [line]
 
 
-def test_a_server_that_knows_a_leader_names_it() -> None:
+def test_server_with_leader_has_leader_info() -> None:
     answer = decoded("nomad", leader_addr="10.0.0.1:4647")
 
-    assert shown(SELF, answer, "nomad_agent_leader_known") == ["nomad_agent_leader_known 1"]
-    assert shown(SELF, answer, "nomad_agent_leader_info") == ['nomad_agent_leader_info{address="10.0.0.1:4647"} 1']
+    assert render_lines(SELF, answer, "nomad_agent_leader_known") == ["nomad_agent_leader_known 1"]
+    assert render_lines(SELF, answer, "nomad_agent_leader_info") == [
+        'nomad_agent_leader_info{address="10.0.0.1:4647"} 1'
+    ]
 
 
-def test_a_server_without_a_leader_says_so() -> None:
-    assert shown(SELF, decoded("nomad", leader_addr=""), "nomad_agent_leader_known") == ["nomad_agent_leader_known 0"]
+def test_server_without_leader_has_leader_known_0() -> None:
+    assert render_lines(SELF, decoded("nomad", leader_addr=""), "nomad_agent_leader_known") == [
+        "nomad_agent_leader_known 0"
+    ]
 
 
-def test_a_client_does_not_judge_whether_there_is_a_leader() -> None:
-    assert shown(SELF, CLIENT, "nomad_agent_leader_known") == []
+def test_client_has_no_leader_known() -> None:
+    assert render_lines(SELF, CLIENT, "nomad_agent_leader_known") == []
 
 
 @pytest.mark.parametrize(("ttl", "registered"), [("15.1s", 1), ("0s", 0)], ids=["registered", "not registered yet"])
-def test_a_client_says_whether_it_has_registered(ttl: str, registered: int) -> None:
+def test_client_registered_depends_on_heartbeat_ttl(ttl: str, registered: int) -> None:
     answer = decoded("client", heartbeat_ttl=ttl)
 
-    assert shown(SELF, answer, "nomad_agent_client_registered") == [f"nomad_agent_client_registered {registered}"]
+    assert render_lines(SELF, answer, "nomad_agent_client_registered") == [
+        f"nomad_agent_client_registered {registered}"
+    ]
 
 
-def test_a_server_is_not_registered_as_a_client() -> None:
-    assert shown(SELF, SERVER, "nomad_agent_client_registered") == []
+def test_server_has_no_client_registered() -> None:
+    assert render_lines(SELF, SERVER, "nomad_agent_client_registered") == []
 
 
 @pytest.mark.parametrize(
-    ("told", "number"),
+    ("servers", "number"),
     [
         pytest.param("10.0.0.1:4647", 1, id="one"),
         pytest.param("10.0.0.1:4647,10.0.0.2:4647", 2, id="two"),
-        pytest.param("10.0.0.1:4647,10.0.0.1:4647", 1, id="the same twice, as of an agent that starts"),
+        pytest.param("10.0.0.1:4647,10.0.0.1:4647", 1, id="the same twice, as on a starting agent"),
     ],
 )
-def test_the_servers_that_a_client_knows_are_counted_once_each(told: str, number: int) -> None:
-    lines = shown(SELF, decoded("client", known_servers=told), "nomad_agent_client_known_servers")
+def test_known_servers_are_counted_once_each(servers: str, number: int) -> None:
+    lines = render_lines(SELF, decoded("client", known_servers=servers), "nomad_agent_client_known_servers")
 
     assert lines == [f"nomad_agent_client_known_servers {number}"]
 
 
 @pytest.mark.parametrize("state", RAFT_STATES)
-def test_a_server_is_in_one_raft_state(state: str) -> None:
-    lines = shown(SELF, decoded("raft", state=state), "nomad_agent_raft_state")
+def test_server_has_one_raft_state(state: str) -> None:
+    lines = render_lines(SELF, decoded("raft", state=state), "nomad_agent_raft_state")
 
     assert len(lines) == len(RAFT_STATES)
     assert [line for line in lines if not line.endswith(" 0")] == [f'nomad_agent_raft_state{{state="{state}"}} 1']
 
 
-def test_the_raft_configuration_is_shown_server_by_server_and_counted() -> None:
+def test_raft_configuration_is_listed_and_counted() -> None:
     servers = (
         RaftServer("Voter", "id1", "10.0.0.1:4647"),
         RaftServer("Nonvoter", "id2", "[::1]:4647"),
@@ -205,7 +213,7 @@ def test_the_raft_configuration_is_shown_server_by_server_and_counted() -> None:
     )
     answer = AgentSelf(frozenset(), configuration=servers)
 
-    assert shown(SELF, answer) == [
+    assert render_lines(SELF, answer) == [
         'nomad_agent_raft_servers{suffrage="Voter"} 2',
         'nomad_agent_raft_servers{suffrage="Nonvoter"} 1',
         'nomad_agent_raft_servers{suffrage="Staging"} 0',
@@ -229,12 +237,12 @@ def test_the_raft_configuration_is_shown_server_by_server_and_counted() -> None:
         ),
     ],
 )
-def test_a_text_is_a_label_of_an_info(texts: Mapping[str, str], line: str) -> None:
-    assert shown(SELF, AgentSelf(frozenset(), texts=texts)) == [line]
+def test_text_is_the_label_of_an_info(texts: Mapping[str, str], line: str) -> None:
+    assert render_lines(SELF, AgentSelf(frozenset(), texts=texts)) == [line]
 
 
-def learned(kinds: Mapping[str, Kind], **stats: str) -> dict[str, Number]:
-    """The families of stats of raft that the exporter does not know, once it has learned their ``kinds``."""
+def unknown_values(kinds: Mapping[str, Kind], **stats: str) -> dict[str, Number]:
+    """Return the values of unknown Raft stats by the name of their family, for these learned ``kinds``."""
     answer = AgentSelf(frozenset(), unknown={f"raft.{key}": text for key, text in stats.items()})
     return {header.name: number for header, number in unknown(answer, kinds)}
 
@@ -243,34 +251,30 @@ def learned(kinds: Mapping[str, Kind], **stats: str) -> dict[str, Number]:
     ("kind", "text", "name", "number"),
     [
         pytest.param(Kind.NUMBER, "12", "nomad_agent_raft_new", 12, id="a number"),
-        pytest.param(Kind.BOOL, "true", "nomad_agent_raft_new", 1, id="a truth"),
+        pytest.param(Kind.BOOL, "true", "nomad_agent_raft_new", 1, id="a bool"),
         pytest.param(Kind.DURATION, "1.5ms", "nomad_agent_raft_new_seconds", 0.0015, id="a duration"),
         pytest.param(Kind.DURATION, "0", "nomad_agent_raft_new_seconds", 0, id="a duration that is zero now"),
     ],
 )
-def test_an_unknown_stat_is_shown_by_the_rule_of_the_known_ones(
-    kind: Kind, text: str, name: str, number: Number
-) -> None:
-    assert learned({"raft.new": kind}, new=text) == {name: number}
+def test_unknown_stat_is_named_like_a_known_one(kind: Kind, text: str, name: str, number: Number) -> None:
+    assert unknown_values({"raft.new": kind}, new=text) == {name: number}
 
 
-def test_an_unknown_zero_that_proves_no_kind_yet_is_shown_as_a_number() -> None:
-    assert learned({}, new="0") == {"nomad_agent_raft_new": 0}
+def test_unknown_zero_of_no_known_kind_is_a_number() -> None:
+    assert unknown_values({}, new="0") == {"nomad_agent_raft_new": 0}
 
 
 @pytest.mark.parametrize("text", ["boltdb", "", "never", "true"])
-def test_an_unknown_text_is_never_shown_as_a_number(text: str) -> None:
-    assert learned({"raft.new": Kind.NUMBER}, new=text) == {}
+def test_unknown_text_is_not_rendered(text: str) -> None:
+    assert unknown_values({"raft.new": Kind.NUMBER}, new=text) == {}
 
 
-@pytest.mark.parametrize("end", ["total", "count", "sum", "bucket", "info", "created"])
-def test_an_unknown_stat_that_ends_as_no_gauge_may_is_given_another_end(end: str) -> None:
-    assert learned({}, **{f"new_{end}": "3"}) == {f"nomad_agent_raft_new_{end}_stat": 3}
+@pytest.mark.parametrize("suffix", ["total", "count", "sum", "bucket", "info", "created"])
+def test_unknown_stat_with_reserved_suffix_is_renamed(suffix: str) -> None:
+    assert unknown_values({}, **{f"new_{suffix}": "3"}) == {f"nomad_agent_raft_new_{suffix}_stat": 3}
 
 
-def test_the_help_of_an_unknown_stat_says_where_it_comes_from() -> None:
+def test_help_of_unknown_stat_names_its_origin() -> None:
     [(header, _)] = unknown(AgentSelf(frozenset(), unknown={"serf.new": "3"}), {})
 
-    assert header == Header(
-        "nomad_agent_serf_new", "gauge", "A stat that this exporter does not know. (self: stats.serf.new)"
-    )
+    assert header == Header("nomad_agent_serf_new", "gauge", "Stat unknown to this exporter. (self: stats.serf.new)")

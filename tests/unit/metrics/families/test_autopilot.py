@@ -1,4 +1,4 @@
-"""What the leader thinks of all servers, and of each."""
+"""Families of autopilot: the health of the region and of each server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from nomad_exporter.metrics.families.health import AUTOPILOT
 from nomad_exporter.nomad.models import Autopilot, AutopilotServer
-from tests.unit.metrics.showing import shown
+from tests.unit.metrics.rendering import render_lines
 
-ONE_IS_DEAD = Autopilot(
+ONE_UNHEALTHY = Autopilot(
     healthy=False,
     failure_tolerance=0,
     servers=(
@@ -18,25 +18,25 @@ ONE_IS_DEAD = Autopilot(
 )
 
 
-@pytest.mark.parametrize(("healthy", "number"), [(True, 1), (False, 0)], ids=["all well", "not all well"])
-def test_the_leader_finds_all_servers_healthy_or_not(healthy: bool, number: int) -> None:
-    lines = shown(AUTOPILOT, Autopilot(healthy), "nomad_agent_autopilot_healthy")
+@pytest.mark.parametrize(("healthy", "number"), [(True, 1), (False, 0)], ids=["all healthy", "not all healthy"])
+def test_region_is_healthy_or_not(healthy: bool, number: int) -> None:
+    lines = render_lines(AUTOPILOT, Autopilot(healthy), "nomad_agent_autopilot_healthy")
 
     assert lines == [f"nomad_agent_autopilot_healthy {number}"]
 
 
-def test_a_tolerance_of_none_is_told() -> None:
-    lines = shown(AUTOPILOT, ONE_IS_DEAD, "nomad_agent_autopilot_failure_tolerance")
+def test_failure_tolerance_of_zero_is_rendered() -> None:
+    lines = render_lines(AUTOPILOT, ONE_UNHEALTHY, "nomad_agent_autopilot_failure_tolerance")
 
     assert lines == ["nomad_agent_autopilot_failure_tolerance 0"]
 
 
-def test_a_tolerance_that_was_not_told_is_absent() -> None:
-    assert shown(AUTOPILOT, Autopilot(healthy=True), "nomad_agent_autopilot_failure_tolerance") == []
+def test_missing_failure_tolerance_is_absent() -> None:
+    assert render_lines(AUTOPILOT, Autopilot(healthy=True), "nomad_agent_autopilot_failure_tolerance") == []
 
 
 def test_each_server_is_healthy_or_not() -> None:
-    assert shown(AUTOPILOT, ONE_IS_DEAD, "nomad_agent_autopilot_server_healthy") == [
+    assert render_lines(AUTOPILOT, ONE_UNHEALTHY, "nomad_agent_autopilot_server_healthy") == [
         'nomad_agent_autopilot_server_healthy{member="s1.eu",address="10.0.0.1:4647"} 1',
         'nomad_agent_autopilot_server_healthy{member="s2.eu",address="10.0.0.2:4647"} 0',
     ]

@@ -1,4 +1,4 @@
-"""Health as the agent judges it, role by role, and whether a server reaches its leader."""
+"""Families of health: each role, and whether a server reaches its leader."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from nomad_exporter.metrics.families.health import HEALTH
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
-from tests.unit.metrics.showing import shown
+from tests.unit.metrics.rendering import render_lines
 
-WELL, RED = Check(ok=True, message="ok"), Check(ok=False, message="no leader")
+OK, UNHEALTHY = Check(ok=True, message="ok"), Check(ok=False, message="no leader")
 
 
 def health(leader_reachable: bool | None = None, **checks: Check) -> Health:
@@ -17,24 +17,24 @@ def health(leader_reachable: bool | None = None, **checks: Check) -> Health:
 
 
 def test_each_role_is_healthy_or_not() -> None:
-    assert shown(HEALTH, health(server=RED, client=WELL), "nomad_agent_healthy") == [
+    assert render_lines(HEALTH, health(server=UNHEALTHY, client=OK), "nomad_agent_healthy") == [
         'nomad_agent_healthy{role="client"} 1',
         'nomad_agent_healthy{role="server"} 0',
     ]
 
 
-def test_a_role_that_the_agent_has_not_is_absent() -> None:
-    assert shown(HEALTH, health(client=WELL)) == ['nomad_agent_healthy{role="client"} 1']
+def test_missing_role_is_absent() -> None:
+    assert render_lines(HEALTH, health(client=OK)) == ['nomad_agent_healthy{role="client"} 1']
 
 
-def test_healthy_is_what_the_plain_question_says_and_not_what_the_agent_says_without_its_leader() -> None:
-    judged = Health(HealthAnswer(500, {Role.SERVER: RED}), HealthAnswer(200, {Role.SERVER: WELL}), False)
+def test_healthy_follows_the_plain_answer_not_the_stale_one() -> None:
+    answer = Health(HealthAnswer(500, {Role.SERVER: UNHEALTHY}), HealthAnswer(200, {Role.SERVER: OK}), False)
 
-    assert shown(HEALTH, judged, "nomad_agent_healthy") == ['nomad_agent_healthy{role="server"} 0']
+    assert render_lines(HEALTH, answer, "nomad_agent_healthy") == ['nomad_agent_healthy{role="server"} 0']
 
 
 @pytest.mark.parametrize(("reachable", "number"), [(True, 1), (False, 0)], ids=["reached", "not reached"])
-def test_a_server_says_whether_it_reaches_its_leader(reachable: bool, number: int) -> None:
-    lines = shown(HEALTH, health(reachable, server=WELL), "nomad_agent_leader_reachable")
+def test_server_reaches_its_leader_or_not(reachable: bool, number: int) -> None:
+    lines = render_lines(HEALTH, health(reachable, server=OK), "nomad_agent_leader_reachable")
 
     assert lines == [f"nomad_agent_leader_reachable {number}"]

@@ -1,4 +1,4 @@
-"""Recorded agents, from their replies to the page: no sockets, no threads, and a clock that stands still."""
+"""Replay of recorded agents: their recorded responses through the poller into a store, without sockets or threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nomad_exporter.polling.store import Entry, Store
 from tests.support.recordings import Situation
 
 AT = Instant(wall=1_800_000_000.0, monotonic=1000.0)
-"""The moment at which all is asked and shown."""
+"""The instant of all polls and of the scrape."""
 
 TIMEOUT = 4.0
 MAX_AGE = 45.0
@@ -23,7 +23,7 @@ ADDRESS = Address("http", "127.0.0.1", 4646)
 
 
 class RecordedWire:
-    """The wire to a recorded agent; what took longer than there is time never comes."""
+    """A transport that returns recorded responses, and a timeout for those that took too long."""
 
     certificates = Certificates()
 
@@ -31,23 +31,23 @@ class RecordedWire:
         self._situation = situation
 
     def get(self, path: str, seconds: float) -> Reply | Failure:
-        told = self._situation.answer(path)
-        if told.status is None or told.seconds > seconds:
+        recorded = self._situation.answer(path)
+        if recorded.status is None or recorded.seconds > seconds:
             return Failure(FailureReason.TIMEOUT, "recorded so")
-        return Reply(told.status, told.body)
+        return Reply(recorded.status, recorded.body)
 
 
-def played(agents: Mapping[str, Situation]) -> tuple[Entry[Rendered], ...]:
-    """What is known of recorded agents, given by the names that they shall have, once each was asked in one round.
+def replay(agents: Mapping[str, Situation]) -> tuple[Entry[Rendered], ...]:
+    """Return the entries of recorded agents, given by name, after one poll of every source.
 
-    A leader is asked for autopilot where it was when it was recorded.
+    Autopilot is polled if the recording has an answer of autopilot.
     """
     fleet = [Agent(name, ADDRESS) for name in agents]
     store = Store(fleet, render_agent)
     wires = {name: RecordedWire(situation) for name, situation in agents.items()}
     for agent in fleet:
-        told = AUTOPILOT_PATH in agents[agent.name].answers
-        rounds = Poller(store, wires, lambda: AT, TIMEOUT, lambda *_: None, autopilot=told)
-        rounds.poll_health(agent)
-        rounds.poll_state(agent)
+        has_autopilot = AUTOPILOT_PATH in agents[agent.name].answers
+        poller = Poller(store, wires, lambda: AT, TIMEOUT, lambda *_: None, autopilot=has_autopilot)
+        poller.poll_health(agent)
+        poller.poll_state(agent)
     return store.entries()
