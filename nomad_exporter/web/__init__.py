@@ -1,1 +1,1 @@
-"""What is served: every page is a pure function of what is known, the request and the instant."""
+"""The HTTP pages: pure functions of the store, the request and the instant."""

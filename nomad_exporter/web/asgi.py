@@ -1,4 +1,4 @@
-"""The site as an ASGI application, for the HTTP server."""
+"""The ASGI application that serves the site."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Application = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
 
-OFF_THE_LOOP = frozenset({"/metrics", "/"})
-"""Paths whose pages take long in a big fleet: they are made in a thread, so that no probe waits for them."""
+SLOW_PATHS = frozenset({"/metrics", "/"})
+"""Paths whose responses take long to build with many agents; a worker thread builds them."""
 
 _log = logging.getLogger(__name__)
 
 
 def application(site: Callable[[], Site], clock: Clock) -> Application:
-    """The ASGI application that answers from the ``site`` as it is at each request."""
+    """Return the ASGI application; it calls ``site`` for each request, as a reload replaces the site."""
 
     async def respond(
         scope: Message, _: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -38,19 +38,20 @@ def application(site: Callable[[], Site], clock: Clock) -> Application:
 
 
 async def _response(site: Site, request: Request, clock: Clock) -> Response:
-    """The answer; a fault of ours is one line in the log and a 500, and costs nothing else."""
+    """Return the response; an exception becomes one log line and a 500."""
     try:
-        if request.path in OFF_THE_LOOP:
+        if request.path in SLOW_PATHS:
+            # A slow page on the event loop would delay health probes.
             return await asyncio.to_thread(handle, site, request, clock())
         return handle(site, request, clock())
-    except Exception as error:  # noqa: BLE001  # The edge of the product: no traceback may reach a user.
-        _log.error("a page broke", extra={"fields": {"path": request.path, "error": type(error).__name__}})
-        return text(500, "internal error; see the exporter's log")
+    except Exception as error:  # noqa: BLE001  # Last resort: no traceback may reach a user.
+        _log.error("request handler failed", extra={"fields": {"path": request.path, "error": type(error).__name__}})
+        return text(500, "internal error, see the log of the exporter")
 
 
 def _request(scope: Message) -> Request:
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        key, decoded = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {decoded}" if key in headers else decoded
     return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers)

@@ -1,7 +1,7 @@
-"""The health bridge: what Nomad would answer to ``GET /v1/agent/health``, but now, from what we know.
+"""The health bridge: the last answer of an agent to ``GET /v1/agent/health``, without delay.
 
-Nomad holds a plain question for five seconds where there is no leader; a probe that waits one second learns nothing.
-Here every answer comes at once, with its age, and says so where it does not know.
+Without a leader, Nomad delays its response by five seconds, which is too long for most probes. The bridge responds at
+once from the store, with the age of the answer, and with 503 if the health is unknown.
 """
 
 from __future__ import annotations
@@ -18,47 +18,57 @@ from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import JSON, Request, Response
 from nomad_exporter.web.selection import select_agent
 
-_TRUTHS = {"": True} | dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
-_LIES = dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
-_STALE = {**_TRUTHS, **_LIES}
-"""The values of ``?stale`` that Nomad reads; it answers 400 to any other."""
+_TRUE = dict.fromkeys(("", "1", "t", "T", "TRUE", "true", "True"), True)
+_FALSE = dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
+_STALE = {**_TRUE, **_FALSE}
+"""The values of ``?stale`` that Nomad accepts; it responds with 400 to any other."""
 
 
-def bridge(store: Store[Rendered], request: Request, at: Instant, thresholds: Thresholds) -> Response:
-    """The health of one agent: 200 or 500 as Nomad says it, 503 where the exporter does not know it now."""
-    kept = select_agent(store, request)
-    if isinstance(kept, Response):
-        return _mistake(kept.status, kept.body.decode().strip())
-    roles = _asked_roles(request.parameters.get("type", []))
-    if roles is None:
-        return _mistake(400, "type must be client or server")
-    stale = _STALE.get(request.parameters.get("stale", ["false"])[0])
-    if stale is None:
-        return _mistake(400, "stale must be true or false")
-    seen = kept.snapshot.health
-    missing = _missing(seen, at, thresholds.max_health_age)
-    if seen.answer is None or missing:
-        return _unknown(roles or sorted(kept.snapshot.roles), missing, seen, at)
-    answer = seen.answer.stale if stale else seen.answer.plain
-    return _aged(_known(answer, roles), seen, at)
+def bridge(store: Store[Rendered], request: Request, now: Instant, thresholds: Thresholds) -> Response:
+    """Return the health of one agent: 200 or 500 as Nomad reports it, 503 if it is unknown.
 
-
-def _asked_roles(types: Sequence[str]) -> list[Role] | None:
-    """The roles that ``?type=`` asks for, none for all; None where one is no role."""
+    An invalid request gets a 400, an unknown agent a 404.
+    """
+    entry = select_agent(store, request)
+    if isinstance(entry, Response):
+        return _error(entry.status, entry.body.decode().strip())
     try:
-        return [Role(value) for value in types]
-    except ValueError:
-        return None
+        roles, stale = _requested_roles(request), _requested_stale(request)
+    except ValueError as error:
+        return _error(400, str(error))
+    state = entry.snapshot.health
+    problem = _problem(state, now, thresholds.max_health_age)
+    if state.answer is None or problem:
+        return _unknown(roles or sorted(entry.snapshot.roles), problem, state, now)
+    answer = state.answer.stale if stale else state.answer.plain
+    return _with_age(_known(answer, roles), state, now)
 
 
-def _missing(seen: SourceState[Health], at: Instant, max_age: float) -> str:
-    """Why the newest answer cannot be given; empty where it can."""
-    if seen.last is None:
-        return "the agent has not been asked yet"
-    if seen.failure:
-        return str(seen.failure)
-    age = seen.age(at)
-    return f"the newest answer is {durations.text(round(age, 1))} old" if age > max_age else ""
+def _requested_roles(request: Request) -> list[Role]:
+    """Return the roles in ``?type=``, none if the parameter is missing. Raises ValueError for any other value."""
+    types = request.parameters.get("type", [])
+    for value in types:
+        if value not in set(Role):
+            raise ValueError(f"type must be client or server (got {value!r})")
+    return [Role(value) for value in types]
+
+
+def _requested_stale(request: Request) -> bool:
+    """Return the value of ``?stale``, false if the parameter is missing. Raises ValueError if it is not a boolean."""
+    value = request.parameters.get("stale", ["false"])[0]
+    if value not in _STALE:
+        raise ValueError(f"stale must be true or false (got {value!r})")
+    return _STALE[value]
+
+
+def _problem(state: SourceState[Health], now: Instant, max_age: float) -> str:
+    """Return why the last answer cannot be used, or an empty text."""
+    if state.last is None:
+        return "no poll has completed yet"
+    if state.failure:
+        return str(state.failure)
+    age = state.age(now)
+    return f"last answer is {durations.text(round(age, 1))} old" if age > max_age else ""
 
 
 def _known(answer: HealthAnswer, roles: Sequence[Role]) -> Response:
@@ -68,13 +78,13 @@ def _known(answer: HealthAnswer, roles: Sequence[Role]) -> Response:
     return _response(200 if all(check.ok for check in checks.values()) else 500, checks)
 
 
-def _unknown(roles: Sequence[Role], reason: str, seen: SourceState[Health], at: Instant) -> Response:
-    check = Check(ok=False, message=f"exporter: {reason}")
-    return _aged(_response(503, dict.fromkeys(map(str, roles), check) or {"agent": check}), seen, at)
+def _unknown(roles: Sequence[Role], problem: str, state: SourceState[Health], now: Instant) -> Response:
+    check = Check(ok=False, message=f"exporter: {problem}")
+    return _with_age(_response(503, dict.fromkeys(map(str, roles), check) or {"agent": check}), state, now)
 
 
-def _mistake(status: int, message: str) -> Response:
-    """To a question that means nothing here: red, and in the shape of an answer."""
+def _error(status: int, message: str) -> Response:
+    """Return the response to an invalid request, in the shape of Nomad's answers."""
     return _response(status, {"exporter": Check(ok=False, message=message)})
 
 
@@ -82,8 +92,8 @@ def _response(status: int, checks: Mapping[Role, Check] | Mapping[str, Check]) -
     return Response(status, decode_health.encode(checks), JSON)
 
 
-def _aged(response: Response, seen: SourceState[Health], at: Instant) -> Response:
-    """With the age of the newest attempt's outcome, in whole seconds, where there was one."""
-    if seen.last is None:
+def _with_age(response: Response, state: SourceState[Health], now: Instant) -> Response:
+    """Return the response with the age of the last poll in whole seconds; unchanged before the first poll."""
+    if state.last is None:
         return response
-    return response.with_header("Age", str(max(0, int(at.since(seen.last.ended)))))
+    return response.with_header("Age", str(max(0, int(now.since(state.last.ended)))))

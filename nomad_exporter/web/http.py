@@ -1,4 +1,4 @@
-"""A request and a response, as values."""
+"""HTTP requests and responses as values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 
-_NEVER_KEPT = {"Cache-Control": "no-store"}
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request; header names are in lower case. ``query`` is undecoded, as on the wire."""
+    """An HTTP request. Header names are in lower case; ``query`` is still percent-encoded."""
 
     method: str
     path: str
@@ -24,13 +24,13 @@ class Request:
 
     @property
     def parameters(self) -> Mapping[str, list[str]]:
-        """The values of each parameter, empty ones included."""
+        """The decoded values of each query parameter, empty values included."""
         return parse_qs(self.query, keep_blank_values=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response; it is never kept by a cache, for it tells the present."""
+    """An HTTP response. Its headers forbid caching, because every response describes the current state."""
 
     status: int
     body: bytes
@@ -39,13 +39,15 @@ class Response:
 
     @property
     def all_headers(self) -> Mapping[str, str]:
+        """The headers to send, ``Content-Type``, ``Cache-Control`` and ``Content-Length`` included."""
         length = {"Content-Length": str(len(self.body))}
-        return {"Content-Type": self.content_type, **_NEVER_KEPT, **self.headers, **length}
+        return {"Content-Type": self.content_type, **_NO_STORE, **self.headers, **length}
 
     def with_header(self, name: str, value: str) -> Response:
+        """Return a copy of the response with one more header."""
         return replace(self, headers={**self.headers, name: value})
 
 
 def text(status: int, line: str) -> Response:
-    """One line for people."""
+    """Return a plain-text response of one line."""
     return Response(status, f"{line}\n".encode())

@@ -1,4 +1,4 @@
-"""The exporter's own probes: whether it lives, and whether it is ready to be scraped."""
+"""The management API: whether the exporter itself is healthy and ready."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from nomad_exporter.polling.store import Store
 from nomad_exporter.web.http import Response, text
 
 STALL_SECONDS = 10.0
-"""A schedule that beats every second and was silent for so long has stopped."""
+"""Maximum age of the last heartbeat of the scheduler, which sends one every second."""
 
 
-def healthy(store: Store[Rendered], at: Instant) -> Response:
-    """200 while the schedule beats; that we answer proves the rest. Nothing that an agent does turns it red."""
-    beat = store.last_heartbeat
-    if beat is None or at.since(beat) > STALL_SECONDS:
-        return text(503, "the schedule does not run")
+def healthy(store: Store[Rendered], now: Instant) -> Response:
+    """Return 200 while the scheduler sends heartbeats, else 503; the state of the agents does not matter."""
+    heartbeat = store.last_heartbeat
+    if heartbeat is None or now.since(heartbeat) > STALL_SECONDS:
+        return text(503, "scheduler is not running")
     return text(200, "healthy")
 
 
 def ready(store: Store[Rendered]) -> Response:
-    """200 once every agent of the start was asked for health and self, successfully or not; never red again."""
-    return text(503, f"{store.pending} agents have not been asked yet") if store.pending else text(200, "ready")
+    """Return 200 once health and self of every agent have been polled, successfully or not; until then 503.
+
+    Only the agents configured at start count, so the exporter stays ready after a reload.
+    """
+    return text(503, f"agents not polled yet: {store.pending}") if store.pending else text(200, "ready")

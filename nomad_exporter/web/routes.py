@@ -1,4 +1,4 @@
-"""Every path that is served, in one table."""
+"""The routing table: every path that is served."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from nomad_exporter.web.verdicts import verdict
 
 READ = ("GET", "HEAD")
 
-PARAMETERS = 1000
-"""More are not read: nobody names so many agents."""
+MAX_PARAMETERS = 1001
+"""Maximum number of parameters in a query."""
 
 Page = Callable[["Site", Request, Instant], Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the pages are made from.
+    """The data that the pages are built from.
 
-    ``reload`` reads the configuration again and gives, in one line, what is wrong with it; None where that is not
-    allowed from here.
+    ``reload`` reloads the configuration and returns the error in one line, or None; it is None itself if reloading over
+    HTTP is disabled.
     """
 
     store: Store[Rendered]
@@ -40,48 +40,49 @@ class Site:
     reload: Callable[[], str | None] | None = None
 
 
-def _bridge(site: Site, request: Request, at: Instant) -> Response:
-    return bridge(site.store, request, at, site.thresholds)
+def _bridge(site: Site, request: Request, now: Instant) -> Response:
+    return bridge(site.store, request, now, site.thresholds)
 
 
 def _verdict(question: Question) -> Page:
-    return lambda site, request, at: verdict(site.store, request, at, site.thresholds, question)
+    return lambda site, request, now: verdict(site.store, request, now, site.thresholds, question)
 
 
 def _reload(site: Site, _: Request, __: Instant) -> Response:
     if site.reload is None:
-        return text(403, "not allowed: start with --web.enable-lifecycle, or send SIGHUP")
-    fault = site.reload()
-    return text(500, f"nothing has changed: {fault}") if fault else text(200, "reloaded")
+        return text(403, "reload over HTTP is disabled: start with --web.enable-lifecycle or send SIGHUP")
+    error = site.reload()
+    return text(500, f"reload failed, configuration unchanged: {error}") if error else text(200, "reloaded")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A page, and the methods that it may be asked with."""
+    """A page and the HTTP methods that it allows."""
 
     page: Page
     methods: tuple[str, ...] = READ
 
 
 ROUTES: Mapping[str, Route] = {
-    "/": Route(lambda site, request, at: status(site.store, request, at, site.thresholds)),
-    "/metrics": Route(lambda site, request, at: scrape(site.store, site.self_metrics, request, at, site.thresholds)),
+    "/": Route(lambda site, request, now: status(site.store, request, now, site.thresholds)),
+    "/metrics": Route(lambda site, request, now: scrape(site.store, site.self_metrics, request, now, site.thresholds)),
     "/health": Route(_bridge),
     **{f"/health/{question}": Route(_verdict(question)) for question in Question},
     "/v1/agent/health": Route(_bridge),
-    "/-/healthy": Route(lambda site, _, at: healthy(site.store, at)),
+    "/-/healthy": Route(lambda site, _, now: healthy(site.store, now)),
     "/-/ready": Route(lambda site, _, __: ready(site.store)),
     "/-/reload": Route(_reload, ("POST",)),
 }
 
 
-def handle(site: Site, request: Request, at: Instant) -> Response:
-    """The response to ``request`` at this instant; to HEAD that of GET without its body."""
+def handle(site: Site, request: Request, now: Instant) -> Response:
+    """Return the response to ``request``; a HEAD request gets the response to GET, body included."""
     route = ROUTES.get(request.path)
     if route is None:
         return text(404, "not found")
     if request.method not in route.methods:
         return text(405, "method not allowed").with_header("Allow", ", ".join(route.methods))
-    if request.query.count("&") > PARAMETERS:
-        return text(400, "the query has too many parameters")
-    return route.page(site, request, at)
+    parameters = request.query.count("&") + 1
+    if parameters > MAX_PARAMETERS:
+        return text(400, f"query must have at most {MAX_PARAMETERS} parameters (got {parameters})")
+    return route.page(site, request, now)

@@ -1,4 +1,4 @@
-"""Which agents a request is about: ``?agent=NAME``."""
+"""Selection of agents by ``?agent=NAME``, and evaluation of the selected agents."""
 
 from __future__ import annotations
 
@@ -14,38 +14,42 @@ from nomad_exporter.web.http import Request, Response, text
 
 Agents = tuple[Entry[Rendered], ...]
 
+MAX_NAMES = 20
+"""Maximum number of known agents that an error message lists."""
+
 
 def select_agents(store: Store[Rendered], request: Request) -> Agents | Response:
-    """The agents named by the request, each once, or all where it names none; 404 where one is not known."""
+    """Return the agents that the request names, each once; all if it names none, a 404 if it names an unknown one."""
     names = dict.fromkeys(request.parameters.get("agent", []))
-    found = {name: store.get(name) for name in names}
-    missing = [name for name, kept in found.items() if kept is None]
-    if missing:
-        return text(404, f"no agent has the name {missing[0]!r}; known: {_names(store.entries())}")
-    return tuple(kept for kept in found.values() if kept) if names else store.entries()
+    named = {name: store.get(name) for name in names}
+    unknown = [name for name, entry in named.items() if entry is None]
+    if unknown:
+        return text(404, f"unknown agent {unknown[0]!r} (known: {_names(store.entries())})")
+    return tuple(entry for entry in named.values() if entry) if names else store.entries()
 
 
 def select_agent(store: Store[Rendered], request: Request) -> Entry[Rendered] | Response:
-    """The one agent that the request is about; 400 where there are several and it does not name one."""
-    agents = select_agents(store, request)
-    if isinstance(agents, Response):
-        return agents
-    if len(agents) != 1:
-        return text(400, f"name one agent with ?agent=; known: {_names(store.entries())}")
-    return agents[0]
+    """Return the only agent that the request selects; a 400 if it selects several, a 404 if it names an unknown one."""
+    entries = select_agents(store, request)
+    if isinstance(entries, Response):
+        return entries
+    if len(entries) != 1:
+        return text(400, f"select one agent with ?agent=NAME (known: {_names(store.entries())})")
+    return entries[0]
 
 
 def evaluate_agents(
     store: Store[Rendered],
-    agents: Agents,
-    at: Instant,
+    entries: Agents,
+    now: Instant,
     thresholds: Thresholds,
     questions: Collection[Question] = tuple(Question),
 ) -> list[Evaluation]:
-    """The verdicts about ``agents``, in their order; all servers that are watched are witnesses."""
-    fleet = (kept.snapshot for kept in store.entries())
-    return evaluate(fleet, [kept.snapshot for kept in agents], at, thresholds, questions)
+    """Return the verdicts about the agents of ``entries``, in their order; all monitored servers provide evidence."""
+    fleet = (entry.snapshot for entry in store.entries())
+    return evaluate(fleet, [entry.snapshot for entry in entries], now, thresholds, questions)
 
 
-def _names(agents: Agents) -> str:
-    return ", ".join(kept.snapshot.agent.name for kept in agents[:20]) + (", …" if len(agents) > 20 else "")
+def _names(entries: Agents) -> str:
+    names = [entry.snapshot.agent.name for entry in entries[:MAX_NAMES]]
+    return ", ".join([*names, "…"] if len(entries) > MAX_NAMES else names)

@@ -1,4 +1,4 @@
-"""``/health/live``, ``/health/ready`` and ``/health/quorum``: a verdict, and the numbers behind it, as JSON."""
+"""``/health/live``, ``/health/ready`` and ``/health/quorum``: a verdict and its details as JSON."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import JSON, Request, Response
 from nomad_exporter.web.selection import evaluate_agents, select_agents
 
-SHOWN = 20
-"""So many agents of which the verdict does not hold are told one by one."""
+MAX_FAILING = 20
+"""Maximum number of agents in the list ``failing``."""
 
 
 def verdict(
-    store: Store[Rendered], request: Request, at: Instant, thresholds: Thresholds, question: Question
+    store: Store[Rendered], request: Request, now: Instant, thresholds: Thresholds, question: Question
 ) -> Response:
-    """200 where the answer is yes, for one agent or for every one of several; else 503."""
-    agents = select_agents(store, request)
-    if isinstance(agents, Response):
-        return agents
-    found = evaluate_agents(store, agents, at, thresholds, [question])
-    told = to_dict(build_report(found[0], question, at)) if len(found) == 1 else _several(found, question, at)
-    body = json.dumps({"verdict": question, **told}, ensure_ascii=False, indent=2).encode() + b"\n"
-    response = Response(200 if told["ok"] else 503, body, JSON)
-    oldest = max((old for each in found if (old := age(each, question, at)) is not None), default=None)
-    return response if oldest is None else response.with_header("Age", str(max(0, int(oldest))))
+    """Return 200 if the verdict about every selected agent is ok, else 503; the body is a report as JSON."""
+    entries = select_agents(store, request)
+    if isinstance(entries, Response):
+        return entries
+    evaluations = evaluate_agents(store, entries, now, thresholds, [question])
+    report = _report(evaluations, question, now)
+    body = json.dumps({"verdict": question, **report}, ensure_ascii=False, indent=2).encode() + b"\n"
+    response = Response(200 if report["ok"] else 503, body, JSON)
+    ages = [each for evaluation in evaluations if (each := age(evaluation, question, now)) is not None]
+    return response.with_header("Age", str(max(0, int(max(ages))))) if ages else response
 
 
-def _several(found: Sequence[Evaluation], question: Question, at: Instant) -> Mapping[str, Any]:
-    """All must hold; the first that does not is named, and the first ones are told one by one."""
-    against = [each for each in found if not each.verdicts[question].ok]
-    told = [build_report(each, question, at) for each in against[:SHOWN]]
+def _report(evaluations: Sequence[Evaluation], question: Question, now: Instant) -> Mapping[str, Any]:
+    """Return the report on one agent; on several, a summary and the reports on the first failing agents."""
+    if len(evaluations) == 1:
+        return to_dict(build_report(evaluations[0], question, now))
+    failing = [evaluation for evaluation in evaluations if not evaluation.verdicts[question].ok]
+    reports = [build_report(evaluation, question, now) for evaluation in failing[:MAX_FAILING]]
     return {
-        **summarize(len(found), len(found) - len(against), told[0] if told else None),
-        "failing": [to_dict(one) for one in told],
+        **summarize(len(evaluations), len(evaluations) - len(failing), reports[0] if reports else None),
+        "failing": [to_dict(report) for report in reports],
     }

@@ -1,4 +1,4 @@
-"""The site as an ASGI application: what goes over the wire."""
+"""The ASGI application: the messages it sends, and where it builds the responses."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.asgi import Message, application
 from nomad_exporter.web.routes import Site
-from tests.support.pages import NOW, store_of, told
+from tests.support.pages import NOW, recorded, store_of
 
 
 def site(store: Store[Rendered] | None = None) -> Site:
-    well = store_of(*(told(source, "2.0.5/healthy/s2-leader") for source in Source))
-    return Site(store or well, SelfMetrics(), Thresholds())
+    healthy = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in Source))
+    return Site(store or healthy, SelfMetrics(), Thresholds())
 
 
 def exchange(
     served: Site, path: str, method: str = "GET", query: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> tuple[Message, Message]:
-    """The head and the body that are sent to a request."""
+    """Return the two messages sent in response to a request: start and body."""
     scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": [*headers]}
     sent: list[Message] = []
 
@@ -44,7 +44,7 @@ def exchange(
     return head, body
 
 
-def test_a_page_is_sent_as_a_head_and_a_body() -> None:
+def test_response_is_sent_as_start_and_body() -> None:
     head, body = exchange(site(), "/-/ready")
 
     assert head == {
@@ -60,7 +60,7 @@ def test_a_page_is_sent_as_a_head_and_a_body() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics?agent=a1", "/health", "/-/ready", "/nowhere"])
-def test_head_is_sent_the_head_of_get_and_no_body(path: str) -> None:
+def test_head_gets_the_headers_of_get_without_body(path: str) -> None:
     path, _, query = path.partition("?")
 
     head_of_get, body_of_get = exchange(site(), path, "GET", query.encode())
@@ -71,34 +71,34 @@ def test_head_is_sent_the_head_of_get_and_no_body(path: str) -> None:
     assert body["body"] == b""
 
 
-def test_the_query_is_read_from_the_wire() -> None:
+def test_query_is_read_from_the_scope() -> None:
     head, body = exchange(site(), "/health", query=b"type=client")
 
     assert (head["status"], body["body"]) == (500, b'{"client":{"ok":false,"message":"client not enabled"}}')
 
 
-def test_bytes_of_no_alphabet_in_a_query_are_no_fault_of_ours() -> None:
+def test_undecodable_query_is_404() -> None:
     head, _ = exchange(site(), "/health", query=b"agent=\xff\xfe")
 
     assert head["status"] == 404
 
 
-def test_the_headers_are_read_from_the_wire() -> None:
+def test_headers_are_read_from_the_scope() -> None:
     head, body = exchange(site(), "/metrics", headers=[(b"accept-encoding", b"gzip"), (b"x-odd", b"\xff")])
 
     assert (b"content-encoding", b"gzip") in head["headers"]
     assert body["body"].startswith(b"\x1f\x8b")
 
 
-class Watched(Store[Rendered]):
-    """A store that notes which threads read it, or breaks under them."""
+class ObservedStore(Store[Rendered]):
+    """A store that records which threads read it, or raises an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__((), lambda *_: cast(Any, None))
         self.error = error
         self.readers: list[threading.Thread] = []
 
-    def kept(self) -> Any:
+    def entries(self) -> Any:
         self.readers.append(threading.current_thread())
         if self.error:
             raise self.error
@@ -106,8 +106,8 @@ class Watched(Store[Rendered]):
 
 
 @pytest.mark.parametrize(("path", "on_the_loop"), [("/metrics", False), ("/", False), ("/health", True)])
-def test_a_page_that_can_be_long_is_made_off_the_loop_so_that_no_probe_waits(path: str, on_the_loop: bool) -> None:
-    store = Watched()
+def test_slow_pages_are_built_off_the_event_loop(path: str, on_the_loop: bool) -> None:
+    store = ObservedStore()
 
     exchange(site(store), path)
 
@@ -115,47 +115,45 @@ def test_a_page_that_can_be_long_is_made_off_the_loop_so_that_no_probe_waits(pat
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics"])
-def test_a_page_that_breaks_is_a_500_and_one_line_in_the_log(path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_is_a_500_and_one_log_line(path: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "nomad_exporter"):
-        head, body = exchange(site(Watched(RuntimeError("hidden-1"))), path)
+        head, body = exchange(site(ObservedStore(RuntimeError("hidden-1"))), path)
 
-    assert (head["status"], body["body"]) == (500, b"internal error; see the exporter's log\n")
+    assert (head["status"], body["body"]) == (500, b"internal error, see the log of the exporter\n")
     (line,) = caplog.records
-    assert line.getMessage() == "a page broke"
+    assert line.getMessage() == "request handler failed"
     assert vars(line)["fields"] == {"path": path, "error": "RuntimeError"}
 
 
-def test_the_instant_is_read_for_each_request() -> None:
+def test_clock_is_read_for_each_request() -> None:
     times = iter([NOW, NOW + 100.0])
 
     def clock() -> Instant:
         return next(times)
 
-    served = application(site, clock)
+    app = application(site, clock)
     statuses: list[int] = []
 
     async def send(message: Message) -> None:
         statuses.extend([message["status"]] if "status" in message else [])
 
-    async def ask_twice() -> None:
+    async def request_twice() -> None:
         for _ in range(2):
-            await served(
-                {"method": "GET", "path": "/health", "query_string": b"", "headers": []}, cast(Any, None), send
-            )
+            await app({"method": "GET", "path": "/health", "query_string": b"", "headers": []}, cast(Any, None), send)
 
-    asyncio.run(ask_twice())
+    asyncio.run(request_twice())
 
     assert statuses == [200, 503]
 
 
-def test_a_fault_of_ours_is_not_told_as_a_fault_of_the_query(caplog: pytest.LogCaptureFixture) -> None:
-    head, _ = exchange(site(Watched(ValueError("a fault"))), "/")
+def test_value_error_of_a_page_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    head, _ = exchange(site(ObservedStore(ValueError("a bug"))), "/")
 
     assert head["status"] == 500
-    assert [line.getMessage() for line in caplog.records] == ["a page broke"]
+    assert [line.getMessage() for line in caplog.records] == ["request handler failed"]
 
 
-def test_a_header_that_is_sent_twice_counts_twice() -> None:
+def test_repeated_headers_are_joined() -> None:
     headers = [(b"accept-encoding", b"gzip"), (b"accept-encoding", b"br")]
 
     head, _ = exchange(site(), "/metrics", headers=headers)

@@ -1,4 +1,4 @@
-"""Requests and responses as values."""
+"""HTTP requests and responses as values."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from nomad_exporter.web.http import HTML, TEXT, Request, Response, text
         pytest.param("agent=10.0.0.1%3A4646", {"agent": ["10.0.0.1:4646"]}, id="percent-encoded"),
         pytest.param("agent=my+agent", {"agent": ["my agent"]}, id="plus-is-a-space"),
         pytest.param("agent=gr%C3%B6%C3%9Fe", {"agent": ["größe"]}, id="utf-8"),
-        pytest.param("agent=%FF", {"agent": ["\ufffd"]}, id="no-utf-8"),
-        pytest.param("a=1;b=2", {"a": ["1;b=2"]}, id="a-semicolon-does-not-part"),
+        pytest.param("agent=%FF", {"agent": ["\ufffd"]}, id="invalid-utf-8"),
+        pytest.param("a=1;b=2", {"a": ["1;b=2"]}, id="semicolon-is-not-a-separator"),
     ],
 )
-def test_the_parameters_of_a_query_are_read(query: str, parameters: dict[str, list[str]]) -> None:
+def test_query_parameters_are_decoded(query: str, parameters: dict[str, list[str]]) -> None:
     assert Request("GET", "/", query).parameters == parameters
 
 
-def test_a_response_tells_its_type_and_length_and_is_never_kept() -> None:
+def test_headers_have_type_and_length_and_forbid_caching() -> None:
     assert Response(200, "größe".encode()).all_headers == {
         "Content-Type": TEXT,
         "Cache-Control": "no-store",
@@ -34,7 +34,7 @@ def test_a_response_tells_its_type_and_length_and_is_never_kept() -> None:
     }
 
 
-def test_a_response_can_have_one_more_header() -> None:
+def test_with_header_returns_a_copy() -> None:
     response = Response(200, b"", HTML, {"Vary": "Accept"})
 
     more = response.with_header("Age", "3")
@@ -44,5 +44,5 @@ def test_a_response_can_have_one_more_header() -> None:
     assert response.headers == {"Vary": "Accept"}
 
 
-def test_a_line_for_people_ends_with_a_line_feed() -> None:
+def test_text_ends_with_a_line_feed() -> None:
     assert text(404, "not found") == Response(404, b"not found\n", "text/plain; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The exporter's own probes."""
+"""The management API: whether the exporter itself is healthy and ready."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ import pytest
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.web.http import text
 from nomad_exporter.web.management import healthy, ready
-from tests.support.pages import NOW, agent, failed, fleet, store_of, told
+from tests.support.pages import NOW, agent, failed, fleet, recorded, store_of
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0, 10.0])
-def test_the_exporter_is_healthy_while_its_schedule_beats(seconds: float) -> None:
+def test_exporter_is_healthy_with_a_recent_heartbeat(seconds: float) -> None:
     store = fleet("a1")
     store.record_heartbeat(NOW)
 
     assert healthy(store, NOW + seconds) == text(200, "healthy")
 
 
-def test_the_exporter_is_sick_once_its_schedule_is_silent() -> None:
+def test_exporter_is_unhealthy_without_recent_heartbeat() -> None:
     store = fleet("a1")
     store.record_heartbeat(NOW)
 
-    assert healthy(store, NOW + 10.1) == text(503, "the schedule does not run")
+    assert healthy(store, NOW + 10.1) == text(503, "scheduler is not running")
 
 
-def test_the_exporter_is_sick_before_its_schedule_began() -> None:
-    assert healthy(fleet("a1"), NOW) == text(503, "the schedule does not run")
+def test_exporter_is_unhealthy_before_the_first_heartbeat() -> None:
+    assert healthy(fleet("a1"), NOW) == text(503, "scheduler is not running")
 
 
-def test_a_dead_agent_does_not_make_the_exporter_sick() -> None:
+def test_dead_agent_does_not_make_the_exporter_unhealthy() -> None:
     store = store_of(failed(Source.HEALTH), failed(Source.SELF))
     store.record_heartbeat(NOW)
 
     assert healthy(store, NOW).status == 200
 
 
-def test_the_exporter_is_not_ready_before_every_agent_was_asked() -> None:
+def test_exporter_is_not_ready_before_all_agents_are_polled() -> None:
     store = fleet("a1", "a2", "a3")
     store.record(agent("a2"), failed(Source.HEALTH))
     store.record(agent("a2"), failed(Source.SELF))
 
-    assert ready(store) == text(503, "2 agents have not been asked yet")
+    assert ready(store) == text(503, "agents not polled yet: 2")
 
 
 @pytest.mark.parametrize("source", [Source.HEALTH, Source.SELF])
-def test_an_agent_that_was_asked_for_one_thing_alone_is_waited_for(source: Source) -> None:
+def test_agent_with_one_polled_source_is_still_pending(source: Source) -> None:
     assert ready(store_of(failed(source))).status == 503
 
 
-def test_the_exporter_is_ready_whatever_its_agents_answered() -> None:
+def test_exporter_is_ready_even_if_all_polls_failed() -> None:
     assert ready(store_of(failed(Source.HEALTH), failed(Source.SELF))) == text(200, "ready")
 
 
-def test_the_exporter_stays_ready_when_an_agent_dies() -> None:
-    well = (told(Source.HEALTH, "2.0.5/healthy/s1-follower"), told(Source.SELF, "2.0.5/healthy/s1-follower"))
+def test_exporter_stays_ready_when_an_agent_dies() -> None:
+    polled = [recorded(source, "2.0.5/healthy/s1-follower") for source in (Source.HEALTH, Source.SELF)]
 
-    assert ready(store_of(*well, failed(Source.HEALTH), failed(Source.SELF))).status == 200
+    assert ready(store_of(*polled, failed(Source.HEALTH), failed(Source.SELF))).status == 200
 
 
-def test_an_exporter_without_agents_is_ready() -> None:
+def test_exporter_without_agents_is_ready() -> None:
     assert ready(fleet()).status == 200

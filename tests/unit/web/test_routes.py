@@ -1,4 +1,4 @@
-"""Every path that is served, and what is answered to all others."""
+"""The routing table: every path that is served, and the responses to all others."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Request, text
 from nomad_exporter.web.routes import ROUTES, Site, handle
 from nomad_exporter.web.status import status
-from tests.support.pages import NOW, get, store_of, told
+from tests.support.pages import NOW, get, recorded, store_of
 
 PATHS = sorted(path for path, route in ROUTES.items() if "GET" in route.methods)
 
 
-def well() -> Store[Rendered]:
-    """A store whose only agent has answered everything, while the schedule beats."""
-    store = store_of(*(told(source, "2.0.5/healthy/s2-leader") for source in Source))
+def healthy_store() -> Store[Rendered]:
+    """Return a store with a heartbeat and one agent of which every poll succeeded."""
+    store = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in Source))
     store.record_heartbeat(NOW)
     return store
 
 
-SITE = Site(well(), SelfMetrics(), Thresholds())
+SITE = Site(healthy_store(), SelfMetrics(), Thresholds())
 
 
-def test_the_paths_are_those_of_the_contract() -> None:
+def test_paths_are_those_of_the_contract() -> None:
     verdicts = ["/health/live", "/health/ready", "/health/quorum"]
 
     assert sorted(ROUTES) == sorted(
@@ -52,7 +52,7 @@ def test_the_paths_are_those_of_the_contract() -> None:
         ("/-/ready", "text/plain", b"ready\n"),
     ],
 )
-def test_every_path_gives_its_page(path: str, content_type: str, excerpt: bytes) -> None:
+def test_every_path_returns_its_page(path: str, content_type: str, excerpt: bytes) -> None:
     response = handle(SITE, get(path), NOW)
 
     assert response.status == 200
@@ -61,7 +61,7 @@ def test_every_path_gives_its_page(path: str, content_type: str, excerpt: bytes)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_is_answered_as_get_is(path: str) -> None:
+def test_head_is_handled_like_get(path: str) -> None:
     response = handle(SITE, Request("HEAD", path), NOW)
 
     expected = handle(SITE, get(path), NOW)
@@ -71,7 +71,7 @@ def test_head_is_answered_as_get_is(path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get"])
 @pytest.mark.parametrize("path", PATHS)
-def test_any_other_method_is_405_and_told_which_are_allowed(path: str, method: str) -> None:
+def test_other_methods_are_405_with_the_allowed_ones(path: str, method: str) -> None:
     response = handle(SITE, Request(method, path), NOW)
 
     assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
@@ -79,67 +79,69 @@ def test_any_other_method_is_405_and_told_which_are_allowed(path: str, method: s
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", ["", "/metrics/", "/Metrics", "//metrics", "/favicon.ico", "/v1/agent/self", "*"])
-def test_any_other_path_is_404_whatever_the_method(path: str, method: str) -> None:
+def test_other_paths_are_404_for_any_method(path: str, method: str) -> None:
     assert handle(SITE, Request(method, path), NOW) == text(404, "not found")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/health"])
-def test_a_query_of_very_many_parameters_is_400(path: str) -> None:
+def test_query_with_too_many_parameters_is_400(path: str) -> None:
     query = "&".join(["agent=a1"] * 1002)
 
-    assert handle(SITE, Request("GET", path, query), NOW) == text(400, "the query has too many parameters")
-
-
-def test_the_ages_that_the_site_was_told_are_kept_to() -> None:
-    impatient = Site(well(), SelfMetrics(), Thresholds(max_age=10.0, health_interval=1.0))
-
-    assert handle(impatient, get("/health"), NOW + 3.0).status == 200
-    assert handle(impatient, get("/health"), NOW + 3.1).status == 503
-    assert b"nomad_agent_leader{" in handle(impatient, get("/metrics"), NOW + 10.0).body
-    assert b"nomad_agent_leader{" not in handle(impatient, get("/metrics"), NOW + 10.1).body
-
-
-def test_every_link_of_the_status_page_leads_somewhere() -> None:
-    page = status(SITE.store, get("/"), NOW, SITE.thresholds).body.decode()
-    linked = [html.unescape(path) for path in re.findall(r'href="(/[^"]*)"', page)]
-
-    of_an_agent = ("/metrics", "/health", "/health/live", "/health/ready", "/health/quorum")
-    assert linked == ["/metrics", "/-/healthy", "/-/ready", *(f"{path}?agent=a1" for path in of_an_agent)]
-    assert {handle(SITE, get(path), NOW).status for path in linked} == {200, 503}, "it is alone, and not safe to stop"
-
-
-def reloading(fault: str | None) -> tuple[Site, list[str]]:
-    """A site that may be reloaded, and the list of times that it was."""
-    times: list[str] = []
-
-    def reload() -> str | None:
-        times.append("reloaded")
-        return fault
-
-    return replace(SITE, reload=reload), times
-
-
-def test_a_post_reloads_where_that_is_allowed() -> None:
-    site, times = reloading(None)
-
-    assert handle(site, Request("POST", "/-/reload"), NOW) == text(200, "reloaded")
-    assert times == ["reloaded"]
-
-
-def test_a_reload_that_fails_says_why_and_that_nothing_has_changed() -> None:
-    site, _ = reloading("fleet.yml:3: agents[0].adress: unknown key")
-
-    assert handle(site, Request("POST", "/-/reload"), NOW) == text(
-        500, "nothing has changed: fleet.yml:3: agents[0].adress: unknown key"
+    assert handle(SITE, Request("GET", path, query), NOW) == text(
+        400, "query must have at most 1001 parameters (got 1002)"
     )
 
 
-def test_a_reload_is_forbidden_where_it_was_not_allowed() -> None:
+def test_thresholds_of_the_site_limit_ages() -> None:
+    strict = Site(healthy_store(), SelfMetrics(), Thresholds(max_age=10.0, health_interval=1.0))
+
+    assert handle(strict, get("/health"), NOW + 3.0).status == 200
+    assert handle(strict, get("/health"), NOW + 3.1).status == 503
+    assert b"nomad_agent_leader{" in handle(strict, get("/metrics"), NOW + 10.0).body
+    assert b"nomad_agent_leader{" not in handle(strict, get("/metrics"), NOW + 10.1).body
+
+
+def test_every_link_of_the_status_page_works() -> None:
+    page = status(SITE.store, get("/"), NOW, SITE.thresholds).body.decode()
+    links = [html.unescape(path) for path in re.findall(r'href="(/[^"]*)"', page)]
+
+    agent_pages = ("/metrics", "/health", "/health/live", "/health/ready", "/health/quorum")
+    assert links == ["/metrics", "/-/healthy", "/-/ready", *(f"{path}?agent=a1" for path in agent_pages)]
+    assert {handle(SITE, get(path), NOW).status for path in links} == {200, 503}, "a single server is not safe to stop"
+
+
+def site_with_reload(error: str | None) -> tuple[Site, list[str]]:
+    """Return a site that can be reloaded, and the list of its reloads."""
+    reloads: list[str] = []
+
+    def reload() -> str | None:
+        reloads.append("reloaded")
+        return error
+
+    return replace(SITE, reload=reload), reloads
+
+
+def test_post_reloads_if_enabled() -> None:
+    site, reloads = site_with_reload(None)
+
+    assert handle(site, Request("POST", "/-/reload"), NOW) == text(200, "reloaded")
+    assert reloads == ["reloaded"]
+
+
+def test_failed_reload_is_500_with_the_error() -> None:
+    site, _ = site_with_reload("fleet.yml:3: agents[0].adress: unknown key")
+
+    assert handle(site, Request("POST", "/-/reload"), NOW) == text(
+        500, "reload failed, configuration unchanged: fleet.yml:3: agents[0].adress: unknown key"
+    )
+
+
+def test_reload_is_403_if_disabled() -> None:
     assert handle(SITE, Request("POST", "/-/reload"), NOW).status == 403
 
 
-def test_looking_at_a_reload_does_not_reload() -> None:
-    site, times = reloading(None)
+def test_get_does_not_reload() -> None:
+    site, reloads = site_with_reload(None)
     response = handle(site, Request("GET", "/-/reload"), NOW)
 
-    assert (response.status, response.headers["Allow"], times) == (405, "POST", [])
+    assert (response.status, response.headers["Allow"], reloads) == (405, "POST", [])

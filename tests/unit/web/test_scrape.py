@@ -18,7 +18,7 @@ from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Response
 from nomad_exporter.web.scrape import accepts_gzip, preferred_format, scrape
-from tests.support.pages import NOW, agent, get, store_of, told
+from tests.support.pages import NOW, agent, get, recorded, store_of
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -38,12 +38,12 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
 def two_servers() -> Store[Rendered]:
-    """A store that watches two agents, both of which answered."""
+    """Return a store of two agents, both polled successfully."""
     agents = (agent("a1"), agent("a2"))
     store = Store(agents, render_agent)
-    for watched in agents:
+    for each in agents:
         for source in Source:
-            store.record(watched, told(source, "2.0.5/healthy/s2-leader"))
+            store.record(each, recorded(source, "2.0.5/healthy/s2-leader"))
     return store
 
 
@@ -56,19 +56,19 @@ def agents_on(response: Response) -> set[str]:
 
 
 def families_on(response: Response) -> set[str]:
-    """The families that Prometheus' own parser finds on a page, which it refuses whole for one wrong line."""
+    """Return the families on a page, by the parser of prometheus_client, which rejects a page with any wrong line."""
     read: Any = openmetrics if "openmetrics" in response.content_type else parser
     return {family.name for family in read.text_string_to_metric_families(response.body.decode())}
 
 
-def own_series(response: Response) -> list[str]:
+def exporter_series(response: Response) -> list[str]:
     return re.findall(r"^(?:process_|python_|nomad_exporter_build)\S+", response.body.decode(), re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    ("accept", "form"),
+    ("accept", "expected"),
     [
-        pytest.param("", Format.TEXT, id="nothing-said"),
+        pytest.param("", Format.TEXT, id="no-header"),
         pytest.param("*/*", Format.TEXT, id="curl"),
         pytest.param(BROWSER, Format.TEXT, id="browser"),
         pytest.param(PROMETHEUS_2, Format.OPENMETRICS, id="prometheus-2"),
@@ -78,38 +78,40 @@ def own_series(response: Response) -> list[str]:
         pytest.param("text/plain", Format.TEXT, id="text"),
         pytest.param(OPENMETRICS, Format.OPENMETRICS, id="openmetrics"),
         pytest.param(
-            'APPLICATION/OpenMetrics-Text ; Version="1.0.0" ; Q=0.5', Format.OPENMETRICS, id="loosely-written"
+            'APPLICATION/OpenMetrics-Text ; Version="1.0.0" ; Q=0.5', Format.OPENMETRICS, id="unusual-spelling"
         ),
-        pytest.param("application/openmetrics-text;version=0.0.1", Format.TEXT, id="openmetrics-of-old"),
-        pytest.param("application/openmetrics-text;version=2.0.0", Format.TEXT, id="openmetrics-to-come"),
+        pytest.param("application/openmetrics-text;version=0.0.1", Format.TEXT, id="older-openmetrics"),
+        pytest.param("application/openmetrics-text;version=2.0.0", Format.TEXT, id="newer-openmetrics"),
         pytest.param("application/openmetrics-text", Format.TEXT, id="openmetrics-without-version"),
         pytest.param(f"{OPENMETRICS};q=0.5,text/plain;version=0.0.4;q=0.4", Format.OPENMETRICS, id="openmetrics-first"),
-        pytest.param(f"{OPENMETRICS};q=0.5,text/plain;version=0.0.4;q=0.5", Format.OPENMETRICS, id="both-alike"),
+        pytest.param(f"{OPENMETRICS};q=0.5,text/plain;version=0.0.4;q=0.5", Format.OPENMETRICS, id="equal-quality"),
         pytest.param(f"{OPENMETRICS};q=0.4,text/plain;version=0.0.4;q=0.5", Format.TEXT, id="text-first"),
         pytest.param(f"text/plain;q=0.5,{OPENMETRICS};q=0.4", Format.TEXT, id="text-of-any-version-first"),
-        pytest.param(f"{OPENMETRICS};q=0.4,text/plain;version=1.0.0", Format.OPENMETRICS, id="text-1.0.0-is-not-ours"),
+        pytest.param(
+            f"{OPENMETRICS};q=0.4,text/plain;version=1.0.0", Format.OPENMETRICS, id="text-1.0.0-is-not-offered"
+        ),
         pytest.param(f"{OPENMETRICS};q=0", Format.TEXT, id="openmetrics-refused"),
-        pytest.param(f"{OPENMETRICS};q=much", Format.TEXT, id="no-quality"),
-        pytest.param(f"{OPENMETRICS};q=nan", Format.TEXT, id="quality-that-is-no-number"),
+        pytest.param(f"{OPENMETRICS};q=much", Format.TEXT, id="invalid-quality"),
+        pytest.param(f"{OPENMETRICS};q=nan", Format.TEXT, id="nan-quality"),
         pytest.param(f"{OPENMETRICS};q=-1", Format.TEXT, id="negative-quality"),
         pytest.param(";,;=,q=,==;;\x00,é/*", Format.TEXT, id="garbage"),
     ],
 )
-def test_openmetrics_is_given_to_those_who_like_it_and_text_to_all_others(accept: str, form: Format) -> None:
-    assert preferred_format(accept) is form
+def test_accept_header_selects_exposition_format(accept: str, expected: Format) -> None:
+    assert preferred_format(accept) is expected
 
 
 @pytest.mark.parametrize(
     ("accept_encoding", "accepted"),
     [
-        pytest.param("", False, id="nothing-said"),
+        pytest.param("", False, id="no-header"),
         pytest.param("gzip", True, id="prometheus"),
         pytest.param("gzip, deflate, br, zstd", True, id="browser"),
         pytest.param("GZIP", True, id="capitals"),
         pytest.param("deflate;q=0.5, gzip;q=1.0", True, id="with-quality"),
         pytest.param("*", True, id="any"),
         pytest.param("identity", False, id="identity"),
-        pytest.param("br", False, id="another"),
+        pytest.param("br", False, id="other"),
         pytest.param("gzip;q=0", False, id="refused"),
         pytest.param("gzip;q=0, *", False, id="any-but-gzip"),
         pytest.param("*;q=0", False, id="none"),
@@ -117,11 +119,11 @@ def test_openmetrics_is_given_to_those_who_like_it_and_text_to_all_others(accept
         pytest.param("gzip;q=x", False, id="garbage"),
     ],
 )
-def test_a_page_is_compressed_for_those_who_accept_it(accept_encoding: str, accepted: bool) -> None:
+def test_accept_encoding_header_selects_gzip(accept_encoding: str, accepted: bool) -> None:
     assert accepts_gzip(accept_encoding) is accepted
 
 
-def test_a_page_in_text_can_be_read_by_prometheus() -> None:
+def test_text_page_can_be_parsed() -> None:
     response = scraped()
 
     assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
@@ -133,7 +135,7 @@ def test_a_page_in_text_can_be_read_by_prometheus() -> None:
     } <= families_on(response)
 
 
-def test_a_page_in_openmetrics_can_be_read_by_prometheus() -> None:
+def test_openmetrics_page_can_be_parsed() -> None:
     response = scraped(accept=PROMETHEUS_3)
 
     assert response.content_type.startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
@@ -145,52 +147,52 @@ def test_a_page_in_openmetrics_can_be_read_by_prometheus() -> None:
     } <= families_on(response)
 
 
-def test_only_openmetrics_has_an_end_mark() -> None:
+def test_only_openmetrics_page_has_a_trailer() -> None:
     assert scraped(accept=OPENMETRICS).body.endswith(b"\n# EOF\n")
     assert b"# EOF" not in scraped().body
 
 
 @pytest.mark.parametrize("accept", ["", OPENMETRICS], ids=["text", "openmetrics"])
-def test_no_series_stands_on_a_page_twice(accept: str) -> None:
+def test_page_has_no_duplicate_series(accept: str) -> None:
     series = re.findall(r"^([^#\n]+) \S+$", scraped(accept=accept).body.decode(), re.MULTILINE)
 
     assert len(series) == len(set(series)) > 100
 
 
-def test_without_a_name_all_agents_and_the_exporter_are_shown() -> None:
+def test_page_has_all_agents_and_the_exporter() -> None:
     response = scraped()
 
     assert agents_on(response) == {"a1", "a2"}
-    assert own_series(response)
+    assert exporter_series(response)
 
 
-def test_with_a_name_that_agent_alone_is_shown() -> None:
+def test_page_of_one_agent_has_no_other_series() -> None:
     response = scraped("/metrics?agent=a2")
 
     assert agents_on(response) == {"a2"}
-    assert own_series(response) == []
+    assert exporter_series(response) == []
 
 
-def test_with_several_names_those_agents_are_shown_without_the_exporter() -> None:
+def test_page_of_several_agents_has_no_exporter_series() -> None:
     response = scraped("/metrics?agent=a1&agent=a2")
 
     assert agents_on(response) == {"a1", "a2"}
-    assert own_series(response) == []
+    assert exporter_series(response) == []
 
 
-def test_a_page_of_one_agent_in_openmetrics_has_its_end_mark_too() -> None:
+def test_openmetrics_page_of_one_agent_can_be_parsed() -> None:
     response = scraped("/metrics?agent=a2", accept=OPENMETRICS)
 
     assert "nomad_agent_up" in families_on(response)
 
 
-def test_an_agent_that_is_not_watched_is_404_and_not_an_empty_page() -> None:
+def test_unknown_agent_is_404() -> None:
     response = scraped("/metrics?agent=b1")
 
-    assert (response.status, response.body) == (404, b"no agent has the name 'b1'; known: a1, a2\n")
+    assert (response.status, response.body) == (404, b"unknown agent 'b1' (known: a1, a2)\n")
 
 
-def test_a_compressed_page_is_the_same_page() -> None:
+def test_compressed_page_is_the_same_page() -> None:
     plain, compressed = scraped("/metrics?agent=a1"), scraped("/metrics?agent=a1", accept_encoding="gzip")
 
     assert compressed.headers["Content-Encoding"] == "gzip"
@@ -201,15 +203,15 @@ def test_a_compressed_page_is_the_same_page() -> None:
 
 
 @pytest.mark.parametrize("accept_encoding", ["", "gzip"])
-def test_a_page_tells_what_it_depends_on(accept_encoding: str) -> None:
+def test_vary_header_names_the_negotiated_headers(accept_encoding: str) -> None:
     assert scraped(accept_encoding=accept_encoding).headers["Vary"] == "Accept, Accept-Encoding"
 
 
-@pytest.mark.parametrize(("after", "shown"), [(45.0, True), (45.1, False)])
-def test_a_number_is_shown_until_it_is_too_old(after: float, shown: bool) -> None:
-    store = store_of(told(Source.SELF, "2.0.5/healthy/s1-follower"))
+@pytest.mark.parametrize(("after", "present"), [(45.0, True), (45.1, False)])
+def test_values_disappear_after_max_age(after: float, present: bool) -> None:
+    store = store_of(recorded(Source.SELF, "2.0.5/healthy/s1-follower"))
 
     page = scrape(store, SelfMetrics(), get("/metrics"), NOW + after, Thresholds()).body
 
-    assert (b"nomad_agent_raft_commit_index{" in page) is shown
+    assert (b"nomad_agent_raft_commit_index{" in page) is present
     assert b"nomad_agent_up{" in page
