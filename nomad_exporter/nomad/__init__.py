@@ -1,1 +1,1 @@
-"""What Nomad is: agents, their answers, and the wire to them."""
+"""Nomad's agent API: agents, their decoded answers, and the transport to them."""

@@ -1,4 +1,4 @@
-"""An agent that we watch: who it is, where it is, and what we show it."""
+"""A monitored agent: its name, its address, and the credentials and TLS settings for it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Literal
 Scheme = Literal["http", "https", "unix"]
 
 DEFAULT_CLUSTER = "default"
-"""Value of the label ``nomad_cluster`` when no cluster is configured."""
+"""Value of the label ``nomad_cluster`` if no cluster is configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A text that no page, log line or ``repr`` may show; ``reveal`` is for the wire alone."""
+    """A text that is masked in every page, log line and ``repr``."""
 
     _text: str = field(repr=False)
 
     def reveal(self) -> str:
+        """Return the text, for request headers only."""
         return self._text
 
     def __repr__(self) -> str:
@@ -29,7 +30,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an agent listens: a TCP host and port, or the path of a Unix socket."""
+    """The address of an agent's HTTP API: a TCP host and port, or the path of a Unix socket."""
 
     scheme: Scheme
     host: str = ""
@@ -38,7 +39,7 @@ class Address:
 
     @property
     def host_port(self) -> str:
-        """``host:port`` as Nomad writes it, an IPv6 host in brackets; of a socket, its path."""
+        """``host:port`` in Nomad's notation, with an IPv6 host in brackets; for a Unix socket, its path."""
         if self.scheme == "unix":
             return self.path
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -50,9 +51,9 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The TLS side of an agent, as Nomad's own client has it.
+    """TLS settings for one agent, with the meaning that they have for Nomad's own client.
 
-    ``ca_file`` wins over ``ca_path``; with neither, the system's roots are trusted.
+    ``ca_file`` takes precedence over ``ca_path``. Without either, the system's root certificates are trusted.
     """
 
     ca_file: Path | None = None
@@ -65,10 +66,10 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What proves to the agent who we are.
+    """The credentials that the exporter sends to one agent.
 
-    ``token_file`` is read again at every attempt and wins over ``token``; ``basic_auth`` is ``user:password``, for a
-    proxy in front of the agent.
+    ``token_file`` takes precedence over ``token`` and is read again for every request. ``basic_auth`` is
+    ``user:password``, for a proxy in front of the agent.
     """
 
     token: Secret | None = None
@@ -78,7 +79,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A Nomad agent to monitor.
+    """A monitored Nomad agent.
 
     ``name`` and ``cluster`` are the labels ``agent`` and ``nomad_cluster`` of every series about the agent. ``labels``
     are pairs of name and value, exported on ``nomad_exporter_agent_info`` for joins.

@@ -1,4 +1,4 @@
-"""When certificates expire: the one that an agent serves, and our own."""
+"""Expiry times of certificates: the agent's, and the exporter's client certificate."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """The ends of life, in Unix time: of the certificate that the agent served last (``peer``), and of ours (``own``).
+    """Expiry times, in Unix time, of the agent's certificate (``peer``) and of the exporter's (``own``).
 
-    None where there is none, or where it cannot be read.
+    A time is None if there is no such certificate, or if the certificate cannot be parsed.
     """
 
     peer: float | None = None
@@ -17,8 +17,8 @@ class Certificates:
 
 
 def not_after(certificate: bytes | None) -> float | None:
-    """The end of life of a certificate in PEM or DER form, in Unix time; None where it cannot be read."""
-    from cryptography import x509  # Ten megabytes, which only those pay whose agents speak TLS.
+    """Return the expiry time of a PEM or DER certificate, in Unix time; None if it cannot be parsed."""
+    from cryptography import x509  # Imported here: it takes 10 MB, which only TLS needs.
 
     if not certificate:
         return None

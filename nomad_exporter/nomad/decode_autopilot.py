@@ -1,4 +1,4 @@
-"""``/v1/operator/autopilot/health``, from bytes to ``Autopilot``: the same JSON under 200 and 429."""
+"""Decoder of ``/v1/operator/autopilot/health``; its JSON is the same under status 200 and 429."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
 from nomad_exporter.nomad.models import Autopilot, AutopilotServer
 
 SERVERS_LIMIT = 100
-"""More servers than any raft configuration has; an answer with more is refused whole."""
+"""Maximum number of servers; more than any raft configuration has. A longer answer is rejected."""
 
 
 class _Body(msgspec.Struct, rename="pascal"):
@@ -26,45 +26,48 @@ class _Server(msgspec.Struct, rename="pascal"):
 
 
 def decode(body: bytes) -> Autopilot:
-    """The answer in ``body``, its servers by name. Raises ValueError or a msgspec error where it is no verdict.
+    """Decode ``body``, with the servers sorted by name.
 
-    A ``null`` list is that of a leader whose autopilot has not looked yet.
+    Raises ValueError or a msgspec error if the body has no verdict, and TooMany for more than ``SERVERS_LIMIT``
+    servers.
     """
-    told = msgspec.json.decode(body, type=_Body)
-    if len(told.servers or ()) > SERVERS_LIMIT:
+    content = msgspec.json.decode(body, type=_Body)
+    raw_servers = content.servers or ()  # A leader whose autopilot has not run yet returns null.
+    if len(raw_servers) > SERVERS_LIMIT:
         raise TooMany(f"more than {SERVERS_LIMIT} servers")
-    parts = LenientDecoder()
-    tolerance = parts.read(told.failure_tolerance, int, "FailureTolerance")
+    decoder = LenientDecoder()
+    tolerance = decoder.read(content.failure_tolerance, int, "FailureTolerance")
     servers: list[AutopilotServer] = []
-    for raw in told.servers or ():
-        found = _server(raw, parts)
-        if found is None or any(_are_one(found, other) for other in servers):
-            parts.mark_invalid("Servers[]")
+    for raw in raw_servers:
+        server = _decode_server(raw, decoder)
+        if server is None or any(_is_duplicate(server, other) for other in servers):
+            decoder.mark_invalid("Servers[]")
         else:
-            servers.append(found)
-    return Autopilot(told.healthy, tolerance, tuple(sorted(servers, key=_place)), tuple(parts.invalid_fields))
+            servers.append(server)
+    servers.sort(key=_name_and_address)
+    return Autopilot(content.healthy, tolerance, tuple(servers), tuple(decoder.invalid_fields))
 
 
-def _server(raw: msgspec.Raw, parts: LenientDecoder) -> AutopilotServer | None:
-    """One server; None where it has no ID, or nothing is told of its health."""
-    told = parts.read(raw, _Server, "Servers[]") or _Server()
-    server_id = parts.text(told.id, "Servers[].ID")
-    healthy = parts.read(told.healthy, bool, "Servers[].Healthy")
+def _decode_server(raw: msgspec.Raw, decoder: LenientDecoder) -> AutopilotServer | None:
+    """Decode one server; None if its ID or its health is missing."""
+    fields = decoder.read(raw, _Server, "Servers[]") or _Server()
+    server_id = decoder.text(fields.id, "Servers[].ID")
+    healthy = decoder.read(fields.healthy, bool, "Servers[].Healthy")
     if not server_id or healthy is None:
         return None
     return AutopilotServer(
         id=server_id,
-        name=parts.text(told.name, "Servers[].Name"),
-        address=parts.text(told.address, "Servers[].Address"),
+        name=decoder.text(fields.name, "Servers[].Name"),
+        address=decoder.text(fields.address, "Servers[].Address"),
         healthy=healthy,
-        voter=parts.read(told.voter, bool, "Servers[].Voter") or False,
+        voter=decoder.read(fields.voter, bool, "Servers[].Voter") or False,
     )
 
 
-def _are_one(server: AutopilotServer, other: AutopilotServer) -> bool:
-    """Raft has every ID and every address once; servers that share their place would be one series."""
-    return server.id == other.id or _place(server) == _place(other)
+def _is_duplicate(server: AutopilotServer, other: AutopilotServer) -> bool:
+    # Raft has every ID and every address once; the labels of a series are the name and the address.
+    return server.id == other.id or _name_and_address(server) == _name_and_address(other)
 
 
-def _place(server: AutopilotServer) -> tuple[str, str]:
+def _name_and_address(server: AutopilotServer) -> tuple[str, str]:
     return server.name, server.address

@@ -1,4 +1,4 @@
-"""``/v1/agent/health``, from bytes to ``HealthAnswer``: the same JSON under 200 and 500, whatever its content type."""
+"""Decoder of ``/v1/agent/health``; its JSON is the same under status 200 and 500, whatever the content type."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class _Body(msgspec.Struct):
 
 
 MESSAGE_LIMIT = 500
-"""The rest of a longer message is cut off, in characters."""
+"""Maximum length of a check's message, in characters; a longer message is truncated."""
 
 
 def decode(status: int, body: bytes) -> HealthAnswer:
-    """The answer in ``body``. Raises ValueError or a msgspec error where it judges no role: ``{}`` is no health."""
-    told = msgspec.json.decode(body, type=_Body)
+    """Decode ``body``. Raises ValueError or a msgspec error if it has no check of any role."""
+    content = msgspec.json.decode(body, type=_Body)
     checks = {
         role: Check(check.ok, check.message[:MESSAGE_LIMIT])
-        for role, check in ((Role.CLIENT, told.client), (Role.SERVER, told.server))
+        for role, check in ((Role.CLIENT, content.client), (Role.SERVER, content.server))
         if check is not None
     }
     if not checks:
-        raise ValueError("it judges neither a server nor a client")
+        raise ValueError("no health check of a server or a client")
     return HealthAnswer(status, checks)
 
 
 def encode(checks: Mapping[Role, Check] | Mapping[str, Check]) -> bytes:
-    """The JSON body with which Nomad would tell ``checks``."""
+    """Return ``checks`` as the JSON body that Nomad would send."""
     return msgspec.json.encode(
         {str(role): {"ok": check.ok, "message": check.message} for role, check in checks.items()}
     )

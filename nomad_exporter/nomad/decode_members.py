@@ -1,4 +1,4 @@
-"""``/v1/agent/members``, from bytes to ``Members``; a member in ``/v1/agent/self`` has the same form."""
+"""Decoder of ``/v1/agent/members``, and of the one member in ``/v1/agent/self``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
 from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members
 
 MEMBERS_LIMIT = 5000
-"""More servers than any gossip pool has; an answer with more is refused whole."""
+"""Maximum number of members; more than any gossip pool has. A longer answer is rejected."""
 
 
 class _Body(msgspec.Struct, rename="pascal"):
@@ -25,61 +25,64 @@ class _Member(msgspec.Struct, rename="pascal"):
 
 
 def decode(body: bytes) -> Members:
-    """The answer in ``body``. Raises ValueError or a msgspec error where it is no list of members.
+    """Decode ``body``, with the members sorted by name.
 
-    A ``null`` list, which an agent answers while it stops, is refused too: it says nothing of the members.
+    Raises ValueError or a msgspec error if the body has no list of members, and TooMany for more than
+    ``MEMBERS_LIMIT`` members.
     """
-    told = msgspec.json.decode(body, type=_Body).members
-    if len(told) > MEMBERS_LIMIT:
+    # An agent that is stopping returns null for the list. That is rejected too: it says nothing about the members.
+    raw_members = msgspec.json.decode(body, type=_Body).members
+    if len(raw_members) > MEMBERS_LIMIT:
         raise TooMany(f"more than {MEMBERS_LIMIT} members")
-    parts = LenientDecoder()
+    decoder = LenientDecoder()
     members: dict[str, Member] = {}
-    for raw in told:
-        found = member(raw, parts, "Members[]")
-        if found is None or found.name in members:
-            parts.mark_invalid("Members[]")
+    for raw in raw_members:
+        member = decode_member(raw, decoder, "Members[]")
+        if member is None or member.name in members:
+            decoder.mark_invalid("Members[]")
         else:
-            members[found.name] = found
-    return Members(tuple(members[name] for name in sorted(members)), tuple(parts.invalid_fields))
+            members[member.name] = member
+    return Members(tuple(members[name] for name in sorted(members)), tuple(decoder.invalid_fields))
 
 
-def member(raw: msgspec.Raw, parts: LenientDecoder, where: str) -> Member | None:
-    """One member; None where it has no name, as in ``self`` of an agent that is only a client."""
-    told = parts.read(raw, _Member, where) or _Member()
-    name = parts.text(told.name, f"{where}.Name")
+def decode_member(raw: msgspec.Raw, decoder: LenientDecoder, field: str) -> Member | None:
+    """Decode one member; None if it has no name, as in ``self`` of an agent that is only a client."""
+    fields = decoder.read(raw, _Member, field) or _Member()
+    name = decoder.text(fields.name, f"{field}.Name")
     if not name:
         return None
-    tags = parts.read(told.tags, dict[str, msgspec.Raw], f"{where}.Tags") or {}
+    tags = decoder.read(fields.tags, dict[str, msgspec.Raw], f"{field}.Tags") or {}
 
     def tag(key: str) -> str:
-        return parts.text(tags.get(key, msgspec.Raw()), f"{where}.Tags.{key}")
+        return decoder.text(tags.get(key, msgspec.Raw()), f"{field}.Tags.{key}")
 
     return Member(
         name=name,
-        status=_status(told.status, parts, where),
+        status=_decode_status(fields.status, decoder, f"{field}.Status"),
         id=tag("id"),
-        address=_rpc_address(parts.text(told.addr, f"{where}.Addr"), tag("port")),
+        address=_rpc_address(decoder.text(fields.addr, f"{field}.Addr"), tag("port")),
         region=tag("region"),
         datacenter=tag("dc"),
         build=tag("build"),
         raft_version=tag("raft_vsn"),
-        protocol=parts.read(told.protocol_cur, int, f"{where}.ProtocolCur"),
-        delegate=parts.read(told.delegate_cur, int, f"{where}.DelegateCur"),
+        protocol=decoder.read(fields.protocol_cur, int, f"{field}.ProtocolCur"),
+        delegate=decoder.read(fields.delegate_cur, int, f"{field}.DelegateCur"),
         expect=tag("expect"),
         nonvoter=bool(tag("nonvoter") or tag("ap_zone")),
     )
 
 
-def _status(raw: msgspec.Raw, parts: LenientDecoder, where: str) -> str:
-    status = parts.text(raw, f"{where}.Status")
+def _decode_status(raw: msgspec.Raw, decoder: LenientDecoder, field: str) -> str:
+    status = decoder.text(raw, field)
     if status in MEMBER_STATUSES:
         return status
-    parts.mark_invalid(f"{where}.Status")
+    decoder.mark_invalid(field)
     return ""
 
 
 def _rpc_address(host: str, port: str) -> str:
-    """``host:port`` as raft writes it: ``Port`` of a member is gossip's, the tag ``port`` that of its RPC."""
+    """Return ``host:port`` in raft's notation; empty if either is empty."""
+    # The port is the tag ``port``, which is that of RPC; the field ``Port`` of a member is gossip's.
     if not (host and port):
         return ""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

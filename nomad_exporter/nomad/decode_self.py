@@ -1,6 +1,6 @@
-"""``/v1/agent/self``, from the bytes of any Nomad since 0.5 to an ``AgentSelf``.
+"""Decoder of ``/v1/agent/self``, for every Nomad since 0.5.
 
-Of ``config`` only an allow-list of plain facts is read: the rest can hold tokens and licences.
+Of ``config`` only an allow-list of fields is read: the rest can hold tokens and licences.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Mapping
 import msgspec
 
 from nomad_exporter.nomad import stats
-from nomad_exporter.nomad.decode_members import member
+from nomad_exporter.nomad.decode_members import decode_member
 from nomad_exporter.nomad.lenient import TEXT_LIMIT, LenientDecoder
 from nomad_exporter.nomad.models import SUFFRAGES, AgentSelf, RaftServer, Role
 from nomad_exporter.nomad.stats import Kind, Number, Stat
 
 UNKNOWN_LIMIT = 50
-"""Unknown stats that are kept of one answer; a new Nomad adds one or two."""
+"""Maximum number of unknown stats in one answer; a new Nomad adds one or two."""
 
-_LIMITS = {"raft.latest_configuration": 65536, "raft.raft_peers": 65536}
-"""Texts that may be longer than a name; some six hundred servers, in characters."""
+_TEXT_LIMITS = {"raft.latest_configuration": 65536, "raft.raft_peers": 65536}
+"""Maximum lengths of texts longer than ``TEXT_LIMIT``, in characters; enough for 600 servers."""
 
 _KNOWN: dict[str, Stat] = {stat.path: stat for stat in stats.STATS}
-_PLAIN_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_UNKNOWN_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SERVER = re.compile(r"\{Suffrage:([^\s{}]+) ID:([^{}]*?) Address:([^\s{}]*)\}")
 
 
@@ -64,104 +64,116 @@ class _Config(msgspec.Struct, rename="pascal"):
 
 
 def decode(body: bytes) -> AgentSelf:
-    """The answer in ``body``. Raises ValueError or a msgspec error where it is no answer of an agent at all."""
-    whole = msgspec.json.decode(body, type=_Body)
-    parts = LenientDecoder()
-    texts = _texts(whole.stats, parts)
-    roles = frozenset(role for role, group in ((Role.SERVER, "nomad"), (Role.CLIENT, "client")) if group in whole.stats)
+    """Decode ``body``. Raises ValueError or a msgspec error if it is not the answer of an agent."""
+    content = msgspec.json.decode(body, type=_Body)
+    decoder = LenientDecoder()
+    texts = _decode_texts(content.stats, decoder)
+    roles = frozenset(
+        role for role, group in ((Role.SERVER, "nomad"), (Role.CLIENT, "client")) if group in content.stats
+    )
     if not roles:
-        raise ValueError("it has the stats neither of a server nor of a client")
-    config = parts.read(whole.config, _Config, "config") or _Config()
-    tls = parts.read(config.tls, _TlsConfig, "config.TLSConfig") or _TlsConfig()
-    itself = member(whole.member, parts, "member")
+        raise ValueError("no stats of a server or a client")
+    config = decoder.read(content.config, _Config, "config") or _Config()
+    tls = decoder.read(config.tls, _TlsConfig, "config.TLSConfig") or _TlsConfig()
+    member = decode_member(content.member, decoder, "member")
     return AgentSelf(
         roles=roles,
-        region=parts.text(config.region, "config.Region"),
-        datacenter=parts.text(config.datacenter, "config.Datacenter"),
-        node_name=parts.text(config.node_name, "config.NodeName"),
-        version=_version(config, parts),
-        acl_enabled=(parts.read(config.acl, _Enabled, "config.ACL") or _Enabled()).enabled,
+        region=decoder.text(config.region, "config.Region"),
+        datacenter=decoder.text(config.datacenter, "config.Datacenter"),
+        node_name=decoder.text(config.node_name, "config.NodeName"),
+        version=_decode_version(config, decoder),
+        acl_enabled=(decoder.read(config.acl, _Enabled, "config.ACL") or _Enabled()).enabled,
         tls_http=tls.http,
         tls_verify_https_client=tls.verify,
-        bootstrap_expect=_bootstrap_expect(config, itself.expect if itself else "", parts),
-        member=itself,
-        numbers=_numbers(texts, parts),
-        texts={path: text for path, text in texts.items() if _is_said(path, text) and _is_short_text(path)},
-        null_paths=frozenset(
-            path for path, text in texts.items() if path in _KNOWN and text in _KNOWN[path].null_values
-        ),
-        configuration=_configuration(texts, parts),
-        unknown=_unknown(texts),
-        invalid_fields=tuple(parts.invalid_fields),
+        bootstrap_expect=_decode_bootstrap_expect(config, member.expect if member else "", decoder),
+        member=member,
+        numbers=_decode_numbers(texts, decoder),
+        texts={path: text for path, text in texts.items() if _has_value(path, text) and _is_short_text(path)},
+        null_paths=frozenset(path for path, text in texts.items() if _is_null(path, text)),
+        configuration=_decode_configuration(texts, decoder),
+        unknown=_select_unknown(texts),
+        invalid_fields=tuple(decoder.invalid_fields),
     )
 
 
-def _texts(groups: Mapping[str, msgspec.Raw], parts: LenientDecoder) -> dict[str, str]:
-    """The texts of all stats in known groups, by path."""
+def _decode_texts(groups: Mapping[str, msgspec.Raw], decoder: LenientDecoder) -> dict[str, str]:
+    """Return the texts of all stats in known groups, by path."""
     texts = {}
     for group in stats.GROUPS:
-        keys = parts.read(groups.get(group, msgspec.Raw()), dict[str, msgspec.Raw], f"stats.{group}") or {}
+        keys = decoder.read(groups.get(group, msgspec.Raw()), dict[str, msgspec.Raw], f"stats.{group}") or {}
         for key, raw in keys.items():
             path = f"{group}.{key}"
-            where = f"stats.{path}" if path in _KNOWN else f"stats.{group}.(unknown)"
-            text = parts.read(raw, str, where, _LIMITS.get(path, TEXT_LIMIT))
+            field = f"stats.{path}" if path in _KNOWN else f"stats.{group}.(unknown)"
+            text = decoder.read(raw, str, field, _TEXT_LIMITS.get(path, TEXT_LIMIT))
             if text is not None:
                 texts[path] = text
     return texts
 
 
-def _is_said(path: str, text: str) -> bool:
+def _is_null(path: str, text: str) -> bool:
+    return path in _KNOWN and text in _KNOWN[path].null_values
+
+
+def _has_value(path: str, text: str) -> bool:
     return path in _KNOWN and text not in _KNOWN[path].null_values
 
 
 def _is_short_text(path: str) -> bool:
-    return _KNOWN[path].kind is Kind.TEXT and path not in _LIMITS
+    return _KNOWN[path].kind is Kind.TEXT and path not in _TEXT_LIMITS
 
 
-def _numbers(texts: Mapping[str, str], parts: LenientDecoder) -> dict[str, Number]:
+def _decode_numbers(texts: Mapping[str, str], decoder: LenientDecoder) -> dict[str, Number]:
     numbers = {}
     for path, text in texts.items():
-        if not _is_said(path, text) or _KNOWN[path].kind is Kind.TEXT:
+        if not _has_value(path, text) or _KNOWN[path].kind is Kind.TEXT:
             continue
         try:
             numbers[path] = stats.read(_KNOWN[path].kind, text)
         except ValueError:
-            parts.mark_invalid(f"stats.{path}")
+            decoder.mark_invalid(f"stats.{path}")
     return numbers
 
 
-def _unknown(texts: Mapping[str, str]) -> dict[str, str]:
-    """Stats of a later Nomad: those of plain names, few, and always the same few."""
-    paths = sorted(path for path in texts if path not in _KNOWN and _PLAIN_KEY.fullmatch(path.partition(".")[2]))
+def _select_unknown(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the first ``UNKNOWN_LIMIT`` unknown stats in alphabetical order, by path."""
+    # Sorted, so that the same stats are selected at every poll.
+    paths = sorted(path for path in texts if path not in _KNOWN and _UNKNOWN_KEY.fullmatch(path.partition(".")[2]))
     return {path: texts[path] for path in paths[:UNKNOWN_LIMIT]}
 
 
-def _configuration(texts: Mapping[str, str], parts: LenientDecoder) -> tuple[RaftServer, ...] | None:
-    """The raft servers; before 0.5.5 only a list of peers, all of them voters, was told."""
-    told = texts.get("raft.latest_configuration")
-    if told is None:
-        peers = texts.get("raft.raft_peers", "")
-        return tuple(RaftServer("Voter", peer, peer) for peer in peers.split(",")) if peers else None
-    servers = tuple(RaftServer(*found) for found in _SERVER.findall(told))
-    plain = "[" + " ".join(f"{{Suffrage:{s.suffrage} ID:{s.id} Address:{s.address}}}" for s in servers) + "]"
-    if told != plain or any(server.suffrage not in SUFFRAGES for server in servers):
-        parts.mark_invalid("stats.raft.latest_configuration")
+def _decode_configuration(texts: Mapping[str, str], decoder: LenientDecoder) -> tuple[RaftServer, ...] | None:
+    """Return the servers of the raft configuration; None if it is missing or any part of it is invalid."""
+    text = texts.get("raft.latest_configuration")
+    if text is None:
+        return _decode_peers(texts.get("raft.raft_peers", ""))
+    servers = tuple(RaftServer(*fields) for fields in _SERVER.findall(text))
+    formatted = "[" + " ".join(f"{{Suffrage:{s.suffrage} ID:{s.id} Address:{s.address}}}" for s in servers) + "]"
+    if text != formatted or any(server.suffrage not in SUFFRAGES for server in servers):
+        decoder.mark_invalid("stats.raft.latest_configuration")
         return None
     return servers
 
 
-def _version(config: _Config, parts: LenientDecoder) -> str:
-    """``1.11.0-beta.1``, ``2.0.5+ent``: an object since 0.6.1, a text with a sibling before."""
-    told = _Version(config.version, config.version_prerelease)
+def _decode_peers(peers: str) -> tuple[RaftServer, ...] | None:
+    """Return the servers in the list of peers that Nomad had before 0.5.5; all of them are voters."""
+    return tuple(RaftServer("Voter", peer, peer) for peer in peers.split(",")) if peers else None
+
+
+def _decode_version(config: _Config, decoder: LenientDecoder) -> str:
+    """Return the version with prerelease and metadata, such as ``1.11.0-beta.1`` or ``2.0.5+ent``."""
+    # An object since 0.6.1; before, a text with the prerelease beside it.
+    fields = _Version(config.version, config.version_prerelease)
     if bytes(config.version).startswith(b"{"):
-        told = parts.read(config.version, _Version, "config.Version") or _Version()
+        fields = decoder.read(config.version, _Version, "config.Version") or _Version()
     version, prerelease, metadata = (
-        parts.text(raw, "config.Version") for raw in (told.version, told.version_prerelease, told.version_metadata)
+        decoder.text(raw, "config.Version")
+        for raw in (fields.version, fields.version_prerelease, fields.version_metadata)
     )
     return version + (f"-{prerelease}" if prerelease else "") + (f"+{metadata}" if metadata else "")
 
 
-def _bootstrap_expect(config: _Config, tag: str, parts: LenientDecoder) -> int | None:
-    server = parts.read(config.server, _Server, "config.Server") or _Server()
-    told = parts.read(server.bootstrap_expect, int, "config.Server.BootstrapExpect")
-    return told or (int(tag) if re.fullmatch(r"[0-9]{1,4}", tag) else None)
+def _decode_bootstrap_expect(config: _Config, tag: str, decoder: LenientDecoder) -> int | None:
+    """Return ``bootstrap_expect`` from the configuration, else from the member's tag."""
+    server = decoder.read(config.server, _Server, "config.Server") or _Server()
+    expect = decoder.read(server.bootstrap_expect, int, "config.Server.BootstrapExpect")
+    return expect or (int(tag) if re.fullmatch(r"[0-9]{1,4}", tag) else None)

@@ -1,4 +1,4 @@
-"""Durations as Go writes them: ``37.821µs``, ``1m2.5s``, ``768h0m0s``."""
+"""Durations in Go's notation: ``37.821µs``, ``1m2.5s``, ``768h0m0s``."""
 
 from __future__ import annotations
 
@@ -17,25 +17,22 @@ NANOSECONDS = {
 }
 
 _PART = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?)(h|ms|m|s|µs|μs|us|ns)")
-_WHOLE = re.compile(rf"-?(?:{_PART.pattern})+")
+_DURATION = re.compile(rf"-?(?:{_PART.pattern})+")
 
 
 def seconds(text: str) -> float:
-    """The seconds that a Go duration tells; ``"0"`` is the only number that needs no unit.
-
-    The sum is exact and rounded once, so that ``37.821µs`` is ``3.7821e-05`` and not a neighbour of it.
-    Raises ValueError where the text is no duration.
-    """
-    if text == "0":
+    """Parse a Go duration and return its seconds. Raises ValueError if the text is not a duration."""
+    if text == "0":  # The only duration without a unit.
         return 0.0
-    if len(text) > 100 or not _WHOLE.fullmatch(text):
-        raise ValueError("not a duration such as 15s, 500ms or 1m30s")
+    if len(text) > 100 or not _DURATION.fullmatch(text):
+        raise ValueError("must be a duration such as 15s, 500ms or 1m30s")
+    # The sum is exact and rounded once, so that 37.821µs is 3.7821e-05 and not the float next to it.
     total = sum(Fraction(number) * NANOSECONDS[unit] for number, unit in _PART.findall(text))
     return float(total / 10**9) * (-1 if text.startswith("-") else 1)
 
 
 def text(value: float) -> str:
-    """``value`` seconds as a person writes them: ``0.5`` is ``500ms``, ``15`` is ``15s``, ``5400`` is ``1h30m``."""
+    """Format ``value`` seconds in the short form: ``500ms``, ``15s``, ``1h30m``."""
     value = round(value, 3)
     if value == 0:
         return "0s"

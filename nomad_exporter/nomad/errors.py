@@ -1,4 +1,4 @@
-"""What an exception of the wire means: the table from its type to the reason of a failure, and the words for it."""
+"""Classification of exceptions: a table from exception type to the reason and the detail of a failure."""
 
 from __future__ import annotations
 
@@ -21,80 +21,89 @@ _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL}
 
 _log = logging.getLogger(__name__)
 
-_CUT_OFF = "the agent closed the connection before its answer was whole"
-_NOT_HTTP = "the answer is not HTTP as Nomad speaks it"
+_CLOSED = "connection closed before the response was complete"
+_NOT_HTTP = "response is not valid HTTP"
+_INVALID_HOST = "invalid host name"
 
 FAILURES: tuple[tuple[type[BaseException], FailureReason, str], ...] = (
     (CredentialError, FailureReason.CREDENTIALS, "{error}"),
-    (socket.gaierror, FailureReason.DNS, "the host name could not be resolved"),
-    (UnicodeError, FailureReason.DNS, "the host name is not one"),
-    (ssl.SSLCertVerificationError, FailureReason.TLS, "the agent's certificate was refused: {error.verify_message}"),
-    (ssl.SSLEOFError, FailureReason.RESET, _CUT_OFF),
-    (ssl.SSLZeroReturnError, FailureReason.RESET, _CUT_OFF),
-    (ssl.SSLError, FailureReason.TLS, "{tls_text}"),
-    (ConnectTimeout, FailureReason.TIMEOUT, "no connection within {connect}"),
-    (TimeoutError, FailureReason.TIMEOUT, "no whole answer within {timeout}"),
+    (socket.gaierror, FailureReason.DNS, "cannot resolve host name"),
+    (UnicodeError, FailureReason.DNS, _INVALID_HOST),
+    (ssl.SSLCertVerificationError, FailureReason.TLS, "cannot verify agent certificate: {error.verify_message}"),
+    (ssl.SSLEOFError, FailureReason.RESET, _CLOSED),
+    (ssl.SSLZeroReturnError, FailureReason.RESET, _CLOSED),
+    (ssl.SSLError, FailureReason.TLS, "{tls_detail}"),
+    (ConnectTimeout, FailureReason.TIMEOUT, "no connection within {connect_timeout}"),
+    (TimeoutError, FailureReason.TIMEOUT, "no complete response within {timeout}"),
     (ConnectionRefusedError, FailureReason.REFUSED, "connection refused"),
     (FileNotFoundError, FailureReason.REFUSED, "no such socket"),
-    (PermissionError, FailureReason.CREDENTIALS, "the system forbids it: the permissions of the socket, or a firewall"),
-    (ConnectionError, FailureReason.RESET, _CUT_OFF),
-    (http.client.IncompleteRead, FailureReason.RESET, _CUT_OFF),
+    (PermissionError, FailureReason.CREDENTIALS, "permission denied (socket permissions or firewall)"),
+    (ConnectionError, FailureReason.RESET, _CLOSED),
+    (http.client.IncompleteRead, FailureReason.RESET, _CLOSED),
     (http.client.HTTPException, FailureReason.PROTOCOL, _NOT_HTTP),
-    (requests.exceptions.InvalidURL, FailureReason.DNS, "the host name is not one"),
-    (urllib3.exceptions.LocationParseError, FailureReason.DNS, "the host name is not one"),
+    (requests.exceptions.InvalidURL, FailureReason.DNS, _INVALID_HOST),
+    (urllib3.exceptions.LocationParseError, FailureReason.DNS, _INVALID_HOST),
     (ValueError, FailureReason.PROTOCOL, _NOT_HTTP),
     (urllib3.exceptions.HTTPError, FailureReason.PROTOCOL, _NOT_HTTP),
     (requests.RequestException, FailureReason.PROTOCOL, _NOT_HTTP),
 )
-"""What an exception means; the first row that any link of its chain fits decides, link by link from the innermost."""
+"""Rows of exception type, reason and detail.
+
+Each exception of the chain, from the innermost to the outermost, is looked up in the rows from the first to the last.
+"""
 
 
 def classify(error: BaseException, seconds: float) -> Failure:
-    """The failure that an exception means, by the table ``FAILURES``; no text of ours quotes the agent or a secret."""
+    """Return the failure for an exception of a request with a timeout of ``seconds``, by the table ``FAILURES``.
+
+    The detail never contains a secret or a text from the agent.
+    """
     for link in _chain(error):
-        if _is_end(link):
-            return Failure(FailureReason.RESET, _CUT_OFF)
+        if _is_truncated_chunk(link):
+            return Failure(FailureReason.RESET, _CLOSED)
         for kind, reason, detail in FAILURES:
             if isinstance(link, kind):
-                return Failure(reason, _detail(detail, link, seconds))
+                return Failure(reason, _format_detail(detail, link, seconds))
         if isinstance(link, OSError):
-            why = "no route to the agent" if link.errno in _NO_ROUTE else f"no connection: {link.strerror or link}"
-            return Failure(FailureReason.UNREACHABLE, why)
-    _log.debug("an error without a reason", exc_info=error)
-    return Failure(FailureReason.INTERNAL, f"an error of the exporter, {type(error).__name__}")
+            no_route = link.errno in _NO_ROUTE
+            detail = "no route to host" if no_route else f"connection failed: {link.strerror or link}"
+            return Failure(FailureReason.UNREACHABLE, detail)
+    _log.debug("unclassified exception", exc_info=error)
+    return Failure(FailureReason.INTERNAL, f"internal error: {type(error).__name__}")
 
 
-def _is_end(error: BaseException) -> bool:
-    """Whether the connection ended where a chunk should begin: http.client reads that as a chunk of the size b''."""
+def _is_truncated_chunk(error: BaseException) -> bool:
+    """Return whether the connection ended before the size of a chunk, which http.client parses as the size b''."""
     return isinstance(error, ValueError) and str(error).endswith(": b''")
 
 
-def _detail(detail: str, error: BaseException, seconds: float) -> str:
-    text = _TLS_TEXTS.get(str(getattr(error, "reason", None)), "the TLS handshake failed")
-    limits = {"connect": durations.text(min(CONNECT_SECONDS, seconds)), "timeout": durations.text(seconds)}
-    return detail.format(error=error, tls_text=text, **limits)
+def _format_detail(detail: str, error: BaseException, seconds: float) -> str:
+    tls_detail = _TLS_DETAILS.get(str(getattr(error, "reason", None)), "TLS handshake failed")
+    timeout, connect_timeout = durations.text(seconds), durations.text(min(CONNECT_SECONDS, seconds))
+    return detail.format(error=error, tls_detail=tls_detail, timeout=timeout, connect_timeout=connect_timeout)
 
 
-_TLS_TEXTS = {
-    "WRONG_VERSION_NUMBER": "the agent speaks plain HTTP, its address says https://",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the agent wants a client certificate",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "the agent refused our client certificate, or wants one",
-    "TLSV1_ALERT_UNKNOWN_CA": "the agent does not know the CA of our client certificate",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our client certificate has expired",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "the agent has no TLS 1.2 or later",
-    "UNSUPPORTED_PROTOCOL": "the agent has no TLS 1.2 or later",
+_TLS_DETAILS = {
+    "WRONG_VERSION_NUMBER": "agent speaks plain HTTP, but its address starts with https://",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "agent requires a client certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "agent rejected the client certificate, or requires one",
+    "TLSV1_ALERT_UNKNOWN_CA": "agent does not trust the CA of the client certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "client certificate has expired",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "agent does not support TLS 1.2 or later",
+    "UNSUPPORTED_PROTOCOL": "agent does not support TLS 1.2 or later",
 }
-"""OpenSSL's words for what went wrong, in ours."""
+"""Details by the reason code of OpenSSL."""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that caused it, the innermost first: requests wraps urllib3's, which wrap the system's."""
+    """Return the exception and its causes, the innermost first."""
+    # requests wraps exceptions of urllib3, which wrap those of the system: as argument, reason, context or cause.
     links: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        link = waiting.pop()
+    pending: list[object] = [error]
+    while pending:
+        link = pending.pop()
         if isinstance(link, BaseException) and link not in links:
             links.append(link)
             context = None if link.__suppress_context__ else link.__context__
-            waiting += [*link.args, getattr(link, "reason", None), context, link.__cause__]
+            pending += [*link.args, getattr(link, "reason", None), context, link.__cause__]
     return reversed(links)

@@ -1,6 +1,6 @@
-"""Why an attempt failed: one closed list of reasons, what each means and what to do about it.
+"""Why a poll fails: a closed list of reasons, each with its meaning and its remedy.
 
-The troubleshooting table of the README is made from ``FAILURE_REASONS``.
+The table in the documentation is generated from ``FAILURE_REASONS``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FailureReason(StrEnum):
 
 
 UNRESPONSIVE = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TIMEOUT})
-"""How a dead or a frozen agent fails."""
+"""Reasons with which polls of a dead or frozen agent fail."""
 
 RESPONSIVE = frozenset(
     {
@@ -42,15 +42,15 @@ RESPONSIVE = frozenset(
         FailureReason.DECODE,
     }
 )
-"""How an attempt fails that somebody has answered. What is in neither set says nothing of the agent."""
+"""Reasons that imply a response. A reason in neither set proves nothing about the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An attempt that gave no answer. ``detail`` is one line that holds neither a token nor anything of a body.
+    """A failed poll, or a failed request of a poll.
 
-    ``has_partial_response`` says whether the agent had answered a part of what was asked before; ``status`` is that of HTTP where
-    the agent answered with one that is no answer, else 0.
+    ``detail`` is one line, without any secret and without a text from the response. ``has_partial_response`` is True if
+    an earlier request of the same poll was answered. ``status`` is the HTTP status if that is the failure, else 0.
     """
 
     reason: FailureReason
@@ -60,12 +60,12 @@ class Failure:
 
     @property
     def is_unresponsive(self) -> bool:
-        """Whether the agent was asked and gave no sign of life."""
+        """Whether the agent was polled and did not respond."""
         return self.reason in UNRESPONSIVE and not self.has_partial_response
 
     @property
     def is_responsive(self) -> bool:
-        """Whether it gave one."""
+        """Whether the agent responded, at least in part."""
         return self.has_partial_response or self.reason in RESPONSIVE
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """``meaning`` completes "The agent …"; ``remedy`` says what to do."""
+    """The meaning of a reason and the steps against it: first the check, then the fix. Plain text without Markdown."""
 
     meaning: str
     remedy: str
@@ -82,64 +82,81 @@ class Remedy:
 
 FAILURE_REASONS: dict[FailureReason, Remedy] = {
     FailureReason.DNS: Remedy(
-        "has a host name that could not be resolved",
-        "Check the name in the address, and the resolver of the machine or pod that runs the exporter.",
+        "The host name of the agent could not be resolved.",
+        "Check that the host name resolves on the machine or in the pod of the exporter. "
+        "Then correct the agent's address or the DNS configuration.",
     ),
     FailureReason.REFUSED: Remedy(
-        "does not listen at its address (connection refused, or no such socket)",
-        "Start the agent, or correct the address; a starting agent opens its HTTP port only after its first set-up.",
+        "The agent refused the connection (nothing listens at its address, or its Unix socket does not exist).",
+        "Check that the agent is running and that its address and port are right. "
+        "Then start the agent or correct the address. "
+        "An agent that is starting opens its HTTP port only after its first setup.",
     ),
     FailureReason.UNREACHABLE: Remedy(
-        "cannot be reached: no route to its network or host",
-        "Check routes, firewalls and network policies between the exporter and the agent.",
+        "The address of the agent cannot be reached (no route, or not a usable address).",
+        "Check the address, routes, firewalls and network policies between the exporter and the agent. "
+        "Then correct the address or open the path.",
     ),
     FailureReason.RESET: Remedy(
-        "closed the connection before its answer was whole",
-        "Look for a restart of the agent, a proxy between, or Nomad's limit `http_max_conns_per_client`.",
+        "The connection was closed before the response was complete.",
+        "Check the agent's log for a restart, the path for a proxy, and the number of connections to the agent. "
+        "Then bypass the proxy, or raise Nomad's limit http_max_conns_per_client.",
     ),
     FailureReason.TIMEOUT: Remedy(
-        "did not answer within `--poll.timeout`",
-        "Look at the agent's load and, for a client, at its path to the servers: with ACLs on, a client that is cut "
-        "off cannot judge a token and keeps `/v1/agent/self` waiting.",
+        "The agent sent no complete response within --poll.timeout.",
+        "Check the agent's log and load. On a client, also check its connection to the servers: with ACLs on, a "
+        "client that cannot reach a server cannot validate a token and does not answer /v1/agent/self. "
+        "Then restore the connection, reduce the load, or raise --poll.timeout.",
     ),
     FailureReason.TLS: Remedy(
-        "and the exporter could not agree on TLS: a certificate was refused, or one side speaks plain HTTP",
-        "Compare `http://` with `https://`, `--nomad.ca-file` with the CA that signed the agent's certificate, "
-        "`--nomad.server-name` with a name in it (`server.<region>.nomad`, `client.<region>.nomad`), and give "
-        "`--nomad.cert-file` and `--nomad.key-file` where the agent sets `verify_https_client`.",
+        "The exporter and the agent did not agree on TLS (certificate rejected, or plain HTTP on one side).",
+        "Check that no certificate has expired, and that the agent's address starts with https:// only if the agent "
+        "has TLS on. "
+        "Then set --nomad.ca-file to the CA of the agent's certificate, and --nomad.server-name to a name in that "
+        "certificate, such as server.global.nomad. "
+        "If the agent sets verify_https_client, also set --nomad.cert-file and --nomad.key-file.",
     ),
     FailureReason.CREDENTIALS: Remedy(
-        "was not asked, because a token, CA, certificate or key file could not be read",
-        "Make the named file readable for the exporter; it is tried again at the next poll.",
+        "The agent was not polled: a credential file cannot be used, or the connection is not permitted.",
+        "Check that the file in the message exists, is complete, and is readable by the exporter. If no file is "
+        "named, check the permissions of the agent's socket and the firewall. "
+        "Then correct the file or the permissions; the next poll uses them.",
     ),
     FailureReason.UNAUTHORIZED: Remedy(
-        "rejected the token",
-        "`self` needs `agent:read`, `members` needs `node:read`, `autopilot` needs `operator:read`; see [Access "
-        "control](#access-control). An expired or deleted token looks the same.",
+        "The agent rejected the token, or the token lacks a permission.",
+        "Check that the token exists, has not expired, and has the right policy: agent:read for /v1/agent/self, "
+        "node:read for /v1/agent/members, operator:read for /v1/operator/autopilot/health. "
+        "Then extend the policy or replace the token; see docs/security.md.",
     ),
     FailureReason.REDIRECT: Remedy(
-        "answered with a redirect, which is never followed",
-        "Give the agent's own address, not that of a proxy or of another service.",
+        "The agent returned a redirect, which the exporter never follows.",
+        "Check whether a proxy or another service listens at the agent's address. "
+        "Then set the address of the agent itself.",
     ),
     FailureReason.STATUS: Remedy(
-        "answered with an unexpected HTTP status",
-        "Read the agent's log. 404: an agent older than the endpoint (`health` exists since Nomad 0.7) or not a Nomad "
-        "agent. 429: too many connections from this address. 500 for `members`: a client that reaches no server.",
+        "The agent returned an unexpected HTTP status.",
+        "Check the agent's log and the status. 404: not a Nomad agent, or one without the endpoint (/v1/agent/health "
+        "exists since Nomad 0.7); correct the address or upgrade. 429: too many connections from the exporter's "
+        "address; raise http_max_conns_per_client. 500 from /v1/agent/members: the client cannot reach a server; "
+        "restore its connection.",
     ),
     FailureReason.PROTOCOL: Remedy(
-        "answered with something that is not the HTTP that Nomad speaks",
-        "Something else listens at this address, or a proxy alters the answers.",
+        "The response is not valid HTTP, or is compressed although the exporter did not accept that.",
+        "Check what listens at the agent's address: Nomad's HTTP API has port 4646 by default. "
+        "Then correct the address, or bypass a proxy that alters responses.",
     ),
     FailureReason.TOO_LARGE: Remedy(
-        "sent more than the exporter accepts of one answer",
-        "Check that a Nomad agent listens at this address.",
+        "The response is larger than the exporter accepts, or lists more servers.",
+        "Check that a Nomad agent listens at this address. "
+        "Then correct the address or, for a Nomad agent, report the size of the response as a bug.",
     ),
     FailureReason.DECODE: Remedy(
-        "sent an answer that is not what Nomad answers there",
-        "Check that a Nomad agent listens at this address; if one does, please report its version.",
+        "The response is not what a Nomad agent returns from this endpoint.",
+        "Check that a Nomad agent listens at this address. "
+        "Then correct the address or, for a Nomad agent, report its version as a bug.",
     ),
     FailureReason.INTERNAL: Remedy(
-        "was not understood because of a fault in the exporter",
-        "Please report the line of the log that names the error.",
+        "The poll failed because of a bug in the exporter.",
+        "Check the exporter's log at --log.level debug for the exception. Then report it as a bug.",
     ),
 }

@@ -1,4 +1,4 @@
-"""Reads a JSON body part by part, so that a broken part costs only itself."""
+"""Decoder of a JSON body field by field, so that an invalid field loses only its own value."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ import msgspec
 T = TypeVar("T")
 
 TEXT_LIMIT = 1024
-"""A longer text is no name, version or address of Nomad's; it is left out as a flaw."""
+"""Maximum length of a text, in characters; longer than any name, version or address of Nomad."""
 
 INTEGER_LIMIT = 2**31
-"""No count or version of Nomad's is greater; an endless row of digits would break the page."""
+"""Maximum absolute value of an integer; greater than any count or version of Nomad."""
 
 INVALID_FIELDS_LIMIT = 1000
-"""Flaws that are kept of one answer; whoever sends more sends no answer of Nomad's."""
+"""Maximum number of invalid fields recorded for one body."""
 
 ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
-"""All that msgspec raises for a body: it lets UnicodeDecodeError and RecursionError through."""
+"""Every exception that msgspec raises for a body: UnicodeDecodeError and RecursionError are not wrapped."""
 
 
 class TooMany(ValueError):
-    """An answer that lists more than any real one does; the text says of what, and how many there may be."""
+    """An answer that lists more items than any real one; the message names the items and the limit."""
 
 
 class LenientDecoder:
-    """Reads the parts of one body and collects in ``flaws`` the names of those that could not be read."""
+    """A decoder for the fields of one body; ``invalid_fields`` names those that could not be decoded."""
 
     def __init__(self) -> None:
         self.invalid_fields: list[str] = []
 
-    def mark_invalid(self, where: str) -> None:
+    def mark_invalid(self, field: str) -> None:
+        """Record ``field`` as invalid, up to ``INVALID_FIELDS_LIMIT`` fields."""
         if len(self.invalid_fields) < INVALID_FIELDS_LIMIT:
-            self.invalid_fields.append(where)
+            self.invalid_fields.append(field)
 
-    def read(self, raw: msgspec.Raw, kind: type[T], where: str, limit: int = TEXT_LIMIT) -> T | None:
-        """The part ``raw`` as ``kind``; None where it is missing, null or, which is a flaw, something else.
+    def read(self, raw: msgspec.Raw, kind: type[T], field: str, limit: int = TEXT_LIMIT) -> T | None:
+        """Return ``raw`` decoded as ``kind``; None if it is missing, null or invalid.
 
-        ``limit`` is the greatest length of a text, in characters.
+        An invalid value is recorded under the name ``field``. ``limit`` is the maximum length of a text, in
+        characters.
         """
         content = bytes(raw)
         if content in (b"", b"null"):
@@ -46,13 +48,13 @@ class LenientDecoder:
         try:
             value = msgspec.json.decode(content, type=kind)
         except ERRORS:
-            self.mark_invalid(where)
+            self.mark_invalid(field)
             return None
         if (isinstance(value, str) and len(value) > limit) or (isinstance(value, int) and abs(value) > INTEGER_LIMIT):
-            self.mark_invalid(where)
+            self.mark_invalid(field)
             return None
         return value
 
-    def text(self, raw: msgspec.Raw, where: str) -> str:
-        """The part ``raw`` as a text, empty where there is none."""
-        return self.read(raw, str, where) or ""
+    def text(self, raw: msgspec.Raw, field: str) -> str:
+        """Return ``raw`` decoded as a text; empty if it is missing, null or invalid."""
+        return self.read(raw, str, field) or ""

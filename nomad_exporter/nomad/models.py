@@ -1,6 +1,6 @@
-"""What an agent told us, as values: the answers to ``self``, ``members``, ``health`` and ``autopilot``.
+"""Decoded answers of an agent: ``self``, ``members``, ``health`` and ``autopilot``.
 
-Everything that the agent did not say is None, an empty text or missing from its mapping; nothing is made up.
+A value that the agent did not send is None, an empty text or missing from its mapping. No default replaces it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from nomad_exporter.nomad.stats import Number
 
 
 class Role(StrEnum):
-    """A role of an agent; one agent can have both."""
+    """A role of an agent; an agent can have both."""
 
     SERVER = "server"
     CLIENT = "client"
@@ -26,7 +26,7 @@ MEMBER_STATUSES = ("alive", "leaving", "left", "failed")
 
 @dataclass(frozen=True, slots=True)
 class RaftServer:
-    """One server of the raft configuration. ``id`` is the address too where the raft protocol is below 3."""
+    """A server in the raft configuration. Below raft protocol 3, ``id`` is the address."""
 
     suffrage: str
     id: str
@@ -35,9 +35,10 @@ class RaftServer:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One server in gossip. ``address`` is the ``host:port`` of its RPC, as raft has it.
+    """A server in gossip.
 
-    ``nonvoter`` says that it is meant to have no vote, or one only where its redundancy zone needs it.
+    ``address`` is the ``host:port`` of its RPC port, in raft's notation. ``nonvoter`` is True if the server is
+    configured to have no vote, or a vote only when its redundancy zone needs a voter.
     """
 
     name: str
@@ -56,11 +57,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class AgentSelf:
-    """``GET /v1/agent/self``.
+    """The answer to ``GET /v1/agent/self``.
 
-    ``numbers`` and ``texts`` hold the known stats by path (``raft.commit_index``), ``silent`` the paths of those that
-    said that there is nothing to say, ``unknown`` the texts of stats that are not in ``stats.STATS``. ``invalid_fields`` names
-    what could not be read; it cost only itself.
+    ``numbers`` and ``texts`` are the known stats by path (``raft.commit_index``). ``null_paths`` are the paths of known
+    stats with a null value. ``unknown`` are the texts of stats that are not in ``stats.STATS``. ``invalid_fields``
+    names the fields that could not be decoded.
     """
 
     roles: frozenset[Role]
@@ -82,18 +83,18 @@ class AgentSelf:
 
     @property
     def is_leader(self) -> bool:
-        """Whether it is the leader of its region."""
+        """Whether the agent is the leader of its region."""
         return self.numbers.get("nomad.leader") == 1
 
     @property
     def leader_address(self) -> str:
-        """The RPC address of the leader that it believes in; empty where it knows none."""
+        """The RPC address of the leader known to the agent; empty if it knows none."""
         return self.texts.get("nomad.leader_addr", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """``GET /v1/agent/members``: the servers of all federated regions, in the order of their names."""
+    """The answer to ``GET /v1/agent/members``: the servers of all federated regions, sorted by name."""
 
     members: tuple[Member, ...]
     invalid_fields: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Nomad's verdict on one role."""
+    """Nomad's health check of one role."""
 
     ok: bool
     message: str
@@ -109,7 +110,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HealthAnswer:
-    """One answer of ``GET /v1/agent/health``: its HTTP status (200 or 500) and the check of each role that it named."""
+    """One answer to ``GET /v1/agent/health``: the HTTP status (200 or 500) and the check of each role."""
 
     status: int
     checks: Mapping[Role, Check]
@@ -117,10 +118,10 @@ class HealthAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of one cycle, from one or two questions.
+    """The answer to one health poll, from one or two requests.
 
-    ``plain`` is what a plain question says, ``stale`` what the agent says of itself without asking its leader.
-    ``leader_reachable`` is None on an agent that is no server.
+    ``plain`` is the answer without parameters. ``stale`` is the answer with ``?stale``, for which the agent does not
+    contact its leader. ``leader_reachable`` is None for an agent that is not a server.
     """
 
     plain: HealthAnswer
@@ -135,7 +136,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class AutopilotServer:
-    """One server of the raft configuration, as the leader finds it."""
+    """A server of the raft configuration, with its health as determined by the leader."""
 
     id: str
     name: str = ""
@@ -146,7 +147,7 @@ class AutopilotServer:
 
 @dataclass(frozen=True, slots=True)
 class Autopilot:
-    """``GET /v1/operator/autopilot/health`` of a leader: what it thinks of each server of its region."""
+    """The answer of a leader to ``GET /v1/operator/autopilot/health``: the health of each server of its region."""
 
     healthy: bool
     failure_tolerance: int | None = None
@@ -154,27 +155,26 @@ class Autopilot:
     invalid_fields: tuple[str, ...] = ()
 
 
-def is_same(server: RaftServer, member: Member) -> bool:
-    """Whether the member of gossip is this server of the raft configuration.
-
-    Below raft protocol 3 the ID is the address. From 3 on the ID alone tells: a server whose disk was wiped comes back
-    at its address as another one.
-    """
+def is_same_server(server: RaftServer, member: Member) -> bool:
+    """Return whether a server in the raft configuration and a member of gossip are the same server."""
+    # Below raft protocol 3 the ID is the address. From 3 on only the ID counts: a server whose disk was wiped returns
+    # at the same address with another ID.
     if server.id == server.address:
         return server.address == member.address
     return server.id == member.id
 
 
-def own_server(own: AgentSelf) -> RaftServer | None:
-    """The agent itself in its own raft configuration."""
-    member = own.member
+def find_own_server(agent_self: AgentSelf) -> RaftServer | None:
+    """Return the agent's own server in its raft configuration; None if it is not there."""
+    member = agent_self.member
     if member is None:
         return None
-    return next((server for server in own.configuration or () if is_same(server, member)), None)
+    return next((server for server in agent_self.configuration or () if is_same_server(server, member)), None)
 
 
-def denies_vote(own: AgentSelf) -> bool:
-    """Whether the agent tells a raft configuration in which it is no voter."""
-    server = own_server(own)
-    told = own.configuration is not None and own.member is not None
-    return told and (server is None or server.suffrage != "Voter")
+def is_nonvoter(agent_self: AgentSelf) -> bool:
+    """Return whether the agent has no vote in its own raft configuration; False if it sent no configuration."""
+    if agent_self.configuration is None or agent_self.member is None:
+        return False
+    server = find_own_server(agent_self)
+    return server is None or server.suffrage != "Voter"

@@ -1,4 +1,4 @@
-"""The name that an agent gives its node, for an agent that is known by nothing but a socket."""
+"""The node name of an agent whose address has no host, such as one behind a Unix socket."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 
 SECONDS = 2.0
+"""Timeout for the request."""
 
 
 def node_name(agent: Agent) -> str:
-    """The node name of ``agent``; empty where it does not tell it within two seconds."""
+    """Request ``/v1/agent/self`` and return the node name; empty if there is no answer within ``SECONDS``."""
     transport = Transport(agent, Contexts())
     reply = transport.get(SELF_PATH, SECONDS)
     transport.close()

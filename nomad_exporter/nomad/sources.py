@@ -1,4 +1,4 @@
-"""The things that we read of an agent, and how the reply to each becomes an answer or a failure."""
+"""The sources of an agent: their paths, and the decoding of each reply to an answer or a failure."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ BODY_LIMITS = {
     STALE_HEALTH_PATH: MIB,
     AUTOPILOT_PATH: MIB,
 }
-"""The most bytes that are read of each answer: real ones have some ten thousand, 5000 members two millions."""
+"""Maximum size of each response body, in bytes; real ones have about 10 kB, and 2 MB with 5000 members."""
 
 
 class Source(StrEnum):
-    """One thing that we read of an agent; the ``source`` label."""
+    """An endpoint that is polled; the values are those of the label ``source``."""
 
     HEALTH = "health"
     SELF = "self"
@@ -43,55 +43,57 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came over the wire: an HTTP status and a whole body."""
+    """An HTTP response: its status and its complete body."""
 
     status: int
     body: bytes
 
 
 def agent_self(reply: Reply) -> AgentSelf | Failure:
-    """The answer to ``GET /v1/agent/self``."""
-    return _answer(reply, (200,), lambda: decode_self.decode(reply.body))
+    """Decode a reply to ``GET /v1/agent/self``."""
+    return _decode(reply, (200,), lambda: decode_self.decode(reply.body))
 
 
 def members(reply: Reply) -> Members | Failure:
-    """The answer to ``GET /v1/agent/members``."""
-    return _answer(reply, (200,), lambda: decode_members.decode(reply.body))
+    """Decode a reply to ``GET /v1/agent/members``."""
+    return _decode(reply, (200,), lambda: decode_members.decode(reply.body))
 
 
 def health(reply: Reply) -> HealthAnswer | Failure:
-    """The answer to ``GET /v1/agent/health``; a red one is an answer too, under status 500."""
-    return _answer(reply, (200, 500), lambda: decode_health.decode(reply.status, reply.body))
+    """Decode a reply to ``GET /v1/agent/health``; an unhealthy agent answers with status 500."""
+    return _decode(reply, (200, 500), lambda: decode_health.decode(reply.status, reply.body))
 
 
 def autopilot(reply: Reply) -> Autopilot | Failure:
-    """The answer to ``GET /v1/operator/autopilot/health``; under 429 it is one too, where not every server is well."""
-    return _answer(reply, (200, 429), lambda: decode_autopilot.decode(reply.body))
+    """Decode a reply to ``GET /v1/operator/autopilot/health``; the status is 429 if a server is unhealthy."""
+    return _decode(reply, (200, 429), lambda: decode_autopilot.decode(reply.body))
 
 
-def _answer(reply: Reply, statuses: tuple[int, ...], decode: Callable[[], A]) -> A | Failure:
+def _decode(reply: Reply, statuses: tuple[int, ...], decode: Callable[[], A]) -> A | Failure:
     if reply.status not in statuses:
-        return _refusal(reply)
+        return _classify_status(reply)
     try:
         return decode()
     except TooMany as error:
         return Failure(FailureReason.TOO_LARGE, str(error))
     except ERRORS as error:
-        return _refusal(reply) if reply.status != 200 else Failure(FailureReason.DECODE, _decode_detail(error))
+        if reply.status != 200:
+            return _classify_status(reply)
+        return Failure(FailureReason.DECODE, _decode_detail(error))
 
 
 def _decode_detail(error: Exception) -> str:
-    """What was wrong, without a word of the body: the texts of msgspec can quote it, ours cannot."""
-    return str(error) if type(error) is ValueError else "the body is not the JSON that Nomad answers there"
+    # Messages of msgspec can quote the body. Those of the decoders are plain ValueErrors and never do.
+    return str(error) if type(error) is ValueError else "response is not the expected JSON"
 
 
-def _refusal(reply: Reply) -> Failure:
-    """The failure that a status tells; of the body only Nomad's own fixed phrases are looked for."""
+def _classify_status(reply: Reply) -> Failure:
+    """Return the failure for an HTTP status; the body is only searched for fixed phrases of Nomad."""
     text = reply.body[:4096].lower()
     if reply.status in (401, 403) or (reply.status == 500 and b"acl token" in text):
-        return Failure(FailureReason.UNAUTHORIZED, f"HTTP {reply.status}: the token was rejected or may not read this")
+        return Failure(FailureReason.UNAUTHORIZED, f"HTTP {reply.status}: token rejected, or without permission")
     if reply.status == 400 and b"http request to an https server" in text:
-        return Failure(FailureReason.TLS, "the agent speaks HTTPS, its address says http://")
+        return Failure(FailureReason.TLS, "agent speaks HTTPS, but its address starts with http://")
     if 300 <= reply.status < 400:
-        return Failure(FailureReason.REDIRECT, f"HTTP {reply.status}: the agent sends us elsewhere")
+        return Failure(FailureReason.REDIRECT, f"HTTP {reply.status}: redirects are not followed")
     return Failure(FailureReason.STATUS, f"HTTP {reply.status}", status=reply.status)

@@ -1,4 +1,4 @@
-"""TLS contexts, made once for all agents of the same settings: with a system's roots, one costs some 900 kB."""
+"""TLS contexts, shared by all agents with equal settings: one with the system's root certificates takes 900 kB."""
 
 from __future__ import annotations
 
@@ -11,155 +11,161 @@ from pathlib import Path
 
 from nomad_exporter.nomad.agent import Tls
 from nomad_exporter.nomad.certificates import not_after
-from nomad_exporter.nomad.connections import BoundedTlsSocket
+from nomad_exporter.nomad.connections import DeadlineTlsSocket
 
 _log = logging.getLogger(__name__)
 
 
 class CredentialError(Exception):
-    """A token, CA, certificate or key file cannot be used; the text names the file and says why."""
+    """A token, CA, certificate or key file that cannot be used; the message names the file and the reason."""
 
 
 def context(tls: Tls) -> ssl.SSLContext:
-    """A client's context for ``tls``: TLS 1.2 or later. Raises CredentialError."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.sslsocket_class = BoundedTlsSocket
-    _trust(made, tls)
+    """Return a client context for ``tls``, with TLS 1.2 or later. Raises CredentialError."""
+    new = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    new.minimum_version = ssl.TLSVersion.TLSv1_2
+    new.sslsocket_class = DeadlineTlsSocket
+    _load_roots(new, tls)
     if tls.skip_verify:
-        made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+        new.check_hostname, new.verify_mode = False, ssl.CERT_NONE
     if tls.cert_file and tls.key_file:
-        _present(made, tls.cert_file, tls.key_file)
-    return made
+        _load_client_certificate(new, tls.cert_file, tls.key_file)
+    return new
 
 
-def _trust(made: ssl.SSLContext, tls: Tls) -> None:
-    """Trusts the CA file; else every file below the CA folder, as Nomad's own client does; else the system's roots."""
+def _load_roots(ssl_context: ssl.SSLContext, tls: Tls) -> None:
+    """Load the CA file, else every file below the CA directory, else the system's root certificates."""
     if tls.ca_file:
-        _trust_file(made, tls.ca_file)
+        _load_ca_file(ssl_context, tls.ca_file)
     elif tls.ca_path:
         try:
-            files = sorted(path for path in tls.ca_path.rglob("*") if path.is_file())
+            files = sorted(path for path in tls.ca_path.rglob("*") if path.is_file())  # Recursively, as Nomad does.
         except OSError as error:
             raise CredentialError(f"{tls.ca_path}: {error.strerror}") from None
         if not files:
-            raise CredentialError(f"{tls.ca_path}: no CA certificate in this folder")
+            raise CredentialError(f"{tls.ca_path}: no CA certificate in this directory")
         for path in files:
-            _trust_file(made, path)
+            _load_ca_file(ssl_context, path)
     else:
-        made.load_default_certs()
+        ssl_context.load_default_certs()
 
 
-def _trust_file(made: ssl.SSLContext, path: Path) -> None:
+def _load_ca_file(ssl_context: ssl.SSLContext, path: Path) -> None:
     try:
-        made.load_verify_locations(path)
+        ssl_context.load_verify_locations(path)
     except ssl.SSLError:
-        raise CredentialError(f"{path}: not a CA certificate in PEM form") from None
+        raise CredentialError(f"{path}: not a CA certificate in PEM format") from None
     except OSError as error:
         raise CredentialError(f"{path}: {error.strerror}") from None
 
 
-def _present(made: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
+def _load_client_certificate(ssl_context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
     for path in (cert_file, key_file):
         read(path)
     try:
-        made.load_cert_chain(cert_file, key_file, password=_no_passphrase)
+        ssl_context.load_cert_chain(cert_file, key_file, password=_no_passphrase)
     except (ssl.SSLError, OSError):
-        raise CredentialError(f"{cert_file} and {key_file}: not a certificate in PEM form and its key") from None
+        raise CredentialError(f"{cert_file} and {key_file}: not a certificate and its key in PEM format") from None
 
 
 def _no_passphrase() -> str:
-    """Without it, OpenSSL would ask for the passphrase of an encrypted key on the terminal."""
+    # Without a passphrase, OpenSSL would prompt for that of an encrypted key on the terminal.
     return ""
 
 
 def read(path: Path) -> str:
-    """The text of a credential file, without the white space around it. Raises CredentialError."""
+    """Return the text of a credential file without leading and trailing white space. Raises CredentialError."""
     try:
         return path.read_text().strip()
     except OSError as error:
         raise CredentialError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise CredentialError(f"{path}: not a text") from None
+        raise CredentialError(f"{path}: not UTF-8 text") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What the TLS settings of an agent came to: the context, and when our own certificate in it expires."""
+    """The context for the TLS settings of an agent, and the expiry time of the exporter's certificate in it."""
 
     context: ssl.SSLContext
     own_not_after: float | None
 
 
 class Contexts:
-    """The contexts in use, by value: agents with equal settings share one.
+    """The contexts in use, by TLS settings; agents with equal settings share a context.
 
-    When a file changes, a new context takes the place of the old one, for adding to a living one never forgets a
-    revoked CA. A file that is half written or gone for a moment changes nothing, and one that cannot be read for a
-    while, as on a dead mount, keeps only those waiting who need it.
+    A changed file leads to a new context. If a changed file is missing, incomplete or invalid, the previous context
+    stays in use.
     """
+
+    # A context is replaced, not extended, because a CA cannot be removed from a context that is in use. Each context
+    # has its own lock: a file on a dead mount blocks only the agents that need that file.
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[Tls, _Renewing] = {}
+        self._entries: dict[Tls, _ReloadingTrust] = {}
 
     def get(self, tls: Tls) -> Trust:
-        """What ``tls`` comes to, as its files are now. Raises CredentialError where they never were of any use."""
+        """Return the context for ``tls``, reloaded if a file has changed.
+
+        Raises CredentialError if the files cannot be used and no previous context exists.
+        """
         with self._lock:
-            if tls not in self._made:
-                self._made[tls] = _Renewing(tls)
-            renewing = self._made[tls]
-        return renewing.get()
+            if tls not in self._entries:
+                self._entries[tls] = _ReloadingTrust(tls)
+            entry = self._entries[tls]
+        return entry.get()
 
     def keep(self, only: Iterable[Tls]) -> None:
-        """Forgets the contexts of all settings but ``only`` these."""
+        """Drop the contexts of all settings except ``only`` these."""
         used = set(only)
         with self._lock:
-            self._made = {tls: made for tls, made in self._made.items() if tls in used}
+            self._entries = {tls: entry for tls, entry in self._entries.items() if tls in used}
 
 
-class _Renewing:
-    """The context of one set of files, made anew when they change."""
+class _ReloadingTrust:
+    """The context for one set of files, reloaded when a file changes."""
 
     def __init__(self, tls: Tls) -> None:
         self._lock = threading.Lock()
         self._tls = tls
-        self._identity: Identity | None = None
+        self._fingerprint: Fingerprint | None = None
         self._trust: Trust | None = None
 
     def get(self) -> Trust:
         with self._lock:
-            identity = _identity(self._tls)
-            if self._trust is None or self._identity != identity:
-                self._trust = _renewed(self._tls, self._trust)
-                self._identity = identity
+            fingerprint = _fingerprint(self._tls)
+            if self._trust is None or self._fingerprint != fingerprint:
+                self._trust = _load_trust(self._tls, self._trust)
+                self._fingerprint = fingerprint
             return self._trust
 
 
-Identity = tuple[tuple[str, int, int, int], ...]
-"""What tells a changed file: its path, inode, size and time of change."""
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Path, inode, size and modification time of each file; a changed file differs in one of them."""
 
 
-def _renewed(tls: Tls, kept: Trust | None) -> Trust:
+def _load_trust(tls: Tls, previous: Trust | None) -> Trust:
     try:
         return Trust(context(tls), not_after(tls.cert_file.read_bytes() if tls.cert_file else None))
     except (CredentialError, OSError) as error:
-        if kept is None:
+        if previous is None:
             raise
-        _log.warning("changed files are of no use, the last good ones stay", extra={"fields": {"error": str(error)}})
-        return kept
+        fields = {"error": str(error)}
+        _log.warning("failed to reload TLS files, keeping the previous ones", extra={"fields": fields})
+        return previous
 
 
-def _identity(tls: Tls) -> Identity:
+def _fingerprint(tls: Tls) -> Fingerprint:
     files = [path for path in (tls.ca_file, tls.cert_file, tls.key_file) if path]
     if tls.ca_path and not tls.ca_file:
         files += sorted(tls.ca_path.rglob("*"))
-    return tuple(_identity_of(path) for path in files)
+    return tuple(_file_fingerprint(path) for path in files)
 
 
-def _identity_of(path: Path) -> tuple[str, int, int, int]:
+def _file_fingerprint(path: Path) -> tuple[str, int, int, int]:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return str(path), 0, 0, 0
-    return str(path), found.st_ino, found.st_size, found.st_mtime_ns
+    return str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns

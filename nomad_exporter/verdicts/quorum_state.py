@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from nomad_exporter.nomad.models import Member, RaftServer, is_same
+from nomad_exporter.nomad.models import Member, RaftServer, is_same_server
 from nomad_exporter.verdicts import arithmetic
 from nomad_exporter.verdicts.arithmetic import Evidence, EvidenceSource, VoterCount
 from nomad_exporter.verdicts.verdict import Thresholds
@@ -102,7 +102,7 @@ def _is_unresponsive(voter: RaftServer, cluster: Cluster) -> bool:
 
 
 def _is_alive(voter: RaftServer, members: Iterable[Member]) -> bool:
-    return any(is_same(voter, one) and one.status == "alive" for one in members)
+    return any(is_same_server(voter, one) and one.status == "alive" for one in members)
 
 
 def _in_autopilot(voter: RaftServer, cluster: Cluster) -> bool | None:
@@ -124,5 +124,7 @@ def _leader(view: View, cluster: Cluster, evidence: Mapping[RaftServer, Evidence
 def _name(server: RaftServer, cluster: Cluster) -> str:
     """What we call the server as an agent, else its name in gossip, else its address."""
     watched = [each.agent for each in cluster if each.is_of(server)]
-    members = [one.name for each in cluster if each.gossip for one in each.gossip.members if is_same(server, one)]
+    members = [
+        one.name for each in cluster if each.gossip for one in each.gossip.members if is_same_server(server, one)
+    ]
     return next(iter((*watched, *members)), server.address)

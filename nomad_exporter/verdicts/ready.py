@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.models import AgentSelf, Health, Role, denies_vote, own_server
+from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server, is_nonvoter
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize
@@ -107,8 +107,8 @@ def _is_cut_off(failure: Failure) -> bool:
 def _of_server(own: AgentSelf, thresholds: Thresholds, reached: bool) -> Iterator[Problem]:
     """``reached`` says that the server has reached its leader since it told this, which outweighs an old contact."""
     meant = not (own.member and own.member.nonvoter)
-    if meant and denies_vote(own):
-        server = own_server(own)
+    if meant and is_nonvoter(own):
+        server = find_own_server(own)
         told = f"is a {server.suffrage} in" if server else "is not in"
         yield Problem(VerdictReason.NOT_YET_VOTER, f"The server {told} its own raft configuration.")
     contact = own.numbers.get("raft.last_contact", 0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.models import AgentSelf, Health, Role, own_server
+from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.ready import apply_lag
@@ -70,7 +70,7 @@ def _of_ready(judged: Evaluation) -> Mapping[str, Detail | None]:
 
 
 def _of_server(own: AgentSelf) -> Mapping[str, Detail | None]:
-    server = own_server(own)
+    server = find_own_server(own)
     return {
         "leader_address": own.leader_address,
         "raft_state": own.texts.get("raft.state"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.models import AgentSelf, Autopilot, Members, RaftServer, Role, denies_vote, is_same
+from nomad_exporter.nomad.models import AgentSelf, Autopilot, Members, RaftServer, Role, is_nonvoter, is_same_server
 from nomad_exporter.polling.snapshot import A, Snapshot, SourceState
 from nomad_exporter.verdicts.verdict import Thresholds
 
@@ -50,7 +50,7 @@ class View:
 
     def is_of(self, server: RaftServer) -> bool:
         """Whether it is the view of this server of a raft configuration, its own or another's."""
-        return self.agent_self.member is not None and is_same(server, self.agent_self.member)
+        return self.agent_self.member is not None and is_same_server(server, self.agent_self.member)
 
     def is_at(self, server: RaftServer) -> bool:
         """Whether it is the view of this server, or of another one that has taken its address."""
@@ -69,7 +69,7 @@ class View:
             self.is_healthy
             and self.is_of(server)
             and not restarted
-            and not (self.is_fresh and denies_vote(self.agent_self))
+            and not (self.is_fresh and is_nonvoter(self.agent_self))
         )
 
 
