@@ -1,4 +1,4 @@
-"""Agents: how an address reads, and that a secret cannot be shown by mistake."""
+"""Agents: the format of addresses, and the masking of secrets."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
     ("address", "text"),
     [
         pytest.param(Address("http", "127.0.0.1", 4646), "http://127.0.0.1:4646", id="IPv4"),
-        pytest.param(Address("https", "nomad.example", 443), "https://nomad.example:443", id="a name"),
+        pytest.param(Address("https", "nomad.example", 443), "https://nomad.example:443", id="host name"),
         pytest.param(Address("https", "2001:db8::1", 4646), "https://[2001:db8::1]:4646", id="IPv6 in brackets"),
-        pytest.param(Address("unix", path="/secrets/api.sock"), "unix:///secrets/api.sock", id="a socket"),
+        pytest.param(Address("unix", path="/secrets/api.sock"), "unix:///secrets/api.sock", id="Unix socket"),
     ],
 )
-def test_an_address_reads_as_nomad_writes_it(address: Address, text: str) -> None:
+def test_address_is_formatted_like_nomad(address: Address, text: str) -> None:
     assert str(address) == text
 
 
-def test_the_host_and_port_of_a_socket_is_its_path() -> None:
+def test_host_port_of_unix_socket_is_its_path() -> None:
     assert Address("unix", path="/secrets/api.sock").host_port == "/secrets/api.sock"
 
 
-def test_a_secret_is_revealed_only_where_that_is_asked() -> None:
+def test_reveal_returns_the_secret() -> None:
     assert Secret("b4d").reveal() == "b4d"
 
 
 @pytest.mark.parametrize("show", ["{}", "{!r}", "{!s}", "{!a}"])
-def test_a_secret_is_not_shown_by_any_way_to_format_it(show: str) -> None:
+def test_formatting_masks_the_secret(show: str) -> None:
     shown = show.format(Secret("b4d"))
 
     assert shown == "Secret(********)"
 
 
-def test_an_agent_is_shown_without_its_secrets() -> None:
+def test_repr_of_agent_masks_its_secrets() -> None:
     agent = Agent(
         "s1",
         Address("https", "127.0.0.1", 4646),
@@ -52,7 +52,7 @@ def test_an_agent_is_shown_without_its_secrets() -> None:
     assert "passw0rd" not in shown
 
 
-def test_agents_with_different_tokens_are_different_agents() -> None:
+def test_agents_with_different_tokens_are_not_equal() -> None:
     address = Address("http", "127.0.0.1", 4646)
     before, after = (Agent("s1", address, Credentials(token=Secret(text))) for text in ("old", "new"))
 

@@ -1,4 +1,4 @@
-"""Connections under a deadline: every address is tried in its share of the time, and no read outlasts it."""
+"""Connections with a deadline: each address gets its share of the time, and no read outlasts the deadline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Tls
-from nomad_exporter.nomad.connections import BoundedSocket, ConnectTimeout, connect, pool
+from nomad_exporter.nomad.connections import ConnectTimeout, DeadlineSocket, connect, make_pool
 from tests.support.agents import free_port
 
 LOOPBACK = "127.0.0.1"
@@ -20,21 +20,21 @@ LOOPBACK = "127.0.0.1"
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    with socket.create_server((LOOPBACK, 0)) as made:
-        yield made
+    with socket.create_server((LOOPBACK, 0)) as server:
+        yield server
 
 
 @contextlib.contextmanager
-def full() -> Iterator[int]:
-    """A port whose listener has no room for one connection more; a new one waits until it gives up."""
+def full_listen_queue() -> Iterator[int]:
+    """Yield a port whose listen queue is full: a new connection waits until it times out."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind((LOOPBACK, 0))
         listener.listen(0)
         for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
 
 
@@ -43,12 +43,12 @@ def port_of(listener: socket.socket) -> int:
     return port
 
 
-def soon(seconds: float = 5.0) -> float:
+def deadline_in(seconds: float = 5.0) -> float:
     return time.monotonic() + seconds
 
 
-def resolves(monkeypatch: pytest.MonkeyPatch, *ports: int) -> Address:
-    """A host with several addresses, here told from each other by their ports."""
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> Address:
+    """Make a host name resolve to several addresses, here the same one with different ports."""
 
     def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (LOOPBACK, port)) for port in ports]
@@ -60,80 +60,81 @@ def resolves(monkeypatch: pytest.MonkeyPatch, *ports: int) -> Address:
 # Connecting.
 
 
-def test_a_tcp_connection_is_made(listener: socket.socket) -> None:
-    with connect(Address("http", LOOPBACK, port_of(listener)), soon()) as made:
-        assert made.getpeername() == listener.getsockname()
+def test_connect_opens_tcp_connection(listener: socket.socket) -> None:
+    with connect(Address("http", LOOPBACK, port_of(listener)), deadline_in()) as sock:
+        assert sock.getpeername() == listener.getsockname()
 
 
-def test_a_unix_socket_is_connected_to(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_connect_opens_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("u") / "api.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        with connect(Address("unix", path=str(path)), soon()) as made:
-            assert made.getpeername() == str(path)
+        with connect(Address("unix", path=str(path)), deadline_in()) as sock:
+            assert sock.getpeername() == str(path)
 
 
-def test_a_port_without_a_listener_is_refused() -> None:
+def test_connect_to_closed_port_is_refused() -> None:
     with pytest.raises(ConnectionRefusedError):
-        connect(Address("http", LOOPBACK, free_port()), soon())
+        connect(Address("http", LOOPBACK, free_port()), deadline_in())
 
 
-def test_a_socket_that_is_missing_is_not_found(tmp_path: Path) -> None:
+def test_connect_to_missing_socket_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        connect(Address("unix", path=str(tmp_path / "api.sock")), soon())
+        connect(Address("unix", path=str(tmp_path / "api.sock")), deadline_in())
 
 
-def test_of_several_addresses_the_first_that_answers_is_taken(
-    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
-) -> None:
-    address = resolves(monkeypatch, free_port(), port_of(listener))
-    with connect(address, soon()) as made:
-        assert made.getpeername() == listener.getsockname()
+def test_connect_falls_back_to_next_address(monkeypatch: pytest.MonkeyPatch, listener: socket.socket) -> None:
+    address = resolve_to(monkeypatch, free_port(), port_of(listener))
+    with connect(address, deadline_in()) as sock:
+        assert sock.getpeername() == listener.getsockname()
 
 
-def test_where_no_address_answers_the_last_one_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    with full() as port:
-        address = resolves(monkeypatch, port, free_port())
+def test_connect_raises_error_of_last_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with full_listen_queue() as port:
+        address = resolve_to(monkeypatch, port, free_port())
         with pytest.raises(ConnectionRefusedError):
-            connect(address, soon(0.2))
+            connect(address, deadline_in(0.2))
 
 
-def test_a_host_without_an_address_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_to_host_without_address_raises_gaierror(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(socket.gaierror):
-        connect(resolves(monkeypatch), soon())
+        connect(resolve_to(monkeypatch), deadline_in())
 
 
-def test_an_address_that_does_not_answer_leaves_the_next_one_its_share_of_the_time(
+def test_unresponsive_address_leaves_time_for_next_address(
     monkeypatch: pytest.MonkeyPatch, listener: socket.socket
 ) -> None:
-    with full() as port, connect(resolves(monkeypatch, port, port_of(listener)), soon(0.5)) as made:
-        assert made.getpeername() == listener.getsockname()
+    with (
+        full_listen_queue() as port,
+        connect(resolve_to(monkeypatch, port, port_of(listener)), deadline_in(0.5)) as sock,
+    ):
+        assert sock.getpeername() == listener.getsockname()
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.0, -1.0], ids=["some time", "no time", "less than none"])
-def test_a_connection_that_does_not_come_about_ends_with_its_time(seconds: float) -> None:
-    with full() as port:
-        began = time.monotonic()
+@pytest.mark.parametrize("seconds", [0.1, 0.0, -1.0], ids=["in the future", "now", "in the past"])
+def test_connect_times_out_at_deadline(seconds: float) -> None:
+    with full_listen_queue() as port:
+        start = time.monotonic()
         with pytest.raises(ConnectTimeout):
-            connect(Address("http", LOOPBACK, port), began + seconds)
+            connect(Address("http", LOOPBACK, port), start + seconds)
 
-        assert time.monotonic() - began >= seconds
+        assert time.monotonic() - start >= seconds
 
 
 # Reading.
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[BoundedSocket, socket.socket]]:
-    """Our end of a connection, with time enough, and the agent's."""
+def pair() -> Iterator[tuple[DeadlineSocket, socket.socket]]:
+    """Both ends of a connection: the exporter's, with enough time, and the agent's."""
     left, right = socket.socketpair()
-    with BoundedSocket(left.family, left.type, fileno=left.detach()) as ours, right as theirs:
-        ours.deadline = soon()
+    with DeadlineSocket(left.family, left.type, fileno=left.detach()) as ours, right as theirs:
+        ours.deadline = deadline_in()
         yield ours, theirs
 
 
-def test_what_comes_in_time_is_read(pair: tuple[BoundedSocket, socket.socket]) -> None:
+def test_read_before_deadline_returns_data(pair: tuple[DeadlineSocket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.sendall(b"H")
     buffer = bytearray(10)
@@ -143,9 +144,9 @@ def test_what_comes_in_time_is_read(pair: tuple[BoundedSocket, socket.socket]) -
     assert ours.received
 
 
-def test_a_read_that_waits_ends_at_the_deadline(pair: tuple[BoundedSocket, socket.socket]) -> None:
+def test_blocked_read_times_out_at_deadline(pair: tuple[DeadlineSocket, socket.socket]) -> None:
     ours, _ = pair
-    ours.deadline = soon(0.05)
+    ours.deadline = deadline_in(0.05)
     with pytest.raises(TimeoutError):
         ours.recv_into(bytearray(1))
 
@@ -153,8 +154,8 @@ def test_a_read_that_waits_ends_at_the_deadline(pair: tuple[BoundedSocket, socke
     assert not ours.received
 
 
-def test_after_the_deadline_nothing_is_read_though_something_is_there(
-    pair: tuple[BoundedSocket, socket.socket],
+def test_read_after_deadline_raises_despite_data(
+    pair: tuple[DeadlineSocket, socket.socket],
 ) -> None:
     ours, theirs = pair
     ours.deadline = time.monotonic()
@@ -163,7 +164,7 @@ def test_after_the_deadline_nothing_is_read_though_something_is_there(
         ours.recv_into(bytearray(1))
 
 
-def test_an_end_is_read_as_an_end_and_is_nothing_heard(pair: tuple[BoundedSocket, socket.socket]) -> None:
+def test_end_of_stream_does_not_count_as_received(pair: tuple[DeadlineSocket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.close()
 
@@ -174,22 +175,22 @@ def test_an_end_is_read_as_an_end_and_is_nothing_heard(pair: tuple[BoundedSocket
 # Pools.
 
 
-def test_cutting_the_connections_of_a_pool_ends_a_read_of_each(
-    pair: tuple[BoundedSocket, socket.socket],
+def test_abort_ends_blocked_reads(
+    pair: tuple[DeadlineSocket, socket.socket],
 ) -> None:
     ours, _ = pair
-    agents = pool(Address("http", LOOPBACK, 4646), Tls(), None)
-    agents.live.add(ours)
-    agents.abort()
+    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None)
+    agent_pool.open_sockets.add(ours)
+    agent_pool.abort()
 
     assert ours.recv_into(bytearray(1)) == 0
 
 
-def test_cutting_minds_no_connection_that_is_closed_already(pair: tuple[BoundedSocket, socket.socket]) -> None:
+def test_abort_ignores_closed_sockets(pair: tuple[DeadlineSocket, socket.socket]) -> None:
     ours, theirs = pair
-    agents = pool(Address("http", LOOPBACK, 4646), Tls(), None)
-    agents.live.update((ours, theirs))
+    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None)
+    agent_pool.open_sockets.update((ours, theirs))
     ours.close()
-    agents.abort()
+    agent_pool.abort()
 
     assert theirs.recv(1) == b""

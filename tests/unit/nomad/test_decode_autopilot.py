@@ -1,4 +1,4 @@
-"""``autopilot``: what the leader thinks of each server, and a broken server costs only itself."""
+"""``autopilot``: the health of each server; an invalid server loses only itself."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def decoded(*servers: Any, **more: Any) -> Autopilot:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_every_recorded_answer_is_read_without_a_flaw(name: str) -> None:
+def test_recorded_answers_have_no_invalid_fields(name: str) -> None:
     body = recorded(name, AUTOPILOT_PATH).body
-    told, answer = json.loads(body), decode_autopilot.decode(body)
+    content, answer = json.loads(body), decode_autopilot.decode(body)
 
-    assert (answer.healthy, answer.failure_tolerance) == (told["Healthy"], told["FailureTolerance"])
-    assert {(one.id, one.name, one.address, one.healthy, one.voter) for one in answer.servers} == {
-        (one["ID"], one["Name"], one["Address"], one["Healthy"], one["Voter"]) for one in told["Servers"]
+    assert (answer.healthy, answer.failure_tolerance) == (content["Healthy"], content["FailureTolerance"])
+    assert {(s.id, s.name, s.address, s.healthy, s.voter) for s in answer.servers} == {
+        (s["ID"], s["Name"], s["Address"], s["Healthy"], s["Voter"]) for s in content["Servers"]
     }
     assert answer.invalid_fields == ()
 
 
 @pytest.mark.parametrize("version", ["2.0.5", "1.10.5", "1.6.10", "1.2.16"])
-def test_an_answer_was_recorded_of_every_version(version: str) -> None:
+def test_every_version_has_a_recording(version: str) -> None:
     assert [name for name in RECORDED if name.startswith(f"{version}/")]
 
 
-def test_all_that_is_told_of_a_server_is_read() -> None:
+def test_server_is_decoded_with_all_fields() -> None:
     assert decoded({**S1, "Healthy": False}, FailureTolerance=1) == Autopilot(
         healthy=True,
         failure_tolerance=1,
@@ -58,39 +58,41 @@ def test_all_that_is_told_of_a_server_is_read() -> None:
     )
 
 
-def test_servers_stand_in_the_order_of_their_names_whatever_order_they_came_in() -> None:
+def test_servers_are_sorted_by_name() -> None:
     assert decoded(S2, S1) == decoded(S1, S2)
 
 
-def test_of_what_is_not_told_nothing_is_made_up() -> None:
+def test_missing_fields_stay_empty() -> None:
     answer = decoded({"ID": "41cc56e1", "Healthy": True})
 
     assert answer == Autopilot(healthy=True, servers=(AutopilotServer("41cc56e1", healthy=True),))
 
 
-@pytest.mark.parametrize("body", [b'{"Healthy": false, "Servers": null}', b'{"Healthy": false}'], ids=["null", "none"])
-def test_a_leader_whose_autopilot_has_not_looked_yet_knows_no_server(body: bytes) -> None:
+@pytest.mark.parametrize(
+    "body", [b'{"Healthy": false, "Servers": null}', b'{"Healthy": false}'], ids=["null", "missing"]
+)
+def test_answer_without_servers_is_decoded(body: bytes) -> None:
     assert decode_autopilot.decode(body) == Autopilot(healthy=False)
 
 
 @pytest.mark.parametrize(
-    ("part", "flaw"),
+    ("fields", "invalid"),
     [
-        pytest.param({"Name": 7}, "Servers[].Name", id="a name that is a number"),
-        pytest.param({"Address": ["10.0.0.1"]}, "Servers[].Address", id="an address that is a list"),
-        pytest.param({"Name": "x" * 10_000}, "Servers[].Name", id="a name of 10 kB"),
-        pytest.param({"Voter": "true"}, "Servers[].Voter", id="a vote in quotes"),
+        pytest.param({"Name": 7}, "Servers[].Name", id="name is a number"),
+        pytest.param({"Address": ["10.0.0.1"]}, "Servers[].Address", id="address is a list"),
+        pytest.param({"Name": "x" * 10_000}, "Servers[].Name", id="name of 10 kB"),
+        pytest.param({"Voter": "true"}, "Servers[].Voter", id="voter is a text"),
     ],
 )
-def test_a_broken_value_costs_only_itself(part: dict[str, Any], flaw: str) -> None:
-    answer = decoded({**S1, **part}, S2)
+def test_invalid_field_loses_only_its_value(fields: dict[str, Any], invalid: str) -> None:
+    answer = decoded({**S1, **fields}, S2)
 
     assert {server.id for server in answer.servers} == {"41cc56e1", "bf642eea"}
-    assert answer.invalid_fields == (flaw,)
+    assert answer.invalid_fields == (invalid,)
 
 
 @pytest.mark.parametrize("tolerance", ["1", 1.5, True, 2**40], ids=repr)
-def test_a_tolerance_that_is_no_count_costs_only_itself(tolerance: Any) -> None:
+def test_invalid_failure_tolerance_loses_only_its_value(tolerance: Any) -> None:
     answer = decoded(S1, FailureTolerance=tolerance)
 
     assert (answer.failure_tolerance, answer.invalid_fields) == (None, ("FailureTolerance",))
@@ -101,16 +103,16 @@ def test_a_tolerance_that_is_no_count_costs_only_itself(tolerance: Any) -> None:
     "server",
     [
         pytest.param(None, id="null"),
-        pytest.param(7, id="a number"),
-        pytest.param({}, id="nothing in it"),
-        pytest.param({**S1, "ID": ""}, id="an empty ID"),
-        pytest.param({**S1, "ID": None}, id="a null ID"),
-        pytest.param({**S1, "ID": 7}, id="an ID that is a number"),
-        pytest.param({**S1, "Healthy": None}, id="a null verdict"),
-        pytest.param({**S1, "Healthy": "true"}, id="a verdict in quotes"),
+        pytest.param(7, id="number"),
+        pytest.param({}, id="empty object"),
+        pytest.param({**S1, "ID": ""}, id="empty ID"),
+        pytest.param({**S1, "ID": None}, id="null ID"),
+        pytest.param({**S1, "ID": 7}, id="ID is a number"),
+        pytest.param({**S1, "Healthy": None}, id="null health"),
+        pytest.param({**S1, "Healthy": "true"}, id="health is a text"),
     ],
 )
-def test_a_server_without_an_id_or_a_verdict_is_left_out_as_a_flaw(server: Any) -> None:
+def test_server_without_id_or_health_is_skipped(server: Any) -> None:
     answer = decoded(server, S2)
 
     assert [server.id for server in answer.servers] == ["bf642eea"]
@@ -120,18 +122,18 @@ def test_a_server_without_an_id_or_a_verdict_is_left_out_as_a_flaw(server: Any) 
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param({**S2, "ID": S1["ID"]}, id="one ID"),
-        pytest.param({**S1, "ID": "bf642eea"}, id="one name and address, which would be one series"),
+        pytest.param({**S2, "ID": S1["ID"]}, id="same ID"),
+        pytest.param({**S1, "ID": "bf642eea"}, id="same name and address, hence the same series"),
     ],
 )
-def test_of_two_servers_that_are_one_the_first_stands(other: dict[str, Any]) -> None:
+def test_first_of_duplicate_servers_wins(other: dict[str, Any]) -> None:
     answer = decoded(S1, {**other, "Healthy": False})
 
     assert [(server.id, server.healthy) for server in answer.servers] == [("41cc56e1", True)]
     assert answer.invalid_fields == ("Servers[]",)
 
 
-def test_two_servers_of_one_name_are_two() -> None:
+def test_servers_with_same_name_are_kept() -> None:
     answer = decoded({**S1, "Name": "(unknown)"}, {**S2, "Name": "(unknown)"})
 
     assert [server.address for server in answer.servers] == ["10.0.0.1:4647", "10.0.0.2:4647"]
@@ -141,11 +143,11 @@ def numbered(count: int) -> list[dict[str, Any]]:
     return [{**S1, "ID": f"id{number}", "Name": f"s{number}"} for number in range(count)]
 
 
-def test_as_many_servers_as_any_configuration_has_are_read() -> None:
+def test_servers_up_to_limit_are_decoded() -> None:
     assert len(decoded(*numbered(decode_autopilot.SERVERS_LIMIT)).servers) == decode_autopilot.SERVERS_LIMIT
 
 
-def test_more_servers_than_any_configuration_has_are_refused_whole() -> None:
+def test_more_servers_than_limit_are_rejected() -> None:
     with pytest.raises(TooMany, match="more than 100 servers"):
         decoded(*numbered(decode_autopilot.SERVERS_LIMIT + 1))
 
@@ -153,17 +155,17 @@ def test_more_servers_than_any_configuration_has_are_refused_whole() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"[]", id="a list"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"[]", id="list"),
         pytest.param(b"{}", id="no verdict"),
-        pytest.param(b'{"Healthy": null}', id="a null verdict"),
-        pytest.param(b'{"Healthy": "true"}', id="a verdict in quotes"),
-        pytest.param(b'{"Healthy": true, "Servers": {"s1": {}}}', id="servers by name"),
-        pytest.param(b'{"Healthy": true, "Servers": [{"ID": "s1"}', id="an end that is missing"),
-        pytest.param(b'{"Healthy": true, "Servers": [' + b"[" * 100_000, id="a deep nest"),
+        pytest.param(b'{"Healthy": null}', id="null verdict"),
+        pytest.param(b'{"Healthy": "true"}', id="verdict is a text"),
+        pytest.param(b'{"Healthy": true, "Servers": {"s1": {}}}', id="servers are an object"),
+        pytest.param(b'{"Healthy": true, "Servers": [{"ID": "s1"}', id="truncated"),
+        pytest.param(b'{"Healthy": true, "Servers": [' + b"[" * 100_000, id="deeply nested"),
     ],
 )
-def test_a_body_that_is_no_verdict_is_refused(body: bytes) -> None:
+def test_body_without_verdict_is_rejected(body: bytes) -> None:
     with pytest.raises(ERRORS):
         decode_autopilot.decode(body)
 
@@ -179,7 +181,7 @@ BODIES = st.binary() | st.dictionaries(KEYS, TREES, max_size=6).map(lambda tree:
 
 @given(body=BODIES)
 @settings(deadline=None)
-def test_any_body_is_an_answer_or_refused(body: bytes) -> None:
+def test_any_body_is_decoded_or_rejected(body: bytes) -> None:
     with contextlib.suppress(*ERRORS):
         answer = decode_autopilot.decode(body)
         assert all(server.id for server in answer.servers)
@@ -195,7 +197,9 @@ def test_any_body_is_an_answer_or_refused(body: bytes) -> None:
     )
 )
 @settings(deadline=None)
-def test_whatever_servers_are_told_every_id_and_every_place_is_there_once(servers: list[dict[str, Any]]) -> None:
-    found = decoded(*servers).servers
+def test_ids_and_addresses_are_unique(servers: list[dict[str, Any]]) -> None:
+    decoded_servers = decoded(*servers).servers
+    ids = {server.id for server in decoded_servers}
+    addresses = {(server.name, server.address) for server in decoded_servers}
 
-    assert len({server.id for server in found}) == len({(one.name, one.address) for one in found}) == len(found)
+    assert len(ids) == len(addresses) == len(decoded_servers)

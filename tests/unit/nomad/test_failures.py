@@ -1,4 +1,4 @@
-"""The closed list of reasons: none without its advice, all fit for a label and a table."""
+"""The closed list of reasons: each has a remedy, and fits in a label and in a table."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 from nomad_exporter.nomad.failures import FAILURE_REASONS, RESPONSIVE, UNRESPONSIVE, Failure, FailureReason
 
 
-def test_a_failure_reads_as_its_reason_and_its_detail() -> None:
+def test_failure_is_formatted_as_reason_and_detail() -> None:
     assert str(Failure(FailureReason.TOO_LARGE, "more than 8 MiB")) == "too_large: more than 8 MiB"
 
 
 @pytest.mark.parametrize("reason", FailureReason)
-def test_a_reason_is_a_word_for_a_label(reason: FailureReason) -> None:
+def test_reason_is_a_label_value(reason: FailureReason) -> None:
     assert re.fullmatch(r"[a-z_]+", str(reason))
 
 
 @pytest.mark.parametrize("reason", FailureReason)
-def test_a_reason_says_what_to_do(reason: FailureReason) -> None:
+def test_remedy_is_a_sentence(reason: FailureReason) -> None:
     remedy = FAILURE_REASONS[reason].remedy
 
     assert not remedy[0].islower()
@@ -27,26 +27,38 @@ def test_a_reason_says_what_to_do(reason: FailureReason) -> None:
 
 
 @pytest.mark.parametrize("reason", FailureReason)
-def test_what_a_reason_means_completes_a_sentence_about_the_agent(reason: FailureReason) -> None:
+def test_meaning_is_a_sentence(reason: FailureReason) -> None:
     meaning = FAILURE_REASONS[reason].meaning
 
-    assert meaning[0].islower()
-    assert not meaning.endswith(".")
+    assert meaning[0].isupper()
+    assert meaning.endswith(".")
 
 
 @pytest.mark.parametrize("reason", FailureReason)
-def test_the_advice_fits_a_cell_of_a_table(reason: FailureReason) -> None:
-    advice = FAILURE_REASONS[reason]
+def test_remedy_fits_in_a_table_cell(reason: FailureReason) -> None:
+    remedy = FAILURE_REASONS[reason]
 
-    assert not set("|\n") & set(advice.meaning + advice.remedy)
+    assert not set("|\n") & set(remedy.meaning + remedy.remedy)
 
 
-def test_no_failure_is_silence_and_a_sign_of_life() -> None:
+@pytest.mark.parametrize("reason", FailureReason)
+def test_remedy_is_plain_text(reason: FailureReason) -> None:
+    remedy = FAILURE_REASONS[reason]
+
+    assert not set("`[]*<>#") & set(remedy.meaning + remedy.remedy)
+
+
+@pytest.mark.parametrize("reason", FailureReason)
+def test_remedy_begins_with_a_check(reason: FailureReason) -> None:
+    assert FAILURE_REASONS[reason].remedy.startswith("Check ")
+
+
+def test_no_reason_is_unresponsive_and_responsive() -> None:
     assert not UNRESPONSIVE & RESPONSIVE
 
 
 @pytest.mark.parametrize(
-    ("reason", "silent", "alive"),
+    ("reason", "unresponsive", "responsive"),
     [
         (FailureReason.DNS, False, False),
         (FailureReason.REFUSED, True, False),
@@ -64,22 +76,20 @@ def test_no_failure_is_silence_and_a_sign_of_life() -> None:
         (FailureReason.INTERNAL, False, False),
     ],
 )
-def test_a_failure_tells_of_an_agent_that_is_silent_or_alive_or_nothing(
-    reason: FailureReason, silent: bool, alive: bool
-) -> None:
-    failure = Failure(reason, "so it went")
+def test_reason_implies_responsiveness(reason: FailureReason, unresponsive: bool, responsive: bool) -> None:
+    failure = Failure(reason, "detail")
 
-    assert (failure.is_unresponsive, failure.is_responsive) == (silent, alive)
+    assert (failure.is_unresponsive, failure.is_responsive) == (unresponsive, responsive)
 
 
 @pytest.mark.parametrize("reason", FailureReason)
-def test_an_agent_that_has_answered_a_part_is_responsive_however_the_rest_fails(reason: FailureReason) -> None:
-    failure = Failure(reason, "so it went", has_partial_response=True)
+def test_partial_response_is_responsive_for_any_reason(reason: FailureReason) -> None:
+    failure = Failure(reason, "detail", has_partial_response=True)
 
     assert (failure.is_unresponsive, failure.is_responsive) == (False, True)
 
 
-def test_every_reason_is_in_the_test_of_silence() -> None:
+def test_other_reasons_prove_nothing() -> None:
     assert {reason for reason in FailureReason if reason not in UNRESPONSIVE | RESPONSIVE} == {
         FailureReason.DNS,
         FailureReason.UNREACHABLE,

@@ -1,4 +1,4 @@
-"""From reply to answer or failure: what a status and a body mean, without a word of the body in any detail."""
+"""Decoding of replies: the status and the body determine the answer or the failure, which never quotes the body."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from nomad_exporter.nomad.models import AgentSelf, Autopilot, Check, HealthAnswe
 from nomad_exporter.nomad.sources import AUTOPILOT_PATH, HEALTH_PATH, MEMBERS_PATH, SELF_PATH, Reply
 from tests.support.answers import recorded
 
-Read = Callable[[Reply], AgentSelf | Members | HealthAnswer | Autopilot | Failure]
+Decode = Callable[[Reply], AgentSelf | Members | HealthAnswer | Autopilot | Failure]
 
-READERS: dict[str, Read] = {
+DECODERS: dict[str, Decode] = {
     SELF_PATH: sources.agent_self,
     MEMBERS_PATH: sources.members,
     HEALTH_PATH: sources.health,
     AUTOPILOT_PATH: sources.autopilot,
 }
 
-every_source = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+every_source = pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS)
 
 
 @pytest.mark.parametrize(
     ("path", "kind"),
     [(SELF_PATH, AgentSelf), (MEMBERS_PATH, Members), (HEALTH_PATH, HealthAnswer), (AUTOPILOT_PATH, Autopilot)],
 )
-def test_a_recorded_reply_is_an_answer(path: str, kind: type) -> None:
-    assert isinstance(READERS[path](recorded("2.0.5/healthy/s2-leader", path)), kind)
+def test_recorded_reply_is_decoded(path: str, kind: type) -> None:
+    assert isinstance(DECODERS[path](recorded("2.0.5/healthy/s2-leader", path)), kind)
 
 
-def test_red_health_is_an_answer_though_its_status_is_500() -> None:
+def test_unhealthy_answer_with_status_500_is_decoded() -> None:
     answer = sources.health(recorded("2.0.5/no-leader/s3-follower", HEALTH_PATH))
 
     assert answer == HealthAnswer(500, {Role.SERVER: Check(ok=False, message="No cluster leader")})
@@ -47,7 +47,7 @@ def test_red_health_is_an_answer_though_its_status_is_500() -> None:
     "name",
     ["2.0.5/autopilot-cleaned/s1-leader", "1.10.5/autopilot-cleaned/s1-leader", "1.2.16/autopilot-cleaned/s2-leader"],
 )
-def test_autopilot_that_does_not_find_all_well_is_an_answer_though_its_status_is_429(name: str) -> None:
+def test_unhealthy_autopilot_with_status_429_is_decoded(name: str) -> None:
     reply = recorded(name, AUTOPILOT_PATH)
     answer = sources.autopilot(reply)
 
@@ -56,36 +56,36 @@ def test_autopilot_that_does_not_find_all_well_is_an_answer_though_its_status_is
     assert answer.healthy is False
 
 
-def test_an_agent_that_has_too_many_connections_says_nothing_of_autopilot_under_the_same_status() -> None:
+def test_connection_limit_with_status_429_is_a_failure() -> None:
     failure = sources.autopilot(Reply(429, b"Your IP is issuing too many concurrent connections"))
 
     assert failure == Failure(FailureReason.STATUS, "HTTP 429", status=429)
 
 
-def test_a_token_without_operator_read_is_told_as_that() -> None:
+def test_token_without_operator_read_is_unauthorized() -> None:
     failure = sources.autopilot(Reply(403, b"Permission denied"))
 
     assert failure == Failure(FailureReason.UNAUTHORIZED, f"HTTP 403: {REJECTED}")
 
 
-REJECTED = "the token was rejected or may not read this"
+REJECTED = "token rejected, or without permission"
 
 
 @pytest.mark.parametrize(
     ("name", "path", "detail"),
     [
         pytest.param("2.0.5/acl/anonymous", SELF_PATH, f"HTTP 403: {REJECTED}", id="no token"),
-        pytest.param("1.2.16/acl/unknown", SELF_PATH, f"HTTP 403: {REJECTED}", id="an unknown token"),
-        pytest.param("2.0.5/acl/malformed", SELF_PATH, f"HTTP 500: {REJECTED}", id="a malformed token, since 1.11.1"),
-        pytest.param("1.6.10/acl/malformed", SELF_PATH, f"HTTP 500: {REJECTED}", id="a malformed token, before"),
-        pytest.param("2.0.5/acl/agent-read", MEMBERS_PATH, f"HTTP 403: {REJECTED}", id="a token without node:read"),
+        pytest.param("1.2.16/acl/unknown", SELF_PATH, f"HTTP 403: {REJECTED}", id="unknown token"),
+        pytest.param("2.0.5/acl/malformed", SELF_PATH, f"HTTP 500: {REJECTED}", id="malformed token, since 1.11.1"),
+        pytest.param("1.6.10/acl/malformed", SELF_PATH, f"HTTP 500: {REJECTED}", id="malformed token, before 1.11.1"),
+        pytest.param("2.0.5/acl/agent-read", MEMBERS_PATH, f"HTTP 403: {REJECTED}", id="token without node:read"),
     ],
 )
-def test_a_recorded_refusal_of_a_token_is_told_as_that(name: str, path: str, detail: str) -> None:
-    assert READERS[path](recorded(name, path)) == Failure(FailureReason.UNAUTHORIZED, detail)
+def test_recorded_token_rejection_is_unauthorized(name: str, path: str, detail: str) -> None:
+    assert DECODERS[path](recorded(name, path)) == Failure(FailureReason.UNAUTHORIZED, detail)
 
 
-def test_a_client_that_cannot_ask_its_servers_is_no_matter_of_tokens() -> None:
+def test_client_without_servers_is_a_status_failure() -> None:
     failure = sources.members(recorded("2.0.5/acl-servers-killed/c1-client", MEMBERS_PATH))
 
     assert failure == Failure(FailureReason.STATUS, "HTTP 500", status=500)
@@ -96,55 +96,55 @@ def test_a_client_that_cannot_ask_its_servers_is_no_matter_of_tokens() -> None:
     ("reply", "reason", "detail"),
     [
         pytest.param(
-            Reply(401, b"Unauthorized"), FailureReason.UNAUTHORIZED, f"HTTP 401: {REJECTED}", id="the socket of a task"
+            Reply(401, b"Unauthorized"), FailureReason.UNAUTHORIZED, f"HTTP 401: {REJECTED}", id="task API socket"
         ),
         pytest.param(
             Reply(500, b"failed to resolve ACL token: ACL token expired"),
             FailureReason.UNAUTHORIZED,
             f"HTTP 500: {REJECTED}",
-            id="an expired token",
+            id="expired token",
         ),
         pytest.param(
             Reply(400, b"Client sent an HTTP request to an HTTPS server.\n"),
             FailureReason.TLS,
-            "the agent speaks HTTPS, its address says http://",
+            "agent speaks HTTPS, but its address starts with http://",
             id="HTTP to HTTPS",
         ),
         pytest.param(Reply(400, b"bad request"), FailureReason.STATUS, "HTTP 400", id="any other 400"),
         pytest.param(
             Reply(307, b""),
             FailureReason.REDIRECT,
-            "HTTP 307: the agent sends us elsewhere",
-            id="the page of an old Nomad",
+            "HTTP 307: redirects are not followed",
+            id="web page of an old Nomad",
         ),
         pytest.param(
-            Reply(300, b""), FailureReason.REDIRECT, "HTTP 300: the agent sends us elsewhere", id="several choices"
+            Reply(300, b""), FailureReason.REDIRECT, "HTTP 300: redirects are not followed", id="multiple choices"
         ),
         pytest.param(Reply(404, b""), FailureReason.STATUS, "HTTP 404", id="not found"),
         pytest.param(
             Reply(429, b"Your IP is issuing too many"), FailureReason.STATUS, "HTTP 429", id="too many connections"
         ),
-        pytest.param(Reply(500, b"no servers"), FailureReason.STATUS, "HTTP 500", id="a client without servers"),
-        pytest.param(Reply(501, b"Invalid method"), FailureReason.STATUS, "HTTP 501", id="a role that it lacks"),
-        pytest.param(Reply(204, b""), FailureReason.STATUS, "HTTP 204", id="nothing, on purpose"),
+        pytest.param(Reply(500, b"no servers"), FailureReason.STATUS, "HTTP 500", id="client without servers"),
+        pytest.param(Reply(501, b"Invalid method"), FailureReason.STATUS, "HTTP 501", id="role that the agent lacks"),
+        pytest.param(Reply(204, b""), FailureReason.STATUS, "HTTP 204", id="no content"),
     ],
 )
-def test_a_status_tells_the_reason(read: Read, reply: Reply, reason: FailureReason, detail: str) -> None:
-    assert read(reply) == Failure(reason, detail, status=reply.status if reason is FailureReason.STATUS else 0)
+def test_status_determines_the_reason(decode: Decode, reply: Reply, reason: FailureReason, detail: str) -> None:
+    assert decode(reply) == Failure(reason, detail, status=reply.status if reason is FailureReason.STATUS else 0)
 
 
 @pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH])
-def test_an_answer_under_status_500_is_none_but_for_health(path: str) -> None:
+def test_only_health_is_decoded_with_status_500(path: str) -> None:
     body = recorded("2.0.5/healthy/s2-leader", path).body
 
-    assert READERS[path](Reply(500, body)) == Failure(FailureReason.STATUS, "HTTP 500", status=500)
+    assert DECODERS[path](Reply(500, body)) == Failure(FailureReason.STATUS, "HTTP 500", status=500)
 
 
 @every_source
-def test_a_page_of_something_else_is_no_answer(read: Read) -> None:
-    failure = read(Reply(200, b"<!doctype html><title>Nomad</title>"))
+def test_html_page_is_a_decode_failure(decode: Decode) -> None:
+    failure = decode(Reply(200, b"<!doctype html><title>Nomad</title>"))
 
-    assert failure == Failure(FailureReason.DECODE, "the body is not the JSON that Nomad answers there")
+    assert failure == Failure(FailureReason.DECODE, "response is not the expected JSON")
 
 
 @pytest.mark.parametrize(
@@ -153,24 +153,24 @@ def test_a_page_of_something_else_is_no_answer(read: Read) -> None:
         pytest.param(
             SELF_PATH,
             b'{"stats": {}}',
-            "it has the stats neither of a server nor of a client",
+            "no stats of a server or a client",
             id="self without a role",
         ),
-        pytest.param(HEALTH_PATH, b"{}", "it judges neither a server nor a client", id="health of nobody"),
+        pytest.param(HEALTH_PATH, b"{}", "no health check of a server or a client", id="health without a check"),
     ],
 )
-def test_json_that_says_too_little_is_no_answer(path: str, body: bytes, detail: str) -> None:
-    assert READERS[path](Reply(200, body)) == Failure(FailureReason.DECODE, detail)
+def test_incomplete_json_is_a_decode_failure(path: str, body: bytes, detail: str) -> None:
+    assert DECODERS[path](Reply(200, body)) == Failure(FailureReason.DECODE, detail)
 
 
-def test_more_members_than_any_pool_has_are_too_large() -> None:
+def test_more_members_than_limit_are_too_large() -> None:
     body = json.dumps({"Members": [{}] * (MEMBERS_LIMIT + 1)}).encode()
 
     assert sources.members(Reply(200, body)) == Failure(FailureReason.TOO_LARGE, f"more than {MEMBERS_LIMIT} members")
 
 
 @pytest.mark.parametrize("status", [200, 429])
-def test_more_servers_than_any_raft_configuration_has_are_too_large(status: int) -> None:
+def test_more_servers_than_limit_are_too_large(status: int) -> None:
     body = json.dumps({"Healthy": True, "Servers": [{}] * (SERVERS_LIMIT + 1)}).encode()
 
     assert sources.autopilot(Reply(status, body)) == Failure(
@@ -185,16 +185,16 @@ SECRET = "5ecret00-70ce-4aaa-bbbb-0123456789ab"
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(f"ACL token not found: {SECRET}", id="words"),
+        pytest.param(f"ACL token not found: {SECRET}", id="plain text"),
         pytest.param(f'{{"{SECRET}": 1, "stats": {{"{SECRET}": 1}}, "server": {{"{SECRET}": 1}}}}', id="keys"),
         pytest.param(f'{{"stats": "{SECRET}", "Members": "{SECRET}", "server": "{SECRET}"}}', id="values"),
-        pytest.param(f'{{"stats": {{"nomad": "{SECRET}', id="cut off"),
-        pytest.param(f'"{SECRET}\udcff"', id="no UTF-8"),
+        pytest.param(f'{{"stats": {{"nomad": "{SECRET}', id="truncated"),
+        pytest.param(f'"{SECRET}\udcff"', id="not UTF-8"),
     ],
 )
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 500, 503])
-def test_no_detail_quotes_the_body(read: Read, status: int, body: str) -> None:
-    failure = read(Reply(status, body.encode(errors="surrogateescape")))
+def test_failure_never_quotes_the_body(decode: Decode, status: int, body: str) -> None:
+    failure = decode(Reply(status, body.encode(errors="surrogateescape")))
 
     assert isinstance(failure, Failure)
     assert SECRET not in failure.detail
@@ -207,8 +207,8 @@ def test_no_detail_quotes_the_body(read: Read, status: int, body: str) -> None:
     | st.sampled_from([b"{}", b"[]", b'{"server": {"ok": true}}', b'{"Members": []}', b'{"Healthy": true}']),
 )
 @settings(deadline=None)
-def test_every_reply_is_an_answer_or_a_failure(read: Read, status: int, body: bytes) -> None:
-    outcome = read(Reply(status, body))
+def test_every_reply_is_an_answer_or_a_failure(decode: Decode, status: int, body: bytes) -> None:
+    outcome = decode(Reply(status, body))
 
     assert isinstance(outcome, AgentSelf | Members | HealthAnswer | Autopilot | Failure)
     assert status in (200, 429, 500) or isinstance(outcome, Failure)

@@ -1,4 +1,4 @@
-"""TLS contexts: whom they trust, what they present, which file is at fault, and that equal settings share one."""
+"""TLS contexts: trust, client certificates, errors that name the file, and sharing by equal settings."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ ServerContext = Callable[..., ssl.SSLContext]
 
 HOST = "127.0.0.1"
 
-END = datetime(2040, 1, 2, 3, 4, 5, tzinfo=UTC)
+EXPIRY = datetime(2040, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, name: str = HOST) -> ssl.SSLObject:
-    """A whole handshake in memory; gives the server's side."""
+    """Complete a handshake in memory and return the server's side."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(to_client, to_server, server_hostname=name)
-    theirs = server.wrap_bio(to_server, to_client, server_side=True)
-    waiting = [ours, theirs]
-    while waiting:
-        side = waiting.pop(0)
+    client_side = client.wrap_bio(to_client, to_server, server_hostname=name)
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    pending = [client_side, server_side]
+    while pending:
+        side = pending.pop(0)
         try:
             side.do_handshake()
         except ssl.SSLWantReadError:
-            waiting.append(side)
-    return theirs
+            pending.append(side)
+    return server_side
 
 
-def refused(client: ssl.SSLContext, server: ssl.SSLContext) -> str:
-    """Why the client refuses the server's certificate."""
+def rejection(client: ssl.SSLContext, server: ssl.SSLContext) -> str:
+    """Return why the client rejects the server's certificate."""
     with pytest.raises(ssl.SSLCertVerificationError) as caught:
         shake_hands(client, server)
     return caught.value.verify_message
@@ -52,17 +52,17 @@ def refused(client: ssl.SSLContext, server: ssl.SSLContext) -> str:
 # Trust.
 
 
-def test_an_agent_of_the_ca_in_the_file_is_trusted(ca_file: Path, server_context: ServerContext) -> None:
+def test_ca_file_is_trusted(ca_file: Path, server_context: ServerContext) -> None:
     assert shake_hands(context(Tls(ca_file=ca_file)), server_context()).version() == "TLSv1.3"
 
 
-def test_an_agent_of_another_ca_is_not_trusted(other_ca_file: Path, server_context: ServerContext) -> None:
-    why = refused(context(Tls(ca_file=other_ca_file)), server_context())
+def test_another_ca_is_not_trusted(other_ca_file: Path, server_context: ServerContext) -> None:
+    message = rejection(context(Tls(ca_file=other_ca_file)), server_context())
 
-    assert why == "unable to get local issuer certificate"
+    assert message == "unable to get local issuer certificate"
 
 
-def test_without_a_ca_the_roots_of_the_system_are_trusted(
+def test_system_roots_are_trusted_without_ca(
     monkeypatch: pytest.MonkeyPatch, ca_file: Path, server_context: ServerContext
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
@@ -70,100 +70,100 @@ def test_without_a_ca_the_roots_of_the_system_are_trusted(
     assert shake_hands(context(Tls()), server_context())
 
 
-def test_with_a_ca_of_ones_own_the_roots_of_the_system_are_not_trusted(
+def test_system_roots_are_not_trusted_with_ca_file(
     monkeypatch: pytest.MonkeyPatch, ca_file: Path, other_ca_file: Path, server_context: ServerContext
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
 
-    assert refused(context(Tls(ca_file=other_ca_file)), server_context())
+    assert rejection(context(Tls(ca_file=other_ca_file)), server_context())
 
 
-def test_every_ca_in_the_folder_is_trusted_also_in_folders_below(
+def test_ca_directory_is_loaded_recursively(
     tmp_path: Path, ca: trustme.CA, other_ca_file: Path, server_context: ServerContext
 ) -> None:
-    (tmp_path / "below").mkdir()
-    ca.cert_pem.write_to_path(tmp_path / "below" / "ca.pem")
+    (tmp_path / "nested").mkdir()
+    ca.cert_pem.write_to_path(tmp_path / "nested" / "ca.pem")
     (tmp_path / "other.pem").write_bytes(other_ca_file.read_bytes())
 
     assert shake_hands(context(Tls(ca_path=tmp_path)), server_context())
 
 
-def test_the_ca_file_wins_over_the_folder(
+def test_ca_file_takes_precedence_over_directory(
     tmp_path: Path, ca: trustme.CA, other_ca_file: Path, server_context: ServerContext
 ) -> None:
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
 
-    assert refused(context(Tls(ca_file=other_ca_file, ca_path=tmp_path)), server_context())
+    assert rejection(context(Tls(ca_file=other_ca_file, ca_path=tmp_path)), server_context())
 
 
-def test_a_name_that_is_not_in_the_certificate_is_refused(ca_file: Path, server_context: ServerContext) -> None:
-    why = refused(context(Tls(ca_file=ca_file)), server_context("server.global.nomad"))
+def test_name_missing_in_certificate_is_rejected(ca_file: Path, server_context: ServerContext) -> None:
+    message = rejection(context(Tls(ca_file=ca_file)), server_context("server.global.nomad"))
 
-    assert "IP address mismatch" in why
+    assert "IP address mismatch" in message
 
 
-def test_where_nothing_is_verified_any_certificate_is_accepted(server_context: ServerContext) -> None:
+def test_skip_verify_accepts_any_certificate(server_context: ServerContext) -> None:
     assert shake_hands(context(Tls(skip_verify=True)), server_context("anything"))
 
 
-def test_nothing_older_than_tls_1_2_is_spoken(ca_file: Path) -> None:
+def test_minimum_version_is_tls_1_2(ca_file: Path) -> None:
     assert context(Tls(ca_file=ca_file)).minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-# What we present.
+# Client certificates.
 
 
-def test_the_client_certificate_is_presented(
+def test_client_certificate_is_sent(
     ca_file: Path, client_files: tuple[Path, Path], server_context: ServerContext
 ) -> None:
     cert_file, key_file = client_files
-    ours = context(Tls(ca_file=ca_file, cert_file=cert_file, key_file=key_file))
-    theirs = shake_hands(ours, server_context(wants_certificate=True))
-    theirs.do_handshake()
+    client = context(Tls(ca_file=ca_file, cert_file=cert_file, key_file=key_file))
+    server_side = shake_hands(client, server_context(requires_certificate=True))
+    server_side.do_handshake()
 
-    told = theirs.getpeercert()
-    assert told
-    assert ("DNS", "cli.global.nomad") in told["subjectAltName"]
+    received = server_side.getpeercert()
+    assert received
+    assert ("DNS", "cli.global.nomad") in received["subjectAltName"]
 
 
 # Files that cannot be used.
 
 
-def test_a_ca_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_error_names_missing_ca_file(tmp_path: Path) -> None:
     with pytest.raises(CredentialError) as caught:
         context(Tls(ca_file=tmp_path / "ca.pem"))
 
     assert str(caught.value) == f"{tmp_path}/ca.pem: No such file or directory"
 
 
-@pytest.mark.parametrize("content", ["", "no certificate"], ids=["empty", "words"])
-def test_a_ca_file_without_a_certificate_is_named(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["", "no certificate"], ids=["empty", "plain text"])
+def test_error_names_ca_file_without_certificate(tmp_path: Path, content: str) -> None:
     (tmp_path / "ca.pem").write_text(content)
     with pytest.raises(CredentialError) as caught:
         context(Tls(ca_file=tmp_path / "ca.pem"))
 
-    assert str(caught.value) == f"{tmp_path}/ca.pem: not a CA certificate in PEM form"
+    assert str(caught.value) == f"{tmp_path}/ca.pem: not a CA certificate in PEM format"
 
 
-def test_a_file_in_the_folder_of_cas_that_is_none_is_named(tmp_path: Path, ca: trustme.CA) -> None:
+def test_error_names_invalid_file_in_ca_directory(tmp_path: Path, ca: trustme.CA) -> None:
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     (tmp_path / "README").write_text("Our CAs")
     with pytest.raises(CredentialError) as caught:
         context(Tls(ca_path=tmp_path))
 
-    assert str(caught.value) == f"{tmp_path}/README: not a CA certificate in PEM form"
+    assert str(caught.value) == f"{tmp_path}/README: not a CA certificate in PEM format"
 
 
 @pytest.mark.parametrize("name", [".", "missing"], ids=["empty", "missing"])
-def test_a_folder_without_a_ca_trusts_nobody_and_is_named(tmp_path: Path, name: str) -> None:
+def test_error_names_ca_directory_without_ca(tmp_path: Path, name: str) -> None:
     with pytest.raises(CredentialError) as caught:
         context(Tls(ca_path=tmp_path / name))
 
-    assert str(caught.value) == f"{tmp_path / name}: no CA certificate in this folder"
+    assert str(caught.value) == f"{tmp_path / name}: no CA certificate in this directory"
 
 
 @pytest.mark.parametrize("missing", [0, 1], ids=["certificate", "key"])
-def test_a_client_file_that_is_missing_is_named(tmp_path: Path, client_files: tuple[Path, Path], missing: int) -> None:
+def test_error_names_missing_client_file(tmp_path: Path, client_files: tuple[Path, Path], missing: int) -> None:
     files = [*client_files]
     files[missing] = tmp_path / "missing.pem"
     with pytest.raises(CredentialError) as caught:
@@ -172,20 +172,18 @@ def test_a_client_file_that_is_missing_is_named(tmp_path: Path, client_files: tu
     assert str(caught.value) == f"{tmp_path}/missing.pem: No such file or directory"
 
 
-def test_a_key_of_another_certificate_is_refused(
+def test_key_of_another_certificate_is_rejected(
     tmp_path: Path, client_files: tuple[Path, Path], ca: trustme.CA
 ) -> None:
     key_file = tmp_path / "key.pem"
     ca.issue_cert("cli.global.nomad").private_key_pem.write_to_path(key_file)
-    with pytest.raises(CredentialError, match="not a certificate in PEM form and its key") as caught:
+    with pytest.raises(CredentialError, match="not a certificate and its key in PEM format") as caught:
         context(Tls(skip_verify=True, cert_file=client_files[0], key_file=key_file))
 
     assert f"{client_files[0]} and {key_file}" in str(caught.value)
 
 
-def test_a_key_with_a_passphrase_is_refused_and_not_asked_for_on_the_terminal(
-    tmp_path: Path, client_files: tuple[Path, Path]
-) -> None:
+def test_encrypted_key_is_rejected_without_prompt(tmp_path: Path, client_files: tuple[Path, Path]) -> None:
     cert_file, plain = client_files
     key = serialization.load_pem_private_key(plain.read_bytes(), None)
     (tmp_path / "key.pem").write_bytes(
@@ -195,7 +193,7 @@ def test_a_key_with_a_passphrase_is_refused_and_not_asked_for_on_the_terminal(
             serialization.BestAvailableEncryption(b"passphrase"),
         )
     )
-    with pytest.raises(CredentialError, match="not a certificate in PEM form and its key"):
+    with pytest.raises(CredentialError, match="not a certificate and its key in PEM format"):
         context(Tls(skip_verify=True, cert_file=cert_file, key_file=tmp_path / "key.pem"))
 
 
@@ -203,21 +201,21 @@ def test_a_key_with_a_passphrase_is_refused_and_not_asked_for_on_the_terminal(
 
 
 @pytest.mark.parametrize("content", ["b4d-t0ken", "b4d-t0ken\n", "\r\n  b4d-t0ken\t\r\n"], ids=ascii)
-def test_the_white_space_around_a_credential_is_no_part_of_it(tmp_path: Path, content: str) -> None:
+def test_white_space_around_credential_is_stripped(tmp_path: Path, content: str) -> None:
     (tmp_path / "token").write_text(content)
 
     assert tls.read(tmp_path / "token") == "b4d-t0ken"
 
 
-def test_a_credential_file_that_is_no_text_is_named_and_not_quoted(tmp_path: Path) -> None:
+def test_error_names_binary_credential_file_without_quote(tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b"s3cret\xff")
     with pytest.raises(CredentialError) as caught:
         tls.read(tmp_path / "token")
 
-    assert str(caught.value) == f"{tmp_path}/token: not a text"
+    assert str(caught.value) == f"{tmp_path}/token: not UTF-8 text"
 
 
-def test_a_credential_file_that_is_a_folder_is_named(tmp_path: Path) -> None:
+def test_error_names_credential_directory(tmp_path: Path) -> None:
     with pytest.raises(CredentialError) as caught:
         tls.read(tmp_path)
 
@@ -227,7 +225,7 @@ def test_a_credential_file_that_is_a_folder_is_named(tmp_path: Path) -> None:
 # Contexts in use.
 
 
-def test_agents_with_equal_settings_share_one_context(ca_file: Path) -> None:
+def test_equal_settings_share_one_context(ca_file: Path) -> None:
     contexts = Contexts()
 
     assert contexts.get(Tls(ca_file=ca_file)) is contexts.get(Tls(ca_file=Path(ca_file)))
@@ -236,17 +234,17 @@ def test_agents_with_equal_settings_share_one_context(ca_file: Path) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param({"skip_verify": True}, id="one verifies nothing"),
-        pytest.param({"server_name": "server.global.nomad"}, id="one expects another name"),
+        pytest.param({"skip_verify": True}, id="skip_verify"),
+        pytest.param({"server_name": "server.global.nomad"}, id="server_name"),
     ],
 )
-def test_agents_with_other_settings_have_a_context_of_their_own(ca_file: Path, other: dict[str, object]) -> None:
+def test_different_settings_have_separate_contexts(ca_file: Path, other: dict[str, object]) -> None:
     contexts = Contexts()
 
     assert contexts.get(Tls(ca_file=ca_file)) is not contexts.get(Tls(ca_file=ca_file, **other))  # type: ignore[arg-type]  # of the fields
 
 
-def test_a_file_that_was_missing_is_tried_again(tmp_path: Path, ca: trustme.CA, server_context: ServerContext) -> None:
+def test_missing_file_is_tried_again(tmp_path: Path, ca: trustme.CA, server_context: ServerContext) -> None:
     contexts = Contexts()
     settings = Tls(ca_file=tmp_path / "ca.pem")
     with pytest.raises(CredentialError):
@@ -257,7 +255,7 @@ def test_a_file_that_was_missing_is_tried_again(tmp_path: Path, ca: trustme.CA, 
     assert shake_hands(contexts.get(settings).context, server_context())
 
 
-def test_the_context_of_settings_that_nobody_has_any_more_is_forgotten(ca_file: Path) -> None:
+def test_keep_drops_unused_contexts(ca_file: Path) -> None:
     contexts = Contexts()
     used, unused = Tls(ca_file=ca_file), Tls(skip_verify=True)
     before = [contexts.get(settings) for settings in (used, unused)]
@@ -268,121 +266,121 @@ def test_the_context_of_settings_that_nobody_has_any_more_is_forgotten(ca_file: 
     assert contexts.get(unused) is not before[1]
 
 
-# Files that change while their context is in use.
+# Changed files.
 
 
-def replaced(path: Path, content: bytes) -> Path:
-    """Puts a new file in the place of ``path``, as those do who renew certificates."""
+def replace_file(path: Path, content: bytes) -> Path:
+    """Replace ``path`` by a new file, as tools that renew certificates do."""
     path.with_suffix(".new").write_bytes(content)
     return path.with_suffix(".new").rename(path)
 
 
 @pytest.fixture
 def own_ca_file(tmp_path: Path, ca_file: Path) -> Path:
-    """A CA file that a test may change."""
-    return replaced(tmp_path / "ca.pem", ca_file.read_bytes())
+    """Return a CA file that a test can change."""
+    return replace_file(tmp_path / "ca.pem", ca_file.read_bytes())
 
 
-def test_while_no_file_changes_the_context_stays(own_ca_file: Path) -> None:
+def test_unchanged_files_keep_the_context(own_ca_file: Path) -> None:
     contexts = Contexts()
 
     assert contexts.get(Tls(ca_file=own_ca_file)) is contexts.get(Tls(ca_file=own_ca_file))
 
 
-def test_a_new_ca_is_trusted_and_the_old_one_no_more(
+def test_replaced_ca_file_revokes_the_old_ca(
     own_ca_file: Path, other_ca_file: Path, server_context: ServerContext
 ) -> None:
     contexts = Contexts()
     assert shake_hands(contexts.get(Tls(ca_file=own_ca_file)).context, server_context())
 
-    replaced(own_ca_file, other_ca_file.read_bytes())
+    replace_file(own_ca_file, other_ca_file.read_bytes())
 
-    assert refused(contexts.get(Tls(ca_file=own_ca_file)).context, server_context())
+    assert rejection(contexts.get(Tls(ca_file=own_ca_file)).context, server_context())
 
 
-def test_a_ca_that_is_put_into_the_folder_is_trusted(
+def test_ca_added_to_directory_is_trusted(
     tmp_path: Path, ca_file: Path, other_ca_file: Path, server_context: ServerContext
 ) -> None:
     contexts = Contexts()
-    replaced(tmp_path / "other.pem", other_ca_file.read_bytes())
-    assert refused(contexts.get(Tls(ca_path=tmp_path)).context, server_context())
+    replace_file(tmp_path / "other.pem", other_ca_file.read_bytes())
+    assert rejection(contexts.get(Tls(ca_path=tmp_path)).context, server_context())
 
-    replaced(tmp_path / "ca.pem", ca_file.read_bytes())
+    replace_file(tmp_path / "ca.pem", ca_file.read_bytes())
 
     assert shake_hands(contexts.get(Tls(ca_path=tmp_path)).context, server_context())
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
-        pytest.param(lambda path: path.unlink(), id="gone for a moment"),
-        pytest.param(lambda path: replaced(path, b""), id="empty"),
-        pytest.param(lambda path: replaced(path, path.read_bytes()[:100]), id="half written"),
+        pytest.param(lambda path: path.unlink(), id="missing"),
+        pytest.param(lambda path: replace_file(path, b""), id="empty"),
+        pytest.param(lambda path: replace_file(path, path.read_bytes()[:100]), id="truncated"),
     ],
 )
-def test_a_file_that_is_spoilt_for_a_moment_changes_nothing(own_ca_file: Path, spoil: Callable[[Path], object]) -> None:
+def test_unusable_file_keeps_the_previous_context(own_ca_file: Path, damage: Callable[[Path], object]) -> None:
     contexts = Contexts()
     before = contexts.get(Tls(ca_file=own_ca_file))
-    whole = own_ca_file.read_bytes()
+    content = own_ca_file.read_bytes()
 
-    spoil(own_ca_file)
+    damage(own_ca_file)
     assert contexts.get(Tls(ca_file=own_ca_file)) is before
 
-    replaced(own_ca_file, whole)
+    replace_file(own_ca_file, content)
     assert contexts.get(Tls(ca_file=own_ca_file)) is not before
 
 
-def test_a_client_certificate_is_renewed_once_its_key_is_there_too(
+def test_client_certificate_is_renewed_with_its_key(
     tmp_path: Path, ca: trustme.CA, client_files: tuple[Path, Path]
 ) -> None:
-    cert_file, key_file = (replaced(tmp_path / file.name, file.read_bytes()) for file in client_files)
+    cert_file, key_file = (replace_file(tmp_path / file.name, file.read_bytes()) for file in client_files)
     settings = Tls(skip_verify=True, cert_file=cert_file, key_file=key_file)
     contexts = Contexts()
     before = contexts.get(settings)
-    renewed = ca.issue_cert("cli.global.nomad", not_after=END)
+    renewed = ca.issue_cert("cli.global.nomad", not_after=EXPIRY)
 
-    replaced(cert_file, renewed.cert_chain_pems[0].bytes())
+    replace_file(cert_file, renewed.cert_chain_pems[0].bytes())
     assert contexts.get(settings) is before
 
-    replaced(key_file, renewed.private_key_pem.bytes())
-    assert contexts.get(settings).own_not_after == END.timestamp()
+    replace_file(key_file, renewed.private_key_pem.bytes())
+    assert contexts.get(settings).own_not_after == EXPIRY.timestamp()
 
 
-def test_without_a_client_certificate_there_is_none_to_expire() -> None:
+def test_expiry_is_none_without_client_certificate() -> None:
     assert Contexts().get(Tls(skip_verify=True)).own_not_after is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not search the folder")
-def test_a_folder_of_cas_that_may_not_be_searched_is_named(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.getbasetemp().parent.parent / "unsearchable-cas"
-    folder.mkdir(exist_ok=True)
-    (folder / "ca.pem").write_text("")
-    folder.chmod(0o644)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can switch to a user without permission")
+def test_error_names_ca_directory_without_permission(tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.getbasetemp().parent.parent / "unsearchable-cas"
+    directory.mkdir(exist_ok=True)
+    (directory / "ca.pem").write_text("")
+    directory.chmod(0o644)
     os.seteuid(65534)
     try:
         with pytest.raises(CredentialError, match="Permission denied"):
-            context(Tls(ca_path=folder))
+            context(Tls(ca_path=directory))
     finally:
         os.seteuid(0)
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
 
 
-def test_a_file_that_cannot_be_read_for_a_while_keeps_only_those_waiting_who_need_it(tmp_path: Path) -> None:
-    dead = tmp_path / "ca.pem"
-    os.mkfifo(dead)
+def test_blocked_file_does_not_block_other_contexts(tmp_path: Path) -> None:
+    blocked = tmp_path / "ca.pem"
+    os.mkfifo(blocked)
     contexts = Contexts()
 
-    def wait() -> None:
+    def load() -> None:
         with contextlib.suppress(CredentialError):
-            contexts.get(Tls(ca_file=dead))
+            contexts.get(Tls(ca_file=blocked))
 
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    others = contexts.get(Tls(skip_verify=True))
+    thread = threading.Thread(target=load)
+    thread.start()
+    other = contexts.get(Tls(skip_verify=True))
     contexts.keep([Tls(skip_verify=True)])
-    with dead.open("w"):
-        """Whoever reads the file gets its end."""
-    waiting.join(PATIENCE)
+    with blocked.open("w"):
+        """Opening and closing the pipe lets the reader continue."""
+    thread.join(PATIENCE)
 
-    assert others.context.verify_mode is ssl.CERT_NONE
-    assert not waiting.is_alive()
+    assert other.context.verify_mode is ssl.CERT_NONE
+    assert not thread.is_alive()
