@@ -42,7 +42,7 @@ def _plain(text: str) -> str:
 
 def format_json(question: str, findings: Sequence[Finding]) -> str:
     """The object that the path of the question answers, with the ``state``; of several agents each is told."""
-    told = _one(findings[0]) if len(findings) == 1 else _several(findings)
+    told = _one(findings[0]) if len(findings) == 1 else _several(question, findings)
     return json.dumps({"verdict": question, **told}, indent=2)
 
 
@@ -50,13 +50,12 @@ def _one(finding: Finding) -> Mapping[str, Any]:
     return {"state": finding.state.name, **to_dict(finding.told)}
 
 
-def _several(findings: Sequence[Finding]) -> Mapping[str, Any]:
+def _several(question: str, findings: Sequence[Finding]) -> Mapping[str, Any]:
     """All must hold; the first of the worst is named where one does not."""
-    state = worst(findings)
-    first = next(one.told for one in findings if one.state is state)
-    well = sum(one.told.ok for one in findings)
+    ordered = sorted(findings, key=lambda one: SEVERITY.index(one.state))
+    failing = [one.told for one in ordered if not one.told.ok]
     return {
-        "state": state.name,
-        **summarize(len(findings), well, None if first.ok else first),
+        "state": worst(findings).name,
+        **summarize(question, len(findings), len(findings) - len(failing), failing),
         "agents": [_one(one) for one in findings],
     }

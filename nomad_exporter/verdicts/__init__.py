@@ -1,1 +1,1 @@
-"""The judgement: pure functions of snapshots and an instant. Live, ready, quorum, and why."""
+"""Health verdicts: live, ready and quorum, as pure functions of snapshots and an instant."""

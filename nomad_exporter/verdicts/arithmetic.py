@@ -1,7 +1,6 @@
-"""The arithmetic of a quorum: what the witnesses say of each voter, and what follows from it. Pure numbers.
+"""The arithmetic of a quorum: which voters are healthy, and how many may be lost."""
 
-It assumes a crash-stop: a server that answers is believed.
-"""
+# Crash-stop is assumed: a server that responds is believed.
 
 from __future__ import annotations
 
@@ -11,25 +10,25 @@ from enum import StrEnum
 
 
 class EvidenceSource(StrEnum):
-    """Who can tell whether a voter is well."""
+    """A source of evidence about the health of a voter."""
 
     GOSSIP = "gossip"
-    """The members that well servers know: late, a death is noticed after half a minute."""
+    """The members that healthy servers report. Slow: a failure is detected after about 30 seconds."""
     DIRECT = "direct"
-    """The voter itself, where we watch it: at once."""
+    """The exporter's own polls of the voter, if the voter is monitored. Immediate."""
     AUTOPILOT = "autopilot"
-    """The leader, where we ask it."""
+    """The leader's autopilot health, if the exporter polls it."""
 
 
 Evidence = Mapping[EvidenceSource, bool | None]
-"""What is said of one voter, by each witness that should have something to say; None where it says nothing."""
+"""The evidence about one voter, by expected source: healthy, unhealthy, or None if the source has no answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoterCount:
-    """How the voters of a cluster are.
+    """The number of voters in a cluster: all, proven ``healthy``, and ``unknown``.
 
-    ``healthy`` are those proven; of the ``unknown`` nothing bad is known, but too little good.
+    An unknown voter is neither proven healthy nor reported unhealthy.
     """
 
     voters: int
@@ -38,44 +37,48 @@ class VoterCount:
 
     @property
     def quorum_size(self) -> int:
-        """The majority."""
+        """The number of voters in a majority."""
         return self.voters // 2 + 1
 
     @property
     def margin(self) -> int:
-        """How many well voters can be lost before too few are left; negative where too few are left already."""
+        """The number of healthy voters that can be lost; negative if there are too few already."""
         return self.healthy - self.quorum_size
 
 
-def is_healthy(testimony: Evidence, trust_gossip: bool = False) -> bool:
-    """Whether a voter is proven well: all who should speak say so, and one of them is more than gossip.
+def is_healthy(evidence: Evidence, trust_gossip: bool = False) -> bool:
+    """Return whether a voter is proven healthy.
 
-    With ``trust_gossip``, gossip alone is enough.
+    Every expected source must report it healthy. Gossip must be one of the sources, but is not sufficient
+    alone unless ``trust_gossip`` is set.
     """
-    enough = trust_gossip or len(testimony) > 1
-    return enough and EvidenceSource.GOSSIP in testimony and all(testimony.values())
+    sufficient = trust_gossip or len(evidence) > 1
+    return sufficient and EvidenceSource.GOSSIP in evidence and all(evidence.values())
 
 
-def is_unhealthy(testimony: Evidence) -> bool:
-    """Whether any witness says that a voter is not well."""
-    return False in testimony.values()
+def is_unhealthy(evidence: Evidence) -> bool:
+    """Return whether any source reports a voter unhealthy."""
+    return False in evidence.values()
 
 
-def count_voters(evidence: Collection[Evidence], trust_gossip: bool = False) -> VoterCount:
-    """The count over all voters of a cluster, in whatever order."""
-    healthy = sum(is_healthy(testimony, trust_gossip) for testimony in evidence)
-    unhealthy = sum(is_unhealthy(testimony) for testimony in evidence)
-    return VoterCount(len(evidence), healthy, len(evidence) - healthy - unhealthy)
+def count_voters(all_evidence: Collection[Evidence], trust_gossip: bool = False) -> VoterCount:
+    """Count the voters of a cluster, given the evidence about each voter in any order."""
+    healthy = sum(is_healthy(evidence, trust_gossip) for evidence in all_evidence)
+    unhealthy = sum(is_unhealthy(evidence) for evidence in all_evidence)
+    return VoterCount(len(all_evidence), healthy, len(all_evidence) - healthy - unhealthy)
 
 
 def is_safe(healthy: int, quorum_size: int, counts: bool) -> bool:
-    """Whether a majority is left when a server stops that ``counts`` a well voter, or none."""
+    """Return whether a majority remains after a server stops; ``counts`` if it is one of the ``healthy`` voters."""
     return healthy - counts >= quorum_size
 
 
-def basis(evidence: Collection[Evidence], trust_gossip: bool = False) -> EvidenceSource | None:
-    """The weakest of what the well voters rest on; None where no voter is well."""
-    strongest = (max(testimony, key=_STRENGTH) for testimony in evidence if is_healthy(testimony, trust_gossip))
+def basis(all_evidence: Collection[Evidence], trust_gossip: bool = False) -> EvidenceSource | None:
+    """Return the weakest source that a healthy voter depends on, or None if no voter is healthy.
+
+    A voter depends on its strongest source. Direct evidence is stronger than autopilot, and autopilot than gossip.
+    """
+    strongest = (max(evidence, key=_STRENGTH) for evidence in all_evidence if is_healthy(evidence, trust_gossip))
     return min(strongest, key=_STRENGTH, default=None)
 
 

@@ -1,4 +1,4 @@
-"""All verdicts of a fleet at one instant."""
+"""The evaluation of all verdicts about a fleet at one instant."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from nomad_exporter.nomad.models import Role
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.live import live, polling_problem
 from nomad_exporter.verdicts.quorum import quorum
-from nomad_exporter.verdicts.quorum_state import QuorumState, quorum_state
+from nomad_exporter.verdicts.quorum_state import QuorumState, build_quorum_state
 from nomad_exporter.verdicts.ready import ready
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from nomad_exporter.verdicts.view import View, clusters, view
+from nomad_exporter.verdicts.verdict import Thresholds, Verdict, in_brackets
+from nomad_exporter.verdicts.view import View, build_view, group_by_cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The verdicts about one agent, and how the voters of its cluster stand, where that was asked and is known."""
+    """The verdicts about one agent, by question.
+
+    ``quorum_state`` is that of the agent's cluster; None if it is not known or the question was not evaluated.
+    """
 
     snapshot: Snapshot
     verdicts: Mapping[Question, Verdict]
@@ -28,76 +31,85 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ServerQuorum:
-    """A server's own view, and how its cluster stands."""
+    """The view of one server, and the quorum state of its cluster."""
 
     view: View
     quorum_state: QuorumState | None
 
 
-def server_quorums(
-    fleet: Iterable[Snapshot], agents: Collection[str], at: Instant, thresholds: Thresholds
-) -> Mapping[str, ServerQuorum]:
-    """The seats of all watched servers in the clusters of ``agents``, by agent; who never told of itself has none."""
-    known = list(fleet)
-    views = [found for snapshot in known if (found := view(snapshot, at, thresholds))]
-    unidentified = any(_is_unidentified(snapshot) for snapshot in known)
-    return {
-        each.agent: ServerQuorum(each, stands)
-        for cluster in clusters(views)
-        if any(each.agent in agents for each in cluster)
-        for stands in [quorum_state(cluster, thresholds, unidentified)]
-        for each in cluster
-    }
+def evaluate(
+    fleet: Iterable[Snapshot],
+    selected: Collection[Snapshot],
+    now: Instant,
+    thresholds: Thresholds,
+    questions: Collection[Question] = tuple(Question),
+) -> list[Evaluation]:
+    """Evaluate the verdicts about the ``selected`` agents of a ``fleet``, in the order of the selection.
 
-
-def _is_unidentified(snapshot: Snapshot) -> bool:
-    """Whether the agent never told who it is, so that it may be any server."""
-    return snapshot.agent_self.answer is None and snapshot.roles != {Role.CLIENT}
+    All servers of the fleet are evidence for the quorum of their cluster.
+    """
+    names = {snapshot.agent.name for snapshot in selected}
+    # Only the quorum depends on other agents, so other questions do not iterate over the fleet.
+    servers = server_quorums(fleet, names, now, thresholds) if Question.QUORUM in questions else {}
+    return [
+        evaluate_agent(snapshot, servers.get(snapshot.agent.name), now, thresholds, questions) for snapshot in selected
+    ]
 
 
 def evaluate_agent(
     snapshot: Snapshot,
-    seat: ServerQuorum | None,
-    at: Instant,
+    server: ServerQuorum | None,
+    now: Instant,
     thresholds: Thresholds,
     questions: Iterable[Question] = tuple(Question),
 ) -> Evaluation:
-    """The verdicts about one agent; ``seat`` is its seat among all that are watched."""
-    verdicts = {question: _JUDGES[question](snapshot, seat, at, thresholds) for question in questions}
-    return Evaluation(snapshot, verdicts, seat.quorum_state if seat else None)
+    """Evaluate the verdicts about one agent; ``server`` is None unless the agent is a server that has answered self."""
+    verdicts = {question: _RULES[question](snapshot, server, now, thresholds) for question in questions}
+    return Evaluation(snapshot, verdicts, server.quorum_state if server else None)
 
 
-def evaluate(
-    fleet: Iterable[Snapshot],
-    chosen: Collection[Snapshot],
-    at: Instant,
-    thresholds: Thresholds,
-    questions: Collection[Question] = tuple(Question),
-) -> list[Evaluation]:
-    """The verdicts about the agents ``chosen`` of a ``fleet``, whose servers are witnesses for each other's quorum.
+def server_quorums(
+    fleet: Iterable[Snapshot], agents: Collection[str], now: Instant, thresholds: Thresholds
+) -> Mapping[str, ServerQuorum]:
+    """Return the quorum of each server in the clusters of ``agents``, by agent name.
 
-    No other question is about more than the agent itself, and a fleet is not looked through for it.
+    A server that has never answered self is missing from the result.
     """
-    names = {snapshot.agent.name for snapshot in chosen}
-    seated = server_quorums(fleet, names, at, thresholds) if Question.QUORUM in questions else {}
-    return [evaluate_agent(snapshot, seated.get(snapshot.agent.name), at, thresholds, questions) for snapshot in chosen]
+    snapshots = list(fleet)
+    views = [view for snapshot in snapshots if (view := build_view(snapshot, now, thresholds))]
+    has_unidentified = any(_is_unidentified(snapshot) for snapshot in snapshots)
+    return {
+        view.agent: ServerQuorum(view, state)
+        for cluster in group_by_cluster(views)
+        if any(view.agent in agents for view in cluster)
+        for state in [build_quorum_state(cluster, thresholds, has_unidentified)]
+        for view in cluster
+    }
 
 
-def _quorum(snapshot: Snapshot, seat: ServerQuorum | None, at: Instant, thresholds: Thresholds) -> Verdict:
-    asking = polling_problem(snapshot, at, thresholds)
-    if asking:
-        return asking.to_verdict(Question.QUORUM)
+def _is_unidentified(snapshot: Snapshot) -> bool:
+    """Return whether the agent has never answered self and may be a server."""
+    return snapshot.agent_self.answer is None and snapshot.roles != {Role.CLIENT}
+
+
+def _quorum(snapshot: Snapshot, server: ServerQuorum | None, now: Instant, thresholds: Thresholds) -> Verdict:
+    problem = polling_problem(snapshot, now, thresholds)
+    if problem:
+        return problem.to_verdict(Question.QUORUM)
     if snapshot.roles == {Role.CLIENT}:
-        return Verdict(Question.QUORUM, VerdictReason.NOT_A_VOTER, "The agent is a client: no quorum rests on it.")
+        message = "Safe to stop: the agent is a client, and no quorum depends on it."
+        return Verdict(Question.QUORUM, VerdictReason.NOT_A_VOTER, message)
     if snapshot.agent_self.last is None:
-        return Verdict(Question.QUORUM, VerdictReason.STARTING, "The agent has not been asked about itself yet.")
-    if seat is None:
-        return Verdict(Question.QUORUM, VerdictReason.UNKNOWN, "The agent has never told which cluster it belongs to.")
-    return quorum(seat.view, seat.quorum_state, thresholds)
+        return Verdict(Question.QUORUM, VerdictReason.STARTING, "/v1/agent/self has not been polled yet.")
+    if server is None:
+        cause = in_brackets(snapshot.agent_self.failure)
+        message = f"The agent has not yet reported its cluster in /v1/agent/self{cause}."
+        return Verdict(Question.QUORUM, VerdictReason.UNKNOWN, message)
+    return quorum(server.view, server.quorum_state, thresholds)
 
 
-_JUDGES: Mapping[Question, Callable[[Snapshot, ServerQuorum | None, Instant, Thresholds], Verdict]] = {
-    Question.LIVE: lambda snapshot, _, at, thresholds: live(snapshot, at, thresholds),
-    Question.READY: lambda snapshot, _, at, thresholds: ready(snapshot, at, thresholds),
+_RULES: Mapping[Question, Callable[[Snapshot, ServerQuorum | None, Instant, Thresholds], Verdict]] = {
+    Question.LIVE: lambda snapshot, _, now, thresholds: live(snapshot, now, thresholds),
+    Question.READY: lambda snapshot, _, now, thresholds: ready(snapshot, now, thresholds),
     Question.QUORUM: _quorum,
 }

@@ -1,59 +1,54 @@
-"""Live: would a restart of this agent help? Never no because of the state of its cluster."""
+"""The live verdict: whether the agent responds, so that a restart would not help."""
+
+# The state of the agent's cluster never makes an agent not live.
 
 from __future__ import annotations
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize
+from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets
 
 
-def live(snapshot: Snapshot, at: Instant, thresholds: Thresholds) -> Verdict:
-    """Whether the agent lives: not only after ``thresholds.attempts`` attempts in a row that met silence.
+def live(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Verdict:
+    """Return whether the agent is live: fewer than ``thresholds.failure_threshold`` health polls in a row failed.
 
-    Any status and any refusal by TLS is life. Where nothing was attempted lately, nothing is held against the agent.
+    Only unresponsive polls count as failed; any HTTP status and any TLS error is a response. If nothing was polled
+    recently, the agent counts as live.
     """
-    trouble = polling_problem(snapshot, at, thresholds) or _trouble(snapshot, thresholds)
-    if trouble:
-        return trouble.to_verdict(Question.LIVE)
-    return Verdict(
-        Question.LIVE, VerdictReason.OK, _patience(snapshot) if snapshot.consecutive_failures else _life(snapshot)
-    )
+    problem = polling_problem(snapshot, now, thresholds) or _unresponsive(snapshot, thresholds)
+    if problem:
+        return problem.to_verdict(Question.LIVE)
+    return Verdict(Question.LIVE, VerdictReason.OK, _ok_message(snapshot, thresholds))
 
 
-def polling_problem(snapshot: Snapshot, at: Instant, thresholds: Thresholds) -> Problem | None:
-    """What is wrong with the asking itself, so that it cannot be held against the agent."""
+def polling_problem(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Problem | None:
+    """Return the problem of the polling itself, which proves nothing about the agent; None if there is no problem."""
     last = snapshot.last_poll_ended
     if last is None:
-        return Problem(VerdictReason.STARTING, "The agent has not been asked yet.")
-    if at.since(last) > thresholds.stall_timeout:
-        return Problem(VerdictReason.EXPORTER_STALLED, f"The agent was asked last {humanize(at.since(last))} ago.")
+        return Problem(VerdictReason.STARTING, "The first poll of the agent has not ended yet.")
+    idle = now.since(last)
+    if idle > thresholds.stall_timeout:
+        return Problem(VerdictReason.EXPORTER_STALLED, f"The exporter has not polled the agent for {humanize(idle)}.")
     return None
 
 
-def _trouble(snapshot: Snapshot, thresholds: Thresholds) -> Problem | None:
-    if snapshot.consecutive_failures >= thresholds.failure_threshold:
-        attempts = (
-            "one attempt"
-            if snapshot.consecutive_failures == 1
-            else f"{snapshot.consecutive_failures} attempts in a row"
-        )
-        return Problem(VerdictReason.UNRESPONSIVE, f"No sign of life in {attempts}{_why(snapshot)}.")
-    return None
+def _unresponsive(snapshot: Snapshot, thresholds: Thresholds) -> Problem | None:
+    failures = snapshot.consecutive_failures
+    if failures < thresholds.failure_threshold:
+        return None
+    polls = "1 failed poll" if failures == 1 else f"{failures} failed polls in a row"
+    message = f"Unresponsive: {polls}{in_brackets(snapshot.health.failure)}."
+    return Problem(VerdictReason.UNRESPONSIVE, message)
 
 
-def _life(snapshot: Snapshot) -> str:
-    """A failure that is neither silence nor a sign of life, such as a name that is not resolved, proves nothing."""
-    failure = snapshot.health.failure
-    proves_nothing = failure and not (failure.is_responsive or failure.is_unresponsive)
-    return f"Nothing is known against it ({failure})." if proves_nothing else "The agent answers."
-
-
-def _patience(snapshot: Snapshot) -> str:
-    """It met silence, but not often enough."""
-    times = "once" if snapshot.consecutive_failures == 1 else f"{snapshot.consecutive_failures} times in a row"
-    return f"The agent did not answer {times}{_why(snapshot)}; that is borne for a while."
-
-
-def _why(snapshot: Snapshot) -> str:
-    return f" ({snapshot.health.failure})" if snapshot.health.failure else ""
+def _ok_message(snapshot: Snapshot, thresholds: Thresholds) -> str:
+    failures, failure = snapshot.consecutive_failures, snapshot.health.failure
+    if failures:
+        polls = "last poll" if failures == 1 else f"last {failures} polls"
+        limit = thresholds.failure_threshold
+        return f"No response to the {polls}{in_brackets(failure)}; below the failure threshold of {limit}."
+    if failure and not (failure.is_responsive or failure.is_unresponsive):
+        # Such a failure, for example in name resolution, says nothing about the agent.
+        return f"The last poll was inconclusive{in_brackets(failure)}; the agent counts as live."
+    return "The agent is responding."

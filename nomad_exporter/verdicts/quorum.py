@@ -1,4 +1,4 @@
-"""Quorum: whether the cluster survives without this server."""
+"""The quorum verdict: whether a server's cluster survives without the server."""
 
 from __future__ import annotations
 
@@ -9,82 +9,79 @@ from nomad_exporter.verdicts import arithmetic
 from nomad_exporter.verdicts.arithmetic import EvidenceSource
 from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict
+from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, format_list
 from nomad_exporter.verdicts.view import View
 
-SILENCE: Mapping[EvidenceSource, str] = {
-    EvidenceSource.GOSSIP: "no members were told",
-    EvidenceSource.DIRECT: "an agent that never told who it is may be one",
-    EvidenceSource.AUTOPILOT: "autopilot was asked in vain",
+MISSING_EVIDENCE: Mapping[EvidenceSource, str] = {
+    EvidenceSource.GOSSIP: "no server reports its members",
+    EvidenceSource.DIRECT: "an unidentified agent may be this voter",
+    EvidenceSource.AUTOPILOT: "autopilot health is not available",
 }
-"""What it means that a witness says nothing."""
-
-SHOWN = 5
-"""So many voters are named of those that are not well."""
+"""Why a voter is unknown, by the source that has no answer."""
 
 
-def quorum(itself: View, quorum_state: QuorumState | None, thresholds: Thresholds) -> Verdict:
-    """Whether the server may be stopped: enough well voters are left, and a leader is known."""
-    if quorum_state is None:
-        return Verdict(
-            Question.QUORUM, VerdictReason.UNKNOWN, "No server of this cluster has told of its voters lately."
-        )
-    costs = quorum_state.would_lose(itself, thresholds.trust_gossip)
-    trouble = _trouble(quorum_state, costs, quorum_state.could_lose(itself))
-    if trouble:
-        return trouble.to_verdict(Question.QUORUM)
-    left = f"without this one {quorum_state.count.healthy - costs} are left" if costs else "this one is none of them"
-    return Verdict(Question.QUORUM, VerdictReason.OK, f"{_counted(quorum_state)}, {left}: it may be stopped.")
+def quorum(server: View, state: QuorumState | None, thresholds: Thresholds) -> Verdict:
+    """Return whether ``server`` may be stopped: its cluster has a leader and enough healthy voters without it."""
+    if state is None:
+        message = "No server of this cluster has recently reported its Raft configuration."
+        return Verdict(Question.QUORUM, VerdictReason.UNKNOWN, message)
+    counts = state.would_lose(server, thresholds.trust_gossip)
+    problem = _problem(state, counts, state.could_lose(server))
+    if problem:
+        return problem.to_verdict(Question.QUORUM)
+    remaining = state.count.healthy - counts
+    effect = f"{remaining} remain without this server" if counts else "this server is not a healthy voter"
+    return Verdict(Question.QUORUM, VerdictReason.OK, _message("Safe to stop", state, effect))
 
 
-def _trouble(quorum_state: QuorumState, costs: bool, might_cost: bool) -> Problem | None:
-    count = quorum_state.count
-    if quorum_state.has_conflict:
-        return Problem(VerdictReason.CONFLICTING_VIEWS, "Well servers name different leaders or voters.")
-    if count.voters - len(quorum_state.unresponsive) < count.quorum_size:
-        return Problem(VerdictReason.QUORUM_LOST, f"Too few voters are there: {_counted(quorum_state)}.")
-    if not quorum_state.leader:
-        return Problem(VerdictReason.NO_LEADER, f"No leader is known that is well: {_counted(quorum_state)}.")
-    if arithmetic.is_safe(count.healthy, count.quorum_size, costs):
+def _problem(state: QuorumState, counts: bool, could_count: bool) -> Problem | None:
+    """Return why a server may not be stopped.
+
+    ``counts`` is whether the server is a healthy voter, ``could_count`` whether it could be one.
+    """
+    count = state.count
+    if state.has_conflict:
+        message = "Do not stop: healthy servers report different leaders or voters."
+        return Problem(VerdictReason.CONFLICTING_VIEWS, message)
+    if count.voters - len(state.unresponsive) < count.quorum_size:
+        return Problem(VerdictReason.QUORUM_LOST, _message("Quorum lost", state))
+    if not state.leader:
+        return Problem(VerdictReason.NO_LEADER, _message("No healthy leader", state))
+    if arithmetic.is_safe(count.healthy, count.quorum_size, counts):
         return None
-    if arithmetic.is_safe(count.healthy + count.unknown, count.quorum_size, might_cost):
-        return Problem(VerdictReason.INSUFFICIENT_EVIDENCE, f"{_counted(quorum_state)}.")
-    without = "without this one, " if costs else ""
-    return Problem(VerdictReason.WOULD_LOSE_QUORUM, f"{_counted(quorum_state)}: {without}too few are left.")
+    if arithmetic.is_safe(count.healthy + count.unknown, count.quorum_size, could_count):
+        return Problem(VerdictReason.INSUFFICIENT_EVIDENCE, _message("Insufficient evidence", state))
+    effect = "stopping this server would lose quorum" if counts else "too few voters are healthy already"
+    return Problem(VerdictReason.WOULD_LOSE_QUORUM, _message("Do not stop", state, effect))
 
 
-def _counted(quorum_state: QuorumState) -> str:
-    """The numbers in words, and who is not well: ``2 of 3 voters are well, 2 are needed (s1 does not answer)``."""
-    count = quorum_state.count
-    meant = (
-        f", {quorum_state.expected} were meant"
-        if quorum_state.expected and quorum_state.expected > count.voters
-        else ""
-    )
-    who = "; ".join(_unwell(quorum_state))
-    return f"{count.healthy} of {count.voters} voters are well, {count.quorum_size} are needed{meant}{f' ({who})' if who else ''}"
+def _message(result: str, state: QuorumState, effect: str = "") -> str:
+    """Format a message such as "Quorum lost: 1 of 3 voters healthy, 2 needed (s1, s2 are not responding)"."""
+    count, expected = state.count, state.expected or 0
+    numbers = f"{count.healthy} of {count.voters} voters healthy, {count.quorum_size} needed"
+    if expected > count.voters:
+        numbers += f", {expected} expected"
+    causes = "; ".join(_causes(state))
+    return f"{result}: {numbers}{f'; {effect}' if effect else ''}{f' ({causes})' if causes else ''}."
 
 
-def _unwell(quorum_state: QuorumState) -> Iterator[str]:
-    unwell = {voter for voter, told in quorum_state.evidence.items() if arithmetic.is_unhealthy(told)}
-    absent, sick = (
-        _names(quorum_state, unwell & quorum_state.unresponsive),
-        _names(quorum_state, unwell - quorum_state.unresponsive),
-    )
-    if absent:
-        yield f"{', '.join(absent)} {'does' if len(absent) == 1 else 'do'} not answer"
-    if sick:
-        yield f"{', '.join(sick)} {'is' if len(sick) == 1 else 'are'} there, but not well"
-    if quorum_state.count.unknown:
-        yield f"too little is known of {quorum_state.count.unknown}: {_lacking(quorum_state)}"
+def _causes(state: QuorumState) -> Iterator[str]:
+    """Yield why some voters are not healthy, with the voters' names."""
+    unhealthy = {voter for voter, evidence in state.evidence.items() if arithmetic.is_unhealthy(evidence)}
+    yield from _cause(state, unhealthy & state.unresponsive, "not responding")
+    yield from _cause(state, unhealthy - state.unresponsive, "unhealthy")
+    if state.count.unknown:
+        yield f"{state.count.unknown} unknown: {_missing_evidence(state)}"
 
 
-def _names(quorum_state: QuorumState, voters: Collection[RaftServer]) -> list[str]:
-    names = sorted(quorum_state.names[voter] for voter in voters)
-    return [*names[:SHOWN], *([f"{len(names) - SHOWN} more"] if len(names) > SHOWN else [])]
+def _cause(state: QuorumState, voters: Collection[RaftServer], condition: str) -> Iterator[str]:
+    if voters:
+        names = format_list(sorted(state.names[voter] for voter in voters))
+        yield f"{names} {'is' if len(voters) == 1 else 'are'} {condition}"
 
 
-def _lacking(quorum_state: QuorumState) -> str:
-    """Which witness that was asked is silent; where none is, gossip alone speaks for some."""
-    silent = {witness for told in quorum_state.evidence.values() for witness, word in told.items() if word is None}
-    return ", ".join(SILENCE[witness] for witness in sorted(silent)) or "only gossip speaks for it"
+def _missing_evidence(state: QuorumState) -> str:
+    missing = {
+        source for evidence in state.evidence.values() for source, healthy in evidence.items() if healthy is None
+    }
+    return ", ".join(MISSING_EVIDENCE[source] for source in sorted(missing)) or "gossip is the only evidence"

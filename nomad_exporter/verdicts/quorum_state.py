@@ -1,4 +1,4 @@
-"""How the voters of a cluster stand: what the witnesses say of each, who does not answer, and who leads."""
+"""The quorum state of a cluster: the evidence about each voter, the unresponsive voters, and the leader."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from nomad_exporter.nomad.models import Member, RaftServer, is_same_server
 from nomad_exporter.verdicts import arithmetic
 from nomad_exporter.verdicts.arithmetic import Evidence, EvidenceSource, VoterCount
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.verdicts.view import Cluster, View, best, has_conflict
+from nomad_exporter.verdicts.view import Cluster, View, authoritative_view, has_conflict
 
 
 @dataclass(frozen=True, slots=True)
 class QuorumState:
-    """How the voters of a cluster stand, in the view that is believed.
+    """The state of a cluster's voters, by the cluster's most authoritative view.
 
-    ``evidence`` are by voter, ``names`` what a person calls each, ``absent`` are those without any sign of life;
-    ``leader`` is one of these names, empty where no leader is known that is well. ``meant`` is how many servers the
-    cluster was planned with; ``oldest`` is the age in seconds of the oldest answer that proves a server well.
+    ``evidence`` and ``names`` are by voter. ``basis`` is the weakest evidence source that a healthy voter depends on.
+    ``leader`` is the name of the leader, empty if no healthy leader is known. ``has_conflict`` is whether healthy
+    servers report different leaders or voters. ``expected`` is ``bootstrap_expect``. ``oldest_evidence`` is the age in
+    seconds of the oldest health answer that proves a server healthy.
     """
 
     count: VoterCount
@@ -33,98 +34,116 @@ class QuorumState:
 
     @property
     def margin(self) -> int | None:
-        """How many well voters can be lost; None while too little is known of some."""
+        """The number of healthy voters that can be lost; None while the health of any voter is unknown."""
         return None if self.count.unknown else self.count.margin
 
-    def would_lose(self, itself: View, trust_gossip: bool) -> bool:
-        """Whether the server would be missed: it is a voter that is well, or cannot tell which server it is."""
-        return itself.agent_self.member is None or any(
-            arithmetic.is_healthy(told, trust_gossip) for told in self._of(itself)
+    def would_lose(self, server: View, trust_gossip: bool) -> bool:
+        """Return whether stopping ``server`` costs a healthy voter; also True if its identity is unknown."""
+        return server.agent_self.member is None or any(
+            arithmetic.is_healthy(evidence, trust_gossip) for evidence in self._evidence_about(server)
         )
 
-    def could_lose(self, itself: View) -> bool:
-        """Whether it would be missed if all of whom too little is known were well."""
-        return itself.agent_self.member is None or any(not arithmetic.is_unhealthy(told) for told in self._of(itself))
+    def could_lose(self, server: View) -> bool:
+        """Return whether stopping ``server`` would cost a healthy voter if all unknown voters were healthy."""
+        return server.agent_self.member is None or any(
+            not arithmetic.is_unhealthy(evidence) for evidence in self._evidence_about(server)
+        )
 
-    def _of(self, itself: View) -> list[Evidence]:
-        return [told for voter, told in self.evidence.items() if itself.is_of(voter)]
+    def _evidence_about(self, server: View) -> list[Evidence]:
+        return [evidence for voter, evidence in self.evidence.items() if server.is_view_of(voter)]
 
 
-def quorum_state(cluster: Cluster, thresholds: Thresholds, unidentified: bool = False) -> QuorumState | None:
-    """How the voters stand; None where no fresh view tells of any.
+def build_quorum_state(cluster: Cluster, thresholds: Thresholds, has_unidentified: bool = False) -> QuorumState | None:
+    """Build the quorum state of a cluster; return None if no fresh view contains a voter.
 
-    Where ``unidentified`` are watched, which never told who they are, a voter without a view of its own may be one.
+    With ``has_unidentified``, some monitored agents have never answered self. A voter that is not monitored under its
+    own name may then be one of these agents.
     """
-    view = best(cluster)
-    if view is None or not view.voters:
+    authoritative = authoritative_view(cluster)
+    if authoritative is None or not authoritative.voters:
         return None
-    evidence = {voter: _testimony(voter, view, cluster, thresholds, unidentified) for voter in view.voters}
-    told = evidence.values()
+    voters = authoritative.voters
+    evidence = {
+        voter: _collect_evidence(voter, authoritative, cluster, thresholds, has_unidentified) for voter in voters
+    }
     return QuorumState(
-        arithmetic.count_voters(told, thresholds.trust_gossip),
-        evidence,
-        {voter: _name(voter, cluster) for voter in view.voters},
-        frozenset(voter for voter in view.voters if _is_unresponsive(voter, cluster)),
-        arithmetic.basis(told, thresholds.trust_gossip),
-        _leader(view, cluster, evidence),
-        has_conflict(cluster),
-        view.agent_self.bootstrap_expect,
-        max((each.health_age for each in cluster if each.is_healthy), default=None),
+        count=arithmetic.count_voters(evidence.values(), thresholds.trust_gossip),
+        evidence=evidence,
+        names={voter: _name(voter, cluster) for voter in voters},
+        unresponsive=frozenset(voter for voter in voters if _is_unresponsive(voter, cluster)),
+        basis=arithmetic.basis(evidence.values(), thresholds.trust_gossip),
+        leader=_leader(authoritative, cluster, evidence),
+        has_conflict=has_conflict(cluster),
+        expected=authoritative.agent_self.bootstrap_expect,
+        oldest_evidence=max((view.health_age for view in cluster if view.is_healthy), default=None),
     )
 
 
-def _testimony(voter: RaftServer, view: View, cluster: Cluster, thresholds: Thresholds, unidentified: bool) -> Evidence:
-    """What is said of a voter. Autopilot is only heard where the voter cannot speak for itself, not being watched."""
-    found: dict[EvidenceSource, bool | None] = {EvidenceSource.GOSSIP: _in_gossip(voter, cluster)}
-    there = [each for each in cluster if each.is_at(voter)]
-    if there or unidentified:
-        found[EvidenceSource.DIRECT] = all(each.speaks_for(voter, view) for each in there) if there else None
-    if thresholds.autopilot and not there:
-        found[EvidenceSource.AUTOPILOT] = _in_autopilot(voter, cluster)
-    return found
+def _collect_evidence(
+    voter: RaftServer, authoritative: View, cluster: Cluster, thresholds: Thresholds, has_unidentified: bool
+) -> Evidence:
+    evidence: dict[EvidenceSource, bool | None] = {EvidenceSource.GOSSIP: _gossip_evidence(voter, cluster)}
+    monitored = [view for view in cluster if view.is_at_address_of(voter)]
+    if monitored:
+        evidence[EvidenceSource.DIRECT] = all(view.confirms(voter, authoritative) for view in monitored)
+    elif has_unidentified:
+        evidence[EvidenceSource.DIRECT] = None
+    # Direct evidence is stronger, so autopilot matters only for a voter that is not monitored.
+    if thresholds.autopilot and not monitored:
+        evidence[EvidenceSource.AUTOPILOT] = _autopilot_evidence(voter, cluster)
+    return evidence
 
 
-def _in_gossip(voter: RaftServer, cluster: Cluster) -> bool | None:
-    """Whether the voter is alive for all well servers that tell their members; None where none does."""
-    views = [each.gossip.members for each in cluster if each.gossip and each.is_healthy]
-    if not views:
+def _gossip_evidence(voter: RaftServer, cluster: Cluster) -> bool | None:
+    """Return whether all healthy servers that report members see the voter alive; None if there is no such server."""
+    member_lists = [view.gossip.members for view in cluster if view.gossip and view.is_healthy]
+    if not member_lists:
         return None
-    return all(_is_alive(voter, members) for members in views)
+    return all(_is_alive(voter, members) for members in member_lists)
+
+
+def _autopilot_evidence(voter: RaftServer, cluster: Cluster) -> bool | None:
+    """Return whether each autopilot answer from a healthy server has the voter healthy; None without such an answer."""
+    answers = [view.autopilot.servers for view in cluster if view.autopilot and view.is_healthy]
+    if not answers:
+        return None
+    return all(
+        any(server.id == voter.id and server.healthy and server.voter for server in servers) for servers in answers
+    )
 
 
 def _is_unresponsive(voter: RaftServer, cluster: Cluster) -> bool:
-    """Whether the voter gives no sign of life: to us where we watch it, else to any server that answers."""
-    itself = [each for each in cluster if each.is_of(voter)]
-    if itself:
-        return not any(each.is_responding for each in itself)
-    views = [each.gossip.members for each in cluster if each.gossip and each.is_responding]
-    return bool(views) and not any(_is_alive(voter, members) for members in views)
+    """Return whether the voter does not respond.
+
+    A monitored voter must respond to the exporter. Another voter must be alive for any server that responds.
+    """
+    monitored = [view for view in cluster if view.is_view_of(voter)]
+    if monitored:
+        return not any(view.is_responding for view in monitored)
+    member_lists = [view.gossip.members for view in cluster if view.gossip and view.is_responding]
+    return bool(member_lists) and not any(_is_alive(voter, members) for members in member_lists)
 
 
 def _is_alive(voter: RaftServer, members: Iterable[Member]) -> bool:
-    return any(is_same_server(voter, one) and one.status == "alive" for one in members)
+    return any(is_same_server(voter, member) and member.status == "alive" for member in members)
 
 
-def _in_autopilot(voter: RaftServer, cluster: Cluster) -> bool | None:
-    """Whether the voter was healthy each time that a well server passed the question on; None where none did."""
-    told = [each.autopilot.servers for each in cluster if each.autopilot and each.is_healthy]
-    if not told:
-        return None
-    return all(any(one.id == voter.id and one.healthy and one.voter for one in servers) for servers in told)
-
-
-def _leader(view: View, cluster: Cluster, evidence: Mapping[RaftServer, Evidence]) -> str:
-    """The leader, by its name; empty where no well server knows one, or a witness speaks against it."""
-    server = next((voter for voter in view.voters if voter.address == view.leader), None)
-    if not view.is_healthy or server is None or False in evidence[server].values():
+def _leader(authoritative: View, cluster: Cluster, evidence: Mapping[RaftServer, Evidence]) -> str:
+    """Return the leader's name; empty if the view is not healthy, has no leader, or the leader is unhealthy."""
+    leader = next((voter for voter in authoritative.voters if voter.address == authoritative.leader), None)
+    if not authoritative.is_healthy or leader is None or arithmetic.is_unhealthy(evidence[leader]):
         return ""
-    return _name(server, cluster)
+    return _name(leader, cluster)
 
 
 def _name(server: RaftServer, cluster: Cluster) -> str:
-    """What we call the server as an agent, else its name in gossip, else its address."""
-    watched = [each.agent for each in cluster if each.is_of(server)]
+    """Return the server's name as a monitored agent, else its name in gossip, else its address."""
+    agents = [view.agent for view in cluster if view.is_view_of(server)]
     members = [
-        one.name for each in cluster if each.gossip for one in each.gossip.members if is_same_server(server, one)
+        member.name
+        for view in cluster
+        if view.gossip
+        for member in view.gossip.members
+        if is_same_server(server, member)
     ]
-    return next(iter((*watched, *members)), server.address)
+    return next(iter((*agents, *members)), server.address)

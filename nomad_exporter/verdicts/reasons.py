@@ -1,6 +1,7 @@
-"""Why a verdict is as it is: one closed list of reasons, what each means and what to do about it.
+"""The reasons of verdicts: a closed list, with the meaning and the remedy of each reason.
 
-The table of reasons in the README is made from ``VERDICT_REASONS``.
+The texts are plain, without markup: they appear in JSON, in logs and on the status page. The documentation's table of
+reasons is generated from ``VERDICT_REASONS``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from enum import StrEnum
 
 
 class Question(StrEnum):
-    """What is judged; the ``verdict`` label, and the last part of the path."""
+    """A question about an agent: the ``verdict`` label, and the last part of the path."""
 
     LIVE = "live"
     READY = "ready"
@@ -19,7 +20,7 @@ class Question(StrEnum):
 
 
 class VerdictReason(StrEnum):
-    """The ``reason`` label of ``nomad_agent_verdict_reason``."""
+    """The reason of a verdict: the ``reason`` label of ``nomad_agent_verdict_reason``."""
 
     OK = "ok"
     STARTING = "starting"
@@ -44,9 +45,9 @@ class VerdictReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """The ``questions`` that a reason answers, and to which of them with ``yes``.
+    """The meaning of a reason and what to do about it, in plain sentences.
 
-    ``meaning`` is a sentence, ``remedy`` says what to do.
+    ``questions`` are those that the reason may answer, ``yes`` those of them that it answers with yes.
     """
 
     questions: tuple[Question, ...]
@@ -59,103 +60,115 @@ _LIVE, _READY, _QUORUM = (Question.LIVE,), (Question.READY,), (Question.QUORUM,)
 _ALL = tuple(Question)
 
 VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
-    VerdictReason.OK: Remedy(_ALL, "All is well.", "Nothing.", yes=_ALL),
+    VerdictReason.OK: Remedy(_ALL, "No problem was found.", "None.", yes=_ALL),
     VerdictReason.NOT_A_VOTER: Remedy(
         _QUORUM,
-        "The agent is a client, and no quorum rests on it.",
-        "Nothing: it may be stopped, as far as the servers are concerned.",
+        "The agent is a client, and no quorum depends on it.",
+        "None for the servers. If allocations must move first, drain the node (nomad node drain -enable).",
         yes=_QUORUM,
     ),
     VerdictReason.STARTING: Remedy(
         _ALL,
-        "The exporter has not asked the agent yet for all that it must know, at its own start or the agent's.",
-        "Wait some seconds; if it stays, read the exporter's log.",
+        "The exporter or the agent has just started, and not every poll that the verdict needs has ended.",
+        "Wait a few seconds. If the reason persists, check the exporter's log for failed polls.",
     ),
     VerdictReason.EXPORTER_STALLED: Remedy(
         _ALL,
-        "The exporter has not asked the agent lately: that is the exporter's fault, so the agent counts as live, but "
-        "nothing else is known of it.",
-        "Look at `/-/healthy` and the log of the exporter, and restart it.",
+        "The exporter has stopped polling the agent. The fault is the exporter's, so the agent counts as live; nothing "
+        "else is known about it.",
+        "Check /-/healthy and the log of the exporter, then restart the exporter, not the agent.",
         yes=_LIVE,
     ),
     VerdictReason.UNRESPONSIVE: Remedy(
         (Question.LIVE, Question.READY),
-        "The agent does not answer: it refuses connections, breaks them off, or keeps silent. It is not live after "
-        "`--verdict.failure-threshold` such attempts in a row, and not ready after one.",
-        "See whether its process is there and not stopped; then restart it.",
+        "The agent refuses or closes connections, or its polls time out. One failed poll makes the agent not ready; "
+        "--verdict.failure-threshold failed polls in a row make it not live.",
+        "Check the agent's process (systemctl status nomad) and log, then start or restart the agent. If the process "
+        "is healthy, check the network between the exporter and the agent.",
     ),
     VerdictReason.POLL_ERROR: Remedy(
         _READY,
-        "What the verdict needs cannot be read: a certificate or the token is refused, a credential file cannot be "
-        "read, a name not be resolved, or something else than Nomad answers.",
-        "See [When a poll fails](#when-a-poll-fails). A restart of the agent will not help.",
+        "A poll that the verdict needs failed, although the agent may be healthy: for example, a certificate or the "
+        "token was rejected, a host name was not resolved, or the response was not Nomad's.",
+        "Look up the poll failure named in the message in docs/troubleshooting.md. Restarting the agent does not help.",
     ),
     VerdictReason.NO_LEADER: Remedy(
         (Question.READY, Question.QUORUM),
-        "The server knows no leader, or the leader that is known is not well.",
-        "Wait for the election, some seconds. If it stays, see what `/health/quorum` says: a majority of the voters "
-        "may be cut off. Bring servers back, and restart none of those that run.",
+        "The server knows no leader, or the leader that it knows is not healthy.",
+        "Wait a few seconds for an election. If the reason persists, check which servers are down or cut off (nomad "
+        "server members) and bring them back. Do not restart servers that are running.",
     ),
     VerdictReason.LEADER_UNREACHABLE: Remedy(
         _READY,
-        "The server believes in a leader whom it does not reach.",
-        "Wait for the election. If it stays, look at the network between this server and the leader.",
+        "The server knows a leader but cannot reach it.",
+        "Wait a few seconds for an election. If the reason persists, check the leader (nomad server members), then the "
+        "network from this server to the leader's RPC port (4647).",
     ),
     VerdictReason.SERVERS_UNREACHABLE: Remedy(
         _READY,
-        "The client reaches none of its servers: its heartbeat is older than its TTL and `--verdict.heartbeat-grace`, "
-        "or it cannot have a token judged.",
-        "Look at the servers and at the network between. Nomad itself calls such a client healthy.",
+        "The client cannot reach a server: it knows none, it cannot validate a token, or its last heartbeat is older "
+        "than its TTL plus --verdict.heartbeat-grace.",
+        "Check that the servers are up (nomad server members), then the network from the client to their RPC port "
+        "(4647). Nomad's own health check may still report the client as healthy.",
     ),
     VerdictReason.UNHEALTHY: Remedy(
-        _READY, "The agent calls itself unhealthy, in its own words.", "Read its words, and its log."
+        _READY,
+        "The agent reports itself as unhealthy, for the cause quoted in the message.",
+        "Check the agent's log (nomad monitor) for the cause quoted in the message.",
     ),
     VerdictReason.NOT_YET_VOTER: Remedy(
         _READY,
-        "The server is no voter in its own raft configuration, though it is meant to be one. A server that came back "
-        "is so for some 15 seconds.",
-        "Wait. If it stays, look at autopilot: `nomad operator autopilot health`.",
+        "The server is not a voter in its own Raft configuration, although it should be. After a restart, this is "
+        "normal for about 15 seconds.",
+        "Wait 15 seconds. If the reason persists, check whether autopilot considers the server stable (nomad operator "
+        "autopilot health) and whether it is a peer (nomad operator raft list-peers), then the leader's log.",
     ),
     VerdictReason.LEADER_CONTACT_LOST: Remedy(
         _READY,
-        "The server has not heard from its leader within `--verdict.max-leader-contact`.",
-        "Look at the network between them and at the load of both.",
+        "The server has not heard from its leader within --verdict.max-leader-contact.",
+        "Find the leader (nomad server members). Check the network between it and this server, and the load of both.",
     ),
     VerdictReason.RAFT_APPLY_LAG: Remedy(
         _READY,
-        "The server has more than `--verdict.max-apply-lag` committed entries still to apply.",
-        "Wait after a restart. If it stays, look at its disk and its load.",
+        "More than --verdict.max-apply-lag committed Raft entries are not yet applied on the server.",
+        "Wait if the server has just started. If the reason persists, check the server's disk and CPU load.",
     ),
     VerdictReason.NOT_REGISTERED: Remedy(
         _READY,
-        "The client has not registered with any server since it started.",
-        "Wait some seconds. If it stays, look at the addresses of the servers that it was given.",
+        "The client has not registered with a server since it started.",
+        "Wait a few seconds. If the reason persists, check the client's server addresses (nomad node config -servers) "
+        "and the network to them.",
     ),
     VerdictReason.UNKNOWN: Remedy(
         _QUORUM,
-        "No server of its cluster has told anything lately that could be judged.",
-        "See why `self` and `members` cannot be read: [When a poll fails](#when-a-poll-fails).",
+        "No server of the agent's cluster has recently reported its Raft configuration.",
+        "Check on the exporter's status page why polls of self and members fail, and look up the poll failure in "
+        "docs/troubleshooting.md. Do not stop the server meanwhile.",
     ),
     VerdictReason.CONFLICTING_VIEWS: Remedy(
         _QUORUM,
-        "Servers that are well name different leaders or voters, in two polls in a row.",
-        "Compare `nomad operator raft list-peers -stale` on each of them: two clusters may have been made of one.",
+        "Healthy servers reported different leaders or voters in two polls in a row.",
+        "Compare the peers on each server (nomad operator raft list-peers -stale). If they differ, the cluster may "
+        "have split in two: stop no server until the servers agree.",
     ),
     VerdictReason.QUORUM_LOST: Remedy(
         _QUORUM,
-        "Fewer voters give a sign of life than are needed: until more come back, the cluster does nothing.",
-        "Bring voters back before anything else. Stop nothing.",
+        "Too few voters are responding for a quorum. The cluster has no working leader until more voters return.",
+        "Stop no server. Check which voters are down (nomad server members) and bring them back. If they are lost for "
+        "good, follow Nomad's outage recovery guide (raft/peers.json).",
     ),
     VerdictReason.INSUFFICIENT_EVIDENCE: Remedy(
         _QUORUM,
-        "Nothing speaks against it, but too little is known of some voters: gossip alone tells of them, which notices "
-        "a death after half a minute, or a witness that was asked is silent.",
-        "Let the exporter watch every server, with a token for `node:read`, or turn on `--poll.autopilot`; or accept "
-        "it with `--verdict.trust-gossip`.",
+        "No voter is known to be unhealthy, but some are not proven healthy: a source of evidence has no answer, or "
+        "gossip is the only one, which detects a failure after about 30 seconds.",
+        "Check the voters (nomad operator autopilot health) before stopping the server. For a lasting fix, monitor "
+        "every server with a token for node:read, or set --poll.autopilot; or accept gossip as the only evidence with "
+        "--verdict.trust-gossip.",
     ),
     VerdictReason.WOULD_LOSE_QUORUM: Remedy(
         _QUORUM,
-        "Without this server, too few well voters would be left. One or two voters never have a margin.",
-        "Do not stop it now. Wait until all voters are well, or add servers.",
+        "Without the server, too few healthy voters would remain. One or two voters are never enough.",
+        "Do not stop the server. Check which voters are unhealthy (nomad operator autopilot health) and bring them "
+        "back first, or add servers.",
     ),
 }

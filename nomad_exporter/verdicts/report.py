@@ -1,8 +1,8 @@
-"""The numbers behind a verdict, and how old they are, for whoever wants to see for himself."""
+"""Reports: a verdict with its details and ages, as JSON and as a summary of several agents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,108 +12,114 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.ready import apply_lag
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
+from nomad_exporter.verdicts.verdict import describe, format_list
 
 Detail = str | int | float | bool
 Details = Mapping[str, Detail]
 
 SOURCES: Mapping[Question, tuple[Source, ...]] = {
+    # The live verdict depends on polls, whether or not they are answered.
     Question.LIVE: (),
     Question.READY: (Source.HEALTH, Source.SELF),
     Question.QUORUM: (Source.HEALTH, Source.SELF, Source.MEMBERS, Source.AUTOPILOT),
 }
-"""What each verdict rests on; whether an agent lives is told by attempts, not by answers."""
+"""The sources whose answers each verdict depends on."""
 
 
-def details(judged: Evaluation, question: Question) -> Details:
-    """The numbers by name, durations in seconds; what is not known is left out."""
-    told = _DETAILS[question](judged)
-    return {name: fact for name, fact in told.items() if fact is not None and fact != ""}
+def details(evaluation: Evaluation, question: Question) -> Details:
+    """Return the values behind a verdict by name, durations in seconds; unknown values are left out."""
+    values = _DETAILS[question](evaluation)
+    return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
-def ages(judged: Evaluation, question: Question, at: Instant) -> Mapping[str, float]:
-    """How many seconds ago came the newest ``attempt``, and the newest answer of each source that the verdict needs."""
-    snapshot = judged.snapshot
-    answered = {str(source): snapshot.of(source).answered for source in SOURCES[question]}
-    moments = {"poll": snapshot.last_poll_ended, **answered}
-    return {name: at.since(moment) for name, moment in moments.items() if moment}
+def _live_details(evaluation: Evaluation) -> Mapping[str, Detail | None]:
+    failure = evaluation.snapshot.health.failure
+    failures = evaluation.snapshot.consecutive_failures
+    return {"consecutive_failures": failures, "failure": str(failure) if failure else None}
 
 
-def age(judged: Evaluation, question: Question, at: Instant) -> float | None:
-    """How old, in seconds, what the verdict rests on is as a whole; None before the first attempt ended.
-
-    A quorum rests on the answers about health of all well servers of the cluster.
-    """
-    state, last = judged.quorum_state, judged.snapshot.last_poll_ended
-    if question is Question.QUORUM and state and state.oldest_evidence is not None:
-        return state.oldest_evidence
-    return at.since(last) if last else None
-
-
-def health_messages(health: Health) -> Details:
-    """What the agent says of its health, by role, in Nomad's words."""
-    return {f"{role}_health": check.message for role, check in sorted(health.plain.checks.items())}
-
-
-def _of_live(judged: Evaluation) -> Mapping[str, Detail | None]:
-    failure = judged.snapshot.health.failure
-    return {"consecutive_failures": judged.snapshot.consecutive_failures, "failure": str(failure) if failure else None}
-
-
-def _of_ready(judged: Evaluation) -> Mapping[str, Detail | None]:
-    snapshot, own = judged.snapshot, judged.snapshot.agent_self.answer
+def _ready_details(evaluation: Evaluation) -> Mapping[str, Detail | None]:
+    snapshot, agent_self = evaluation.snapshot, evaluation.snapshot.agent_self.answer
     health = snapshot.health.answer
     return {
         **(health_messages(health) if health and not snapshot.health.failure else {}),
-        **(_of_server(own) if own and Role.SERVER in own.roles else {}),
-        **(_of_client(own) if own else {}),
+        **(_server_details(agent_self) if agent_self and Role.SERVER in agent_self.roles else {}),
+        **(_client_details(agent_self) if agent_self else {}),
     }
 
 
-def _of_server(own: AgentSelf) -> Mapping[str, Detail | None]:
-    server = find_own_server(own)
+def health_messages(health: Health) -> Details:
+    """Return Nomad's message about the health of each role, named ``server_health`` and ``client_health``."""
+    return {f"{role}_health": check.message for role, check in sorted(health.plain.checks.items())}
+
+
+def _server_details(agent_self: AgentSelf) -> Mapping[str, Detail | None]:
+    server = find_own_server(agent_self)
     return {
-        "leader_address": own.leader_address,
-        "raft_state": own.texts.get("raft.state"),
+        "leader_address": agent_self.leader_address,
+        "raft_state": agent_self.texts.get("raft.state"),
         "suffrage": server.suffrage if server else None,
-        "last_contact_seconds": own.numbers.get("raft.last_contact"),
-        "apply_lag": apply_lag(own),
+        "last_contact_seconds": agent_self.numbers.get("raft.last_contact"),
+        "apply_lag": apply_lag(agent_self),
     }
 
 
-def _of_client(own: AgentSelf) -> Mapping[str, Detail | None]:
+def _client_details(agent_self: AgentSelf) -> Mapping[str, Detail | None]:
     return {
-        "heartbeat_seconds": own.numbers.get("client.last_heartbeat"),
-        "heartbeat_ttl_seconds": own.numbers.get("client.heartbeat_ttl"),
+        "heartbeat_seconds": agent_self.numbers.get("client.last_heartbeat"),
+        "heartbeat_ttl_seconds": agent_self.numbers.get("client.heartbeat_ttl"),
     }
 
 
-def _of_quorum(judged: Evaluation) -> Mapping[str, Detail | None]:
-    standing = judged.quorum_state
-    if standing is None:
+def _quorum_details(evaluation: Evaluation) -> Mapping[str, Detail | None]:
+    state = evaluation.quorum_state
+    if state is None:
         return {}
-    count = standing.count
     return {
-        "voters": count.voters,
-        "healthy": count.healthy,
-        "unknown": count.unknown,
-        "quorum_size": count.quorum_size,
-        "margin": standing.margin,
-        "basis": standing.basis,
-        "leader": standing.leader,
-        "expected": standing.expected,
+        "voters": state.count.voters,
+        "healthy": state.count.healthy,
+        "unknown": state.count.unknown,
+        "quorum_size": state.count.quorum_size,
+        "margin": state.margin,
+        "basis": state.basis,
+        "leader": state.leader,
+        "expected": state.expected,
     }
 
 
 _DETAILS: Mapping[Question, Callable[[Evaluation], Mapping[str, Detail | None]]] = {
-    Question.LIVE: _of_live,
-    Question.READY: _of_ready,
-    Question.QUORUM: _of_quorum,
+    Question.LIVE: _live_details,
+    Question.READY: _ready_details,
+    Question.QUORUM: _quorum_details,
 }
+
+
+def ages(evaluation: Evaluation, question: Question, now: Instant) -> Mapping[str, float]:
+    """Return the age in seconds of the newest ``poll`` and of the newest answer of each source of the verdict."""
+    snapshot = evaluation.snapshot
+    answered = {str(source): snapshot.of(source).answered for source in SOURCES[question]}
+    instants = {"poll": snapshot.last_poll_ended, **answered}
+    return {name: now.since(instant) for name, instant in instants.items() if instant}
+
+
+def age(evaluation: Evaluation, question: Question, now: Instant) -> float | None:
+    """Return the age in seconds of a verdict as a whole; None before the first poll has ended.
+
+    A quorum verdict is as old as the oldest health answer of the cluster's healthy servers. Any other verdict is as old
+    as the newest poll.
+    """
+    state, last = evaluation.quorum_state, evaluation.snapshot.last_poll_ended
+    if question is Question.QUORUM and state and state.oldest_evidence is not None:
+        return state.oldest_evidence
+    return now.since(last) if last else None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The answer to a question about one agent, and what it rests on: ``numbers`` by name, ``ages`` in seconds."""
+    """A verdict about one agent with its details, and its ages in seconds.
+
+    ``failure`` describes the failed poll that caused the verdict; empty if there is none.
+    """
 
     agent: str
     ok: bool
@@ -121,44 +127,64 @@ class Report:
     message: str
     details: Details
     ages: Mapping[str, float]
+    failure: str = ""
 
 
-def build_report(judged: Evaluation, question: Question, at: Instant) -> Report:
-    """The verdict about one agent, and what it rests on at this instant."""
-    verdict = judged.verdicts[question]
+def build_report(evaluation: Evaluation, question: Question, now: Instant) -> Report:
+    """Build the report on one agent's verdict at this instant."""
+    verdict = evaluation.verdicts[question]
     return Report(
-        judged.snapshot.agent.name,
-        verdict.ok,
-        verdict.reason,
-        verdict.message,
-        details(judged, question),
-        ages(judged, question, at),
+        agent=evaluation.snapshot.agent.name,
+        ok=verdict.ok,
+        reason=verdict.reason,
+        message=verdict.message,
+        details=details(evaluation, question),
+        ages=ages(evaluation, question, now),
+        failure=_failure(evaluation, verdict.reason),
     )
 
 
-def to_dict(told: Report) -> Mapping[str, Any]:
-    """What is told of one agent, for JSON; ages to the millisecond."""
+def _failure(evaluation: Evaluation, reason: VerdictReason) -> str:
+    """Describe the failed poll that caused a verdict; return an empty text if a poll did not cause it."""
+    snapshot = evaluation.snapshot
+    failure = snapshot.health.failure or snapshot.agent_self.failure
+    return describe(failure) if failure and reason in (VerdictReason.UNRESPONSIVE, VerdictReason.POLL_ERROR) else ""
+
+
+def to_dict(report: Report) -> Mapping[str, Any]:
+    """Return a report as a JSON object, with ages rounded to milliseconds."""
     return {
-        "ok": told.ok,
-        "agent": told.agent,
-        "reason": told.reason,
-        "message": told.message,
-        "remedy": VERDICT_REASONS[told.reason].remedy,
-        "details": told.details,
-        "ages": {source: round(age, 3) for source, age in told.ages.items()},
+        "ok": report.ok,
+        "agent": report.agent,
+        "reason": report.reason,
+        "message": report.message,
+        "remedy": VERDICT_REASONS[report.reason].remedy,
+        "details": report.details,
+        "ages": {source: round(age, 3) for source, age in report.ages.items()},
     }
 
 
-def summarize(agents: int, well: int, first: Report | None) -> Mapping[str, Any]:
-    """What is told of several agents, of which so many are ``well``: all must hold.
+_CONDITIONS: Mapping[str, str] = {Question.QUORUM: "safe to stop", "health": "healthy"}
 
-    ``first`` is the one to be named of those that do not; None where all do.
+
+def summarize(question: str, agents: int, healthy: int, failing: Sequence[Report]) -> Mapping[str, Any]:
+    """Summarize the reports on several agents as a JSON object, which is ok if no report is failing.
+
+    ``agents`` and ``healthy`` are the numbers of all reports and of those that are ok. ``failing`` are the first of the
+    others; the first of these decides the reason. The message is such as ``96 of 98 agents ready. Not ready: c57
+    (connection refused), c80 (no_leader).``
     """
-    sentence = f"{well} of {agents} agents: yes."
-    reason = first.reason if first else VerdictReason.OK
+    condition = _CONDITIONS.get(question, question)
+    # Each may be stopped while the others run; together they may not.
+    limit = ", one at a time" if question == Question.QUORUM and healthy > 1 else ""
+    message = f"{healthy} of {agents} agents {condition}{limit}."
+    if failing:
+        names = [f"{report.agent} ({report.failure or report.reason})" for report in failing]
+        message += f" Not {condition}: {format_list(names, omitted=agents - healthy - len(failing))}."
+    reason = failing[0].reason if failing else VerdictReason.OK
     return {
-        "ok": first is None,
+        "ok": not failing,
         "reason": reason,
-        "message": f"{sentence} {first.agent}: {first.message}" if first else sentence,
+        "message": message,
         "remedy": VERDICT_REASONS[reason].remedy,
     }

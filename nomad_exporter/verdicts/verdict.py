@@ -1,62 +1,35 @@
-"""A verdict: the answer to one question about one agent, and why."""
+"""Verdicts, the thresholds that they are measured by, and the formatting of their messages."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nomad_exporter.nomad import durations
+from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """``message`` says the ``reason`` to a person, with the numbers of this moment."""
-
-    question: Question
-    reason: VerdictReason
-    message: str
-
-    @property
-    def ok(self) -> bool:
-        """Whether the answer is yes."""
-        return self.question in VERDICT_REASONS[self.reason].yes
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why an answer is not simply yes."""
-
-    reason: VerdictReason
-    message: str
-
-    def to_verdict(self, question: Question) -> Verdict:
-        """The verdict on ``question`` that it makes."""
-        return Verdict(question, self.reason, self.message)
-
-
-def humanize(seconds: float) -> str:
-    """``seconds`` as precise as a sentence needs them: ``1.2s``, ``1m7s``."""
-    return durations.text(round(seconds, 1 if seconds < 60 else None))
-
-
 HEALTH_AGE_INTERVALS = 3
-"""An answer about health is older than this many health intervals only where it is not asked for any more."""
+"""The maximum age of a health answer, in health intervals."""
 
 EVIDENCE_INTERVALS = 2
-"""As many health intervals an answer about health proves that a voter is well."""
+"""The maximum age of a health answer that proves a voter healthy, in health intervals."""
 
 MAX_BACKOFF = 30.0
-"""How much later, in seconds, an agent is asked that hung the last times."""
+"""The maximum backoff of the poller for an agent whose polls time out, in seconds."""
+
+MAX_LISTED = 5
+"""The maximum number of names in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The limits of the verdicts, and the cadence that they rest on. Durations are in seconds.
+    """The configured thresholds of the verdicts. Durations are in seconds.
 
-    ``failure_threshold`` in a row must meet silence until an agent is not live. A client is ready while its heartbeat is not
-    older than its TTL and ``heartbeat_grace``; a server while it has heard from its leader within ``max_leader_contact`` and
-    has applied all but ``max_apply_lag`` committed entries. ``trust_gossip`` lets gossip alone vouch for a voter;
-    ``autopilot`` says that autopilot is asked too.
+    ``failure_threshold`` is how many failed polls in a row make an agent not live. ``heartbeat_grace`` is how long past
+    its TTL the heartbeat of a ready client may be. ``max_leader_contact`` is how long ago a ready server may have heard
+    from its leader. ``max_apply_lag`` is how many committed entries a ready server may have left to apply.
+    ``trust_gossip`` accepts gossip as the only evidence about a voter. ``autopilot`` is whether autopilot is polled.
     """
 
     health_interval: float = 5.0
@@ -70,15 +43,69 @@ class Thresholds:
 
     @property
     def max_health_age(self) -> float:
-        """How old the newest answer about health may be."""
+        """The maximum age of the newest health answer; an older answer means that polling has stalled."""
         return HEALTH_AGE_INTERVALS * self.health_interval
 
     @property
     def max_evidence_age(self) -> float:
-        """How old an answer about health may be to prove that a voter is well."""
+        """The maximum age of a health answer that proves a voter healthy."""
         return EVIDENCE_INTERVALS * self.health_interval
 
     @property
     def stall_timeout(self) -> float:
-        """After how long without any attempt the exporter itself is at fault."""
+        """The time without any poll after which the exporter counts as stalled."""
         return self.max_health_age + MAX_BACKOFF
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A health verdict for one agent: the answer to a question, its reason, and a message for people."""
+
+    question: Question
+    reason: VerdictReason
+    message: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the answer is yes."""
+        return self.question in VERDICT_REASONS[self.reason].yes
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reason why a verdict is not simply ``ok``, and a message for people."""
+
+    reason: VerdictReason
+    message: str
+
+    def to_verdict(self, question: Question) -> Verdict:
+        """Return the verdict on ``question`` that this problem causes."""
+        return Verdict(question, self.reason, self.message)
+
+
+def humanize(seconds: float) -> str:
+    """Format a duration for a message, such as ``1.2s`` or ``1m7s``."""
+    return durations.text(round(seconds, 1 if seconds < 60 else None))
+
+
+def describe(failure: Failure) -> str:
+    """Describe a failed poll in a few words.
+
+    The reason is included unless the agent was merely unresponsive: it is the key to the troubleshooting table.
+    """
+    return failure.detail if failure.is_unresponsive else str(failure)
+
+
+def in_brackets(failure: Failure | None) -> str:
+    """Describe a failed poll in brackets, after a space; return an empty text for None."""
+    return f" ({describe(failure)})" if failure else ""
+
+
+def format_list(items: Sequence[str], omitted: int = 0) -> str:
+    """Join the first ``MAX_LISTED`` items with commas, and append the number of the others as "and 12 more".
+
+    ``omitted`` is the number of items that are not in ``items`` at all.
+    """
+    shown = items[:MAX_LISTED]
+    more = len(items) - len(shown) + omitted
+    return ", ".join(shown) + (f" and {more} more" if more else "")

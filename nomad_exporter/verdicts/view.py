@@ -1,4 +1,4 @@
-"""What each watched server sees of its cluster, and which servers form one."""
+"""The view that each monitored server has of its cluster, and the grouping of views into clusters."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from nomad_exporter.polling.snapshot import A, Snapshot, SourceState
 from nomad_exporter.verdicts.verdict import Thresholds
 
 STABLE_ANSWERS = 2
-"""So many answers in a row must tell the same before they can contradict those of another server."""
+"""The number of identical self answers in a row after which a view is stable."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One watched server at an instant: who it is, how it is, and what it sees.
+    """One monitored server at an instant: its identity, its health, and its view of the cluster.
 
-    ``configuration`` and ``leader`` (an RPC address) are the newest that it told, old ones where it is not ``fresh``;
-    ``gossip`` and ``autopilot`` are None where they are old. It ``answers`` where it gives any sign of life.
-    ``health_age`` is in seconds. ``told`` is when it told of itself last, ``refused`` when it refused an attempt last.
+    ``agent_self`` is the newest self answer, which may be old unless the view ``is_fresh``. ``gossip`` and
+    ``autopilot`` are None unless fresh. The server ``is_responding`` if its newest polls had any response.
+    ``health_age`` is the age of the newest health answer in seconds. ``answered_at`` is when the newest self answer
+    arrived, ``refused_at`` when the server last refused a connection.
     """
 
     agent: str
@@ -46,136 +47,134 @@ class View:
 
     @property
     def leader(self) -> str:
+        """The RPC address of the leader; empty if the server knows no leader."""
         return self.agent_self.leader_address
 
-    def is_of(self, server: RaftServer) -> bool:
-        """Whether it is the view of this server of a raft configuration, its own or another's."""
+    def is_view_of(self, server: RaftServer) -> bool:
+        """Return whether this is the view of ``server``."""
         return self.agent_self.member is not None and is_same_server(server, self.agent_self.member)
 
-    def is_at(self, server: RaftServer) -> bool:
-        """Whether it is the view of this server, or of another one that has taken its address."""
+    def is_at_address_of(self, server: RaftServer) -> bool:
+        """Return whether this is the view of ``server``, or of another server that has taken over its address."""
         return self.agent_self.member is not None and (
-            self.agent_self.member.address == server.address or self.is_of(server)
+            self.agent_self.member.address == server.address or self.is_view_of(server)
         )
 
-    def speaks_for(self, server: RaftServer, believed: View) -> bool:
-        """Whether it proves that this voter of the ``believed`` view is well.
-
-        What refused an attempt was restarted, and a server that left and came back has no vote at first. So it proves
-        nothing until one of the two views is newer than that, nor while it tells that it is no voter.
-        """
-        restarted = self.refused_at is not None and believed.answered_at.since(self.refused_at) < 0
+    def confirms(self, voter: RaftServer, authoritative: View) -> bool:
+        """Return whether this view proves that a voter of the ``authoritative`` view is healthy."""
+        # A server that refused a connection has restarted, and may have left and returned without a vote. So one of
+        # the two views must be newer than the refusal.
+        has_restarted = self.refused_at is not None and authoritative.answered_at.since(self.refused_at) < 0
         return (
             self.is_healthy
-            and self.is_of(server)
-            and not restarted
+            and self.is_view_of(voter)
+            and not has_restarted
             and not (self.is_fresh and is_nonvoter(self.agent_self))
         )
 
 
 Cluster = tuple[View, ...]
-"""The watched servers of one cluster."""
+"""The views of the monitored servers of one cluster."""
 
 
-def view(snapshot: Snapshot, at: Instant, thresholds: Thresholds) -> View | None:
-    """What the agent sees; None where it is no server, or never told of itself."""
-    own = snapshot.agent_self.answer
-    told = snapshot.agent_self.answered
-    if own is None or told is None or Role.SERVER not in own.roles:
+def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View | None:
+    """Build the view of an agent; return None if the agent is not a server or has never answered self."""
+    agent_self, answered_at = snapshot.agent_self.answer, snapshot.agent_self.answered
+    if agent_self is None or answered_at is None or Role.SERVER not in agent_self.roles:
         return None
     return View(
-        snapshot.agent.name,
-        own,
-        _answers(snapshot),
-        is_healthy(snapshot, at, thresholds),
-        _fresh(snapshot.agent_self, at, thresholds) is not None,
-        snapshot.unchanged_answers >= STABLE_ANSWERS,
-        snapshot.health.age(at),
-        _fresh(snapshot.members, at, thresholds),
-        _fresh(snapshot.autopilot, at, thresholds),
-        told,
-        snapshot.history.refused,
+        agent=snapshot.agent.name,
+        agent_self=agent_self,
+        is_responding=_is_responding(snapshot),
+        is_healthy=is_healthy(snapshot, now, thresholds),
+        is_fresh=_fresh_answer(snapshot.agent_self, now, thresholds) is not None,
+        is_stable=snapshot.unchanged_answers >= STABLE_ANSWERS,
+        health_age=snapshot.health.age(now),
+        gossip=_fresh_answer(snapshot.members, now, thresholds),
+        autopilot=_fresh_answer(snapshot.autopilot, now, thresholds),
+        answered_at=answered_at,
+        refused_at=snapshot.history.refused,
     )
 
 
-def _answers(snapshot: Snapshot) -> bool:
-    """Whether the newest attempts met a sign of life; it needs not be a good one."""
+def _is_responding(snapshot: Snapshot) -> bool:
     failure = snapshot.health.failure
-    return (failure is None or failure.is_responsive) and not _silent_since(snapshot)
+    return (failure is None or failure.is_responsive) and not _is_unresponsive_since_health(snapshot)
 
 
-def is_healthy(snapshot: Snapshot, at: Instant, thresholds: Thresholds) -> bool:
-    """Whether a server has just proven that it is well, through its leader, and was not silent since."""
+def is_healthy(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> bool:
+    """Return whether a server has recently reported itself healthy through its leader and has responded since."""
     return (
         snapshot.reaches_leader
-        and snapshot.health.age(at) <= thresholds.max_evidence_age
-        and not _silent_since(snapshot)
+        and snapshot.health.age(now) <= thresholds.max_evidence_age
+        and not _is_unresponsive_since_health(snapshot)
     )
 
 
-def _silent_since(snapshot: Snapshot) -> bool:
-    """Whether the agent was silent when it was asked for something else after its health.
-
-    Silence about autopilot is no sign, for it may be that of the leader, to whom that question is passed on.
-    """
+def _is_unresponsive_since_health(snapshot: Snapshot) -> bool:
+    """Return whether any later poll of self or members was unresponsive."""
+    # A poll of autopilot proves nothing: the server forwards it to the leader, which may be the unresponsive one.
     answered = snapshot.health.answered
     return any(
-        seen.failure.is_unresponsive and seen.last.began.since(answered) >= 0
-        for seen in (snapshot.agent_self, snapshot.members)
-        if seen.failure and seen.last and answered
+        state.failure.is_unresponsive and state.last.began.since(answered) >= 0
+        for state in (snapshot.agent_self, snapshot.members)
+        if state.failure and state.last and answered
     )
 
 
-def _fresh(seen: SourceState[A], at: Instant, thresholds: Thresholds) -> A | None:
-    return seen.answer if seen.failure is None and seen.age(at) <= thresholds.max_age else None
+def _fresh_answer(state: SourceState[A], now: Instant, thresholds: Thresholds) -> A | None:
+    return state.answer if state.failure is None and state.age(now) <= thresholds.max_age else None
 
 
-def clusters(views: Iterable[View]) -> list[Cluster]:
-    """The views by cluster: of one are those whose configurations share a voter.
-
-    A region's name tells nothing, for most are called ``global``.
-    """
-    left = {each.agent: each for each in views}
+def group_by_cluster(views: Iterable[View]) -> list[Cluster]:
+    """Group views into clusters: two views whose configurations share a voter are in one cluster."""
+    # The region's name does not identify a cluster: most regions are named "global".
+    ungrouped = {view.agent: view for view in views}
     by_voter: dict[str, list[View]] = defaultdict(list)
-    for each in left.values():
-        for server in each.voters:
-            by_voter[server.id].append(each)
-    found = []
-    while left:
-        found.append(tuple(_joined(next(iter(left.values())), by_voter, left)))
-    return found
+    for view in ungrouped.values():
+        for voter in view.voters:
+            by_voter[voter.id].append(view)
+    clusters = []
+    while ungrouped:
+        first = next(iter(ungrouped.values()))
+        clusters.append(tuple(_take_connected(first, by_voter, ungrouped)))
+    return clusters
 
 
-def _joined(first: View, by_voter: Mapping[str, Sequence[View]], left: dict[str, View]) -> Iterator[View]:
-    """The cluster of the ``first`` view; each of its views is taken from those that are ``left``."""
-    edge = [first]
-    while edge:
-        each = edge.pop()
-        if left.pop(each.agent, None):
-            yield each
-            edge.extend(other for server in each.voters for other in by_voter[server.id])
+def _take_connected(first: View, by_voter: Mapping[str, Sequence[View]], ungrouped: dict[str, View]) -> Iterator[View]:
+    """Remove the views connected to ``first`` by shared voters from ``ungrouped``, and yield them."""
+    pending = [first]
+    while pending:
+        view = pending.pop()
+        if ungrouped.pop(view.agent, None):
+            yield view
+            pending.extend(other for voter in view.voters for other in by_voter[voter.id])
 
 
-def best(cluster: Cluster) -> View | None:
-    """The view to be believed: of the well servers, that of the newest leader, else of who knows most."""
-    fresh = [each for each in cluster if each.is_fresh]
-    return max(fresh, key=_rank, default=None)
+def authoritative_view(cluster: Cluster) -> View | None:
+    """Return the fresh view that is most likely to be right; None if no view is fresh.
+
+    Preferred, in this order: a healthy server, a higher term, the leader, a newer configuration, a higher commit index.
+    """
+    return max((view for view in cluster if view.is_fresh), key=_authority, default=None)
 
 
-_KNOWS_MORE = ("raft.latest_configuration_index", "raft.commit_index")
+_INDEXES = ("raft.latest_configuration_index", "raft.commit_index")
 
 
-def _rank(each: View) -> tuple[bool, float, bool, list[float], str]:
-    """A leader of an older term is none any more; a server that is not well may have counted up its term alone."""
-    known = [each.agent_self.numbers.get(path, 0) for path in _KNOWS_MORE]
-    return each.is_healthy, each.agent_self.numbers.get("raft.term", 0), each.agent_self.is_leader, known, each.agent
+def _authority(view: View) -> tuple[bool, float, bool, list[float], str]:
+    # Health precedes the term: an isolated server may have increased its term alone. The term precedes leadership: the
+    # leader of an older term has been replaced. The name makes the result independent of the order.
+    numbers = view.agent_self.numbers
+    indexes = [numbers.get(path, 0) for path in _INDEXES]
+    return view.is_healthy, numbers.get("raft.term", 0), view.agent_self.is_leader, indexes, view.agent
 
 
 def has_conflict(cluster: Sequence[View]) -> bool:
-    """Whether well servers name different leaders or voters, each in two answers in a row."""
-    told = {
-        (each.leader, frozenset(server.id for server in each.voters))
-        for each in cluster
-        if each.is_healthy and each.is_fresh and each.is_stable
+    """Return whether healthy servers with fresh and stable views report different leaders or voters."""
+    reports = {
+        (view.leader, frozenset(voter.id for voter in view.voters))
+        for view in cluster
+        if view.is_healthy and view.is_fresh and view.is_stable
     }
-    return len(told) > 1
+    return len(reports) > 1

@@ -42,6 +42,6 @@ def _report(evaluations: Sequence[Evaluation], question: Question, now: Instant)
     failing = [evaluation for evaluation in evaluations if not evaluation.verdicts[question].ok]
     reports = [build_report(evaluation, question, now) for evaluation in failing[:MAX_FAILING]]
     return {
-        **summarize(len(evaluations), len(evaluations) - len(failing), reports[0] if reports else None),
+        **summarize(question, len(evaluations), len(evaluations) - len(failing), reports),
         "failing": [to_dict(report) for report in reports],
     }
