@@ -89,7 +89,7 @@ def humanize(seconds: float) -> str:
 
 
 def describe(failure: Failure) -> str:
-    """Describe a failed poll in a few words.
+    """Describe a failed poll briefly.
 
     The reason is included unless the agent was merely unresponsive: it is the key to the troubleshooting table.
     """

@@ -1,6 +1,6 @@
-"""Clusters made by hand for the judges: each server as it was polled twice, and what a test does to it afterwards.
+"""Snapshots of hand-made clusters for tests of verdicts: every server has been polled twice.
 
-Server 1 is called ``s1``, has the ID ``id-1`` and the RPC address ``10.0.0.1:4647``, and leads.
+Server 1 is the leader. It is named ``s1`` and has the ID ``id-1`` and the RPC address ``10.0.0.1:4647``.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from nomad_exporter.verdicts.verdict import Thresholds, Verdict
 from tests.support.answers import REFUSED, START, WELL, health
 
 AT = START
-"""When all is judged."""
+"""The instant of the evaluation."""
 
 THRESHOLDS = Thresholds()
 AUTOPILOT = Thresholds(autopilot=True)
 GOSSIP = Thresholds(trust_gossip=True)
 
-RED = Check(ok=False, message="no leader")
+NO_LEADER = Check(ok=False, message="no leader")
 
 FIELDS = {Source.HEALTH: "health", Source.SELF: "agent_self", Source.MEMBERS: "members", Source.AUTOPILOT: "autopilot"}
 
@@ -50,34 +50,34 @@ def agent(name: str) -> Agent:
 
 
 def raft(*voters: int, nonvoters: Iterable[int] = ()) -> tuple[RaftServer, ...]:
-    """The raft configuration of these servers."""
+    """Return the Raft configuration of these servers."""
     suffrages = {**dict.fromkeys(voters, "Voter"), **dict.fromkeys(nonvoters, "Nonvoter")}
-    return tuple(RaftServer(suffrage, f"id-{one}", rpc(one)) for one, suffrage in suffrages.items())
+    return tuple(RaftServer(suffrage, f"id-{number}", rpc(number)) for number, suffrage in suffrages.items())
 
 
 def rpc(number: int) -> str:
     return f"10.0.0.{number}:4647"
 
 
-def member(number: int, status: str = "alive", **told: Any) -> Member:
-    return replace(Member(f"s{number}.global", status, f"id-{number}", rpc(number)), **told)
+def member(number: int, status: str = "alive", **fields: Any) -> Member:
+    return replace(Member(f"s{number}.global", status, f"id-{number}", rpc(number)), **fields)
 
 
 def gossip(*alive: int, **others: Iterable[int]) -> Members:
-    """Members of which those are alive, and the others as they are told: ``failed=[3]``."""
-    sick = [member(number, status) for status, numbers in others.items() for number in numbers]
-    return Members((*map(member, alive), *sick))
+    """Return the members of a gossip pool; ``others`` are by status: ``failed=[3]``."""
+    not_alive = [member(number, status) for status, numbers in others.items() for number in numbers]
+    return Members((*map(member, alive), *not_alive))
 
 
 def autopilot(*healthy: int, unhealthy: Iterable[int] = ()) -> Autopilot:
     servers = [AutopilotServer(f"id-{number}", healthy=True, voter=True) for number in healthy]
-    return Autopilot(not unhealthy, servers=(*servers, *(AutopilotServer(f"id-{one}") for one in unhealthy)))
+    return Autopilot(not unhealthy, servers=(*servers, *(AutopilotServer(f"id-{number}") for number in unhealthy)))
 
 
-def told(number: int, configuration: tuple[RaftServer, ...], leader: int | None = 1, **other: Any) -> AgentSelf:
-    """What server ``number`` says of itself."""
+def self_answer(number: int, configuration: tuple[RaftServer, ...], leader: int | None = 1, **fields: Any) -> AgentSelf:
+    """Return the self answer of server ``number``; ``fields`` override its defaults."""
     is_leader = number == leader
-    said: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "member": member(number),
         "configuration": configuration,
         "numbers": {"nomad.leader": int(is_leader), "raft.term": 2, "raft.commit_index": 20, "raft.applied_index": 20},
@@ -86,100 +86,105 @@ def told(number: int, configuration: tuple[RaftServer, ...], leader: int | None 
             "nomad.leader_addr": rpc(leader) if leader else "",
         },
     }
-    return AgentSelf(frozenset({Role.SERVER}), **{**said, **other})
+    return AgentSelf(frozenset({Role.SERVER}), **{**defaults, **fields})
 
 
 def reading(source: Source, outcome: Any, ago: float = 0.0, seconds: float = 0.0) -> AnyReading:
-    """An attempt that ended ``ago`` seconds before all is judged, and took ``seconds``."""
+    """Return a reading of a poll that ended ``ago`` seconds before the evaluation and took ``seconds``."""
     return Reading(source, outcome, AT + (-ago - seconds), seconds)
 
 
-def asked(snapshot: Snapshot, source: Source, outcome: Any, ago: float = 0.0, seconds: float = 0.0) -> Snapshot:
-    """The snapshot once one more attempt gave this."""
+def after_poll(snapshot: Snapshot, source: Source, outcome: Any, ago: float = 0.0, seconds: float = 0.0) -> Snapshot:
+    """Return the snapshot after one more poll; see ``reading`` for the times."""
     return snapshot.after(reading(source, outcome, ago, seconds))
 
 
-def watched(
+def polled_server(
     number: int,
-    own: AgentSelf | Failure,
+    agent_self: AgentSelf | Failure,
     members: Members | Failure | None,
     name: str = "",
-    health_says: Health | Failure | None = None,
+    health_outcome: Health | Failure | None = None,
     polls: int = 2,
 ) -> Snapshot:
-    """A server that was polled so often, the last time a second ago."""
+    """Return a healthy server that was polled ``polls`` times, every 15 seconds and last a second ago."""
     snapshot = Snapshot(agent(name or f"s{number}"))
     for poll in reversed(range(polls)):
-        said = health({Role.SERVER: WELL}) if health_says is None else health_says
-        snapshot = asked(snapshot, Source.HEALTH, said, 1 + 15 * poll)
-        snapshot = asked(snapshot, Source.SELF, own, 1 + 15 * poll)
+        outcome = health({Role.SERVER: WELL}) if health_outcome is None else health_outcome
+        snapshot = after_poll(snapshot, Source.HEALTH, outcome, 1 + 15 * poll)
+        snapshot = after_poll(snapshot, Source.SELF, agent_self, 1 + 15 * poll)
         if members is not None:
-            snapshot = asked(snapshot, Source.MEMBERS, members, 1 + 15 * poll)
+            snapshot = after_poll(snapshot, Source.MEMBERS, members, 1 + 15 * poll)
     return snapshot
 
 
-def cluster(voters: int, watch: Iterable[int] | None = None, **others: Iterable[int]) -> dict[str, Snapshot]:
-    """A cluster of which all is well, or some members are in gossip as ``others`` say; all voters are watched or some.
+def cluster(voters: int, monitor: Iterable[int] | None = None, **others: Iterable[int]) -> dict[str, Snapshot]:
+    """Return the monitored servers of a healthy cluster: all voters, or those of ``monitor``.
 
-    Who is not alive in gossip is still in the raft configuration.
+    ``others`` are voters that are not alive in gossip, by status; they remain in the Raft configuration.
     """
-    sick = {number for numbers in others.values() for number in numbers}
-    all_of_them = range(1, voters + 1)
-    members = gossip(*(number for number in all_of_them if number not in sick), **others)
-    numbers = all_of_them if watch is None else watch
-    return {f"s{one}": watched(one, told(one, raft(*all_of_them)), members) for one in numbers}
+    not_alive = {number for numbers in others.values() for number in numbers}
+    voter_numbers = range(1, voters + 1)
+    members = gossip(*(number for number in voter_numbers if number not in not_alive), **others)
+    numbers = voter_numbers if monitor is None else monitor
+    return {
+        f"s{number}": polled_server(number, self_answer(number, raft(*voter_numbers)), members) for number in numbers
+    }
 
 
-def client(name: str = "c1", **said: Any) -> Snapshot:
-    """A client that has registered."""
+def client(name: str = "c1", **fields: Any) -> Snapshot:
+    """Return a registered client; ``fields`` override those of its self answer."""
     numbers = {"client.heartbeat_ttl": 12.0, "client.last_heartbeat": 3.0}
-    own = AgentSelf(frozenset({Role.CLIENT}), **{"numbers": numbers, **said})
-    snapshot = asked(Snapshot(agent(name)), Source.HEALTH, health({Role.CLIENT: WELL}), 1)
-    return asked(snapshot, Source.SELF, own, 1)
+    agent_self = AgentSelf(frozenset({Role.CLIENT}), **{"numbers": numbers, **fields})
+    snapshot = after_poll(Snapshot(agent(name)), Source.HEALTH, health({Role.CLIENT: WELL}), 1)
+    return after_poll(snapshot, Source.SELF, agent_self, 1)
 
 
 def dead(snapshot: Snapshot) -> Snapshot:
-    """It refuses what is asked now."""
-    return asked(snapshot, Source.HEALTH, REFUSED)
+    """Return the snapshot after a health poll that was refused."""
+    return after_poll(snapshot, Source.HEALTH, REFUSED)
 
 
-def red(snapshot: Snapshot) -> Snapshot:
-    """It knows no leader now."""
-    return asked(snapshot, Source.HEALTH, health({Role.SERVER: RED}))
+def leaderless(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot after the server has reported that it knows no leader."""
+    return after_poll(snapshot, Source.HEALTH, health({Role.SERVER: NO_LEADER}))
 
 
-def deserted(snapshot: Snapshot) -> Snapshot:
-    """It believes in a leader that does not answer it now."""
-    alone = HealthAnswer(200, {Role.SERVER: WELL})
-    return asked(snapshot, Source.HEALTH, Health(HealthAnswer(500, {Role.SERVER: RED}), alone, leader_reachable=False))
+def cut_off(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot after the server has reported that it cannot reach the leader that it knows."""
+    stale, plain = HealthAnswer(200, {Role.SERVER: WELL}), HealthAnswer(500, {Role.SERVER: NO_LEADER})
+    return after_poll(snapshot, Source.HEALTH, Health(plain, stale, leader_reachable=False))
 
 
 def without(snapshot: Snapshot, *sources: Source) -> Snapshot:
-    """The snapshot as if these had never been asked for."""
+    """Return the snapshot as if ``sources`` had never been polled."""
     blank: dict[str, Any] = {FIELDS[source]: SourceState(source) for source in sources}
     return replace(snapshot, **blank)
 
 
-def with_autopilot(fleet: Fleet, says: Autopilot | Failure, leader: str = "s1") -> dict[str, Snapshot]:
-    """The fleet once its leader was asked for autopilot."""
-    return {**fleet, leader: asked(fleet[leader], Source.AUTOPILOT, says, 1)}
+def with_autopilot(fleet: Fleet, outcome: Autopilot | Failure, leader: str = "s1") -> dict[str, Snapshot]:
+    """Return the fleet after autopilot has been polled at ``leader``."""
+    return {**fleet, leader: after_poll(fleet[leader], Source.AUTOPILOT, outcome, 1)}
 
 
-def evaluated(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> dict[str, Evaluation]:
-    """All verdicts about all agents, by name."""
+def evaluate_fleet(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> dict[str, Evaluation]:
+    """Evaluate all verdicts about all agents of the fleet, by agent name."""
     snapshots = list(fleet.values())
-    return {each.snapshot.agent.name: each for each in evaluate(snapshots, snapshots, at, thresholds)}
+    evaluations = evaluate(snapshots, snapshots, at, thresholds)
+    return {evaluation.snapshot.agent.name: evaluation for evaluation in evaluations}
 
 
 def quorum(fleet: Fleet, name: str, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> Verdict:
-    return evaluated(fleet, thresholds, at)[name].verdicts[Question.QUORUM]
+    return evaluate_fleet(fleet, thresholds, at)[name].verdicts[Question.QUORUM]
 
 
 def reasons(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> dict[str, VerdictReason]:
-    """Why each agent may be stopped, or may not."""
-    return {name: each.verdicts[Question.QUORUM].reason for name, each in evaluated(fleet, thresholds, at).items()}
+    """Return the reason of each agent's quorum verdict."""
+    evaluations = evaluate_fleet(fleet, thresholds, at)
+    return {name: evaluation.verdicts[Question.QUORUM].reason for name, evaluation in evaluations.items()}
 
 
 def safe(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> set[str]:
-    """The agents that may be stopped."""
-    return {name for name, each in evaluated(fleet, thresholds, at).items() if each.verdicts[Question.QUORUM].ok}
+    """Return the agents that are safe to stop."""
+    evaluations = evaluate_fleet(fleet, thresholds, at)
+    return {name for name, evaluation in evaluations.items() if evaluation.verdicts[Question.QUORUM].ok}

@@ -9,7 +9,7 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.answers import WELL, health
-from tests.support.fleets import AT, Fleet, agent, asked, gossip, raft, told
+from tests.support.fleets import AT, Fleet, after_poll, agent, gossip, raft, self_answer
 
 ONCE = Thresholds(health_interval=3600.0, max_age=10800.0, failure_threshold=1)
 """What the command makes of the limits."""
@@ -26,15 +26,15 @@ WELL_SERVER = health({Role.SERVER: WELL})
 
 def server(number: int, says: object = WELL_SERVER, own: object = None, members: object = None) -> Snapshot:
     """A server of three that was asked once; of what is not named, it says that all is well."""
-    snapshot = asked(Snapshot(agent(f"s{number}")), Source.HEALTH, says)
-    snapshot = asked(snapshot, Source.SELF, told(number, ALL) if own is None else own)
-    return asked(snapshot, Source.MEMBERS, gossip(1, 2, 3) if members is None else members)
+    snapshot = after_poll(Snapshot(agent(f"s{number}")), Source.HEALTH, says)
+    snapshot = after_poll(snapshot, Source.SELF, self_answer(number, ALL) if own is None else own)
+    return after_poll(snapshot, Source.MEMBERS, gossip(1, 2, 3) if members is None else members)
 
 
 def nothing_from(number: int, failure: Failure) -> Snapshot:
     snapshot = Snapshot(agent(f"s{number}"))
     for source in (Source.HEALTH, Source.SELF):
-        snapshot = asked(snapshot, source, failure)
+        snapshot = after_poll(snapshot, source, failure)
     return snapshot
 
 

@@ -11,7 +11,7 @@ from nomad_exporter.check.evaluate import State, findings, sources
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.fleets import AT, client, cluster, told
+from tests.support.fleets import AT, client, cluster, self_answer
 from tests.unit.check.once import (
     ALL,
     ONCE,
@@ -37,7 +37,7 @@ def test_what_is_asked_for_is_what_the_question_needs(question: str) -> None:
 
 
 def test_two_servers_that_name_different_leaders_contradict_each_other_at_once() -> None:
-    other = server(2, own=told(2, ALL, leader=2))
+    other = server(2, own=self_answer(2, ALL, leader=2))
 
     finding = found("quorum", server(1), other, server(3))
 

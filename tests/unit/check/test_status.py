@@ -15,7 +15,7 @@ from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.answers import REFUSED, WELL, health
-from tests.support.fleets import AT, RED, agent, asked, autopilot, client, cluster
+from tests.support.fleets import AT, NO_LEADER, after_poll, agent, autopilot, client, cluster
 from tests.unit.check.once import (
     DENIED,
     DISTRUSTED,
@@ -80,7 +80,7 @@ def test_without_the_right_to_read_self_nobody_knows_whether_it_is_ready() -> No
 
 
 def test_one_that_is_red_is_red_whatever_we_may_not_read() -> None:
-    finding = found("ready", server(1, health({Role.SERVER: RED}), own=DENIED))
+    finding = found("ready", server(1, health({Role.SERVER: NO_LEADER}), own=DENIED))
 
     assert (finding.state, finding.told.reason) == (State.CRITICAL, VerdictReason.NO_LEADER)
 
@@ -130,7 +130,7 @@ def test_a_witness_who_keeps_us_out_does_not_matter_where_enough_is_known_withou
     ],
 )
 def test_one_that_just_died_is_not_counted_though_gossip_and_autopilot_have_not_noticed(thresholds: Thresholds) -> None:
-    vouching = [asked(server(number), Source.AUTOPILOT, autopilot(1, 2, 3)) for number in (1, 2)]
+    vouching = [after_poll(server(number), Source.AUTOPILOT, autopilot(1, 2, 3)) for number in (1, 2)]
 
     before = found("quorum", *vouching, thresholds=thresholds)
     finding = found("quorum", *vouching, nothing_from(3, REFUSED), thresholds=thresholds)
@@ -156,8 +156,8 @@ def test_a_client_may_be_stopped() -> None:
 
 
 def test_health_is_told_in_the_words_of_nomad() -> None:
-    both = health({Role.SERVER: RED, Role.CLIENT: WELL})
-    finding = found("health", asked(Snapshot(agent("s1")), Source.HEALTH, both))
+    both = health({Role.SERVER: NO_LEADER, Role.CLIENT: WELL})
+    finding = found("health", after_poll(Snapshot(agent("s1")), Source.HEALTH, both))
 
     assert (finding.state, finding.told.reason) == (State.CRITICAL, VerdictReason.UNHEALTHY)
     assert finding.told.message == "Nomad says of the client: ok; of the server: no leader."

@@ -1,4 +1,4 @@
-"""All verdicts of a fleet: when each question can be answered, and what holds of whole fleets."""
+"""The evaluation of all verdicts about a fleet: single cases, and laws about whole fleets."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tests.support.fleets import (
     GOSSIP,
     THRESHOLDS,
     Fleet,
+    after_poll,
     agent,
-    asked,
     autopilot,
     client,
     cluster,
+    cut_off,
     dead,
-    deserted,
-    evaluated,
+    evaluate_fleet,
     gossip,
+    leaderless,
+    polled_server,
     raft,
     reasons,
-    red,
     safe,
-    told,
-    watched,
+    self_answer,
     without,
 )
 
@@ -49,77 +49,86 @@ DENIED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403")
 @pytest.mark.parametrize(
     ("snapshot", "reason"),
     [
-        pytest.param(NEVER, VerdictReason.STARTING, id="never asked"),
+        pytest.param(NEVER, VerdictReason.STARTING, id="never polled"),
         pytest.param(
-            asked(NEVER, Source.HEALTH, health({Role.SERVER: WELL})),
+            after_poll(NEVER, Source.HEALTH, health({Role.SERVER: WELL})),
             VerdictReason.STARTING,
-            id="asked for its health alone",
+            id="only health polled",
         ),
         pytest.param(
-            asked(NEVER, Source.HEALTH, health({Role.CLIENT: WELL})),
+            after_poll(NEVER, Source.HEALTH, health({Role.CLIENT: WELL})),
             VerdictReason.NOT_A_VOTER,
             id="a client by its health",
         ),
         pytest.param(client("s9"), VerdictReason.NOT_A_VOTER, id="a client"),
-        pytest.param(dead(client("s9")), VerdictReason.NOT_A_VOTER, id="a client that died"),
-        pytest.param(asked(NEVER, Source.SELF, REFUSED), VerdictReason.UNKNOWN, id="never reached"),
-        pytest.param(asked(NEVER, Source.SELF, DENIED), VerdictReason.UNKNOWN, id="never let in"),
+        pytest.param(dead(client("s9")), VerdictReason.NOT_A_VOTER, id="a dead client"),
+        pytest.param(after_poll(NEVER, Source.SELF, REFUSED), VerdictReason.UNKNOWN, id="never responded"),
+        pytest.param(after_poll(NEVER, Source.SELF, DENIED), VerdictReason.UNKNOWN, id="token always rejected"),
     ],
 )
-def test_without_a_seat_among_the_servers_there_is_little_to_say(snapshot: Snapshot, reason: VerdictReason) -> None:
-    found = evaluate_agent(snapshot, None, AT, THRESHOLDS)
+def test_quorum_without_a_view_depends_on_polls_and_role(snapshot: Snapshot, reason: VerdictReason) -> None:
+    evaluation = evaluate_agent(snapshot, None, AT, THRESHOLDS)
 
-    assert found.verdicts[Question.QUORUM].reason is reason
-    assert found.quorum_state is None
+    assert evaluation.verdicts[Question.QUORUM].reason is reason
+    assert evaluation.quorum_state is None
 
 
-def test_each_question_is_answered_for_each_agent_in_their_order() -> None:
+def test_unidentified_agent_message_names_poll_failure() -> None:
+    verdict = evaluate_agent(after_poll(NEVER, Source.SELF, DENIED), None, AT, THRESHOLDS).verdicts[Question.QUORUM]
+
+    assert verdict.message == "The agent has not yet reported its cluster in /v1/agent/self (unauthorized: HTTP 403)."
+
+
+def test_every_agent_has_every_verdict_in_order() -> None:
     fleet = [*cluster(3).values(), client(), NEVER]
-    found = evaluate(fleet, fleet, AT, THRESHOLDS)
+    evaluations = evaluate(fleet, fleet, AT, THRESHOLDS)
+    verdicts = [evaluation.verdicts for evaluation in evaluations]
 
-    assert [each.snapshot for each in found] == fleet
-    assert all(list(each.verdicts) == list(Question) for each in found)
-    assert all(verdict.question is question for each in found for question, verdict in each.verdicts.items())
+    assert [evaluation.snapshot for evaluation in evaluations] == fleet
+    assert all(list(by_question) == list(Question) for by_question in verdicts)
+    assert all(verdict.question is question for by_question in verdicts for question, verdict in by_question.items())
 
 
-def never_looked_through() -> Iterator[Snapshot]:
+def never_iterated() -> Iterator[Snapshot]:
     raise AssertionError
     yield NEVER
 
 
 @pytest.mark.parametrize("question", [Question.LIVE, Question.READY])
-def test_a_probe_of_one_agent_costs_no_look_at_all_the_others(question: Question) -> None:
-    found = evaluate(never_looked_through(), [client()], AT, THRESHOLDS, [question])
+def test_live_and_ready_do_not_iterate_over_the_fleet(question: Question) -> None:
+    (evaluation,) = evaluate(never_iterated(), [client()], AT, THRESHOLDS, [question])
 
-    assert [list(each.verdicts) for each in found] == [[question]]
+    assert list(evaluation.verdicts) == [question]
 
 
-def test_who_is_not_asked_about_is_a_witness_all_the_same() -> None:
+def test_agents_not_selected_are_evidence() -> None:
     fleet = list(cluster(3).values())
-    (found,) = evaluate(fleet, fleet[:1], AT, THRESHOLDS)
+    (evaluation,) = evaluate(fleet, fleet[:1], AT, THRESHOLDS)
 
-    assert found.verdicts[Question.QUORUM].reason is VerdictReason.OK
+    assert evaluation.verdicts[Question.QUORUM].reason is VerdictReason.OK
 
 
-def test_who_is_judged_alone_has_no_witnesses() -> None:
+def test_agents_outside_the_fleet_are_no_evidence() -> None:
     fleet = list(cluster(3).values())
-    (found,) = evaluate(fleet[:1], fleet[:1], AT, THRESHOLDS)
+    (evaluation,) = evaluate(fleet[:1], fleet[:1], AT, THRESHOLDS)
 
-    assert found.verdicts[Question.QUORUM].reason is VerdictReason.INSUFFICIENT_EVIDENCE
-
-
-def test_the_servers_of_a_cluster_share_one_standing_and_a_client_has_none() -> None:
-    found = evaluated({**cluster(3), "c1": client()})
-
-    assert found["s1"].quorum_state is found["s2"].quorum_state is found["s3"].quorum_state
-    assert found["s1"].quorum_state
-    assert found["c1"].quorum_state is None
+    assert evaluation.verdicts[Question.QUORUM].reason is VerdictReason.INSUFFICIENT_EVIDENCE
 
 
-def test_an_agent_of_the_development_mode_is_judged_as_server_and_client() -> None:
-    own = replace(told(1, raft(1)), roles=frozenset(Role), numbers={"nomad.leader": 1, "client.heartbeat_ttl": 10.0})
-    both = watched(1, own, gossip(1), health_says=health(dict.fromkeys(Role, WELL)))
-    verdicts = evaluated({"s1": both})["s1"].verdicts
+def test_servers_of_a_cluster_share_quorum_state() -> None:
+    evaluations = evaluate_fleet({**cluster(3), "c1": client()})
+    states = [evaluations[name].quorum_state for name in ("s1", "s2", "s3")]
+
+    assert states[0]
+    assert all(state is states[0] for state in states)
+    assert evaluations["c1"].quorum_state is None
+
+
+def test_dev_agent_is_evaluated_as_server_and_client() -> None:
+    numbers = {"nomad.leader": 1, "client.heartbeat_ttl": 10.0}
+    agent_self = replace(self_answer(1, raft(1)), roles=frozenset(Role), numbers=numbers)
+    both = polled_server(1, agent_self, gossip(1), health_outcome=health(dict.fromkeys(Role, WELL)))
+    verdicts = evaluate_fleet({"s1": both})["s1"].verdicts
 
     assert [verdict.reason for verdict in verdicts.values()] == [
         VerdictReason.OK,
@@ -128,146 +137,153 @@ def test_an_agent_of_the_development_mode_is_judged_as_server_and_client() -> No
     ]
 
 
-def test_where_the_exporter_stalls_only_live_is_yes() -> None:
+def test_only_live_is_ok_if_the_exporter_stalls() -> None:
     later = AT + (THRESHOLDS.stall_timeout + 1)
-    verdicts = evaluated(cluster(3), at=later)["s1"].verdicts
+    verdicts = evaluate_fleet(cluster(3), at=later)["s1"].verdicts
 
     assert {question for question, verdict in verdicts.items() if verdict.ok} == {Question.LIVE}
     assert {verdict.reason for verdict in verdicts.values()} == {VerdictReason.EXPORTER_STALLED}
 
 
-def test_who_never_told_of_itself_has_no_seat() -> None:
+def test_server_quorums_need_a_self_answer() -> None:
     fleet = [*cluster(3).values(), client(), NEVER]
 
     assert set(server_quorums(fleet, {"s1", "c1", "s9"}, AT, THRESHOLDS)) == {"s1", "s2", "s3"}
 
 
-def test_clusters_of_which_nobody_is_asked_about_are_not_judged() -> None:
+def test_server_quorums_skip_unrelated_clusters() -> None:
     assert server_quorums(cluster(3).values(), {"c1"}, AT, THRESHOLDS) == {}
 
 
-# Whole fleets, in whatever state.
+# Whole fleets in any state.
 
-SICKNESSES: dict[str, Callable[[Snapshot], Snapshot]] = {
-    "healthy": lambda each: each,
+CONDITIONS: dict[str, Callable[[Snapshot], Snapshot]] = {
+    "healthy": lambda server: server,
     "dead": dead,
-    "red": red,
-    "deserted": deserted,
-    "mute": lambda each: asked(each, Source.SELF, DENIED),
-    "hushed": lambda each: asked(each, Source.MEMBERS, DENIED),
+    "leaderless": leaderless,
+    "cut off": cut_off,
+    "self denied": lambda server: after_poll(server, Source.SELF, DENIED),
+    "members denied": lambda server: after_poll(server, Source.MEMBERS, DENIED),
 }
 
-MOSTLY_WELL = st.sampled_from([*["well"] * 9, *SICKNESSES])
+MOSTLY_HEALTHY = st.sampled_from([*["healthy"] * 9, *CONDITIONS])
 
-LIMITS_OF_ALL_KINDS = st.sampled_from([THRESHOLDS, GOSSIP, AUTOPILOT, replace(GOSSIP, autopilot=True)])
+ALL_THRESHOLDS = st.sampled_from([THRESHOLDS, GOSSIP, AUTOPILOT, replace(GOSSIP, autopilot=True)])
 
 
 @st.composite
 def fleets(draw: st.DrawFn, gossip_agrees: bool = False) -> dict[str, Snapshot]:
-    """A cluster in which anything may be wrong: with some servers, with what they hear in gossip, with autopilot."""
+    """Draw a cluster with any problem: of some servers, of what they report about members, of autopilot."""
     voters = draw(st.integers(1, 5))
     numbers = range(1, voters + 1)
-    gone = draw(st.sets(st.sampled_from(numbers), max_size=2))
-    heard = [gossip(*numbers), gossip(*(one for one in numbers if one not in gone), failed=sorted(gone))]
-    all_hear = draw(st.sampled_from(heard))
-    found = {}
+    failed = draw(st.sets(st.sampled_from(numbers), max_size=2))
+    alive = [number for number in numbers if number not in failed]
+    member_lists = [gossip(*numbers), gossip(*alive, failed=sorted(failed))]
+    common_members = draw(st.sampled_from(member_lists))
+    fleet = {}
     for number in sorted(draw(st.sets(st.sampled_from(numbers), min_size=max(1, voters - 1)))):
-        hears = all_hear if gossip_agrees else draw(st.sampled_from(heard))
-        server = watched(number, told(number, raft(*numbers)), hears)
-        found[f"s{number}"] = SICKNESSES[draw(MOSTLY_WELL)](server)
-    if "s1" in found and draw(st.booleans()):
+        members = common_members if gossip_agrees else draw(st.sampled_from(member_lists))
+        server = polled_server(number, self_answer(number, raft(*numbers)), members)
+        fleet[f"s{number}"] = CONDITIONS[draw(MOSTLY_HEALTHY)](server)
+    if "s1" in fleet and draw(st.booleans()):
         unhealthy = draw(st.sets(st.sampled_from(numbers), max_size=1))
-        says = autopilot(*(one for one in numbers if one not in unhealthy), unhealthy=unhealthy)
-        found["s1"] = asked(found["s1"], Source.AUTOPILOT, says, 1)
-    return found
+        healthy = [number for number in numbers if number not in unhealthy]
+        answer = autopilot(*healthy, unhealthy=unhealthy)
+        fleet["s1"] = after_poll(fleet["s1"], Source.AUTOPILOT, answer, 1)
+    return fleet
 
 
-@given(fleet=fleets(gossip_agrees=True), thresholds=LIMITS_OF_ALL_KINDS, data=st.data())
+@given(fleet=fleets(gossip_agrees=True), thresholds=ALL_THRESHOLDS, data=st.data())
 @settings(deadline=None)
-def test_what_an_agent_does_not_tell_any_more_makes_stopping_another_no_safer(
+def test_missing_answer_makes_no_other_agent_safer_to_stop(
     fleet: Fleet, thresholds: Thresholds, data: st.DataObject
 ) -> None:
-    """Not its health, nor its members where all hear the same of them, nor autopilot. Who it is, it has told once."""
+    # Self is not removed: the agent has been identified. Members are removed only if all servers report the same.
     name = data.draw(st.sampled_from(sorted(fleet)))
     source = data.draw(st.sampled_from([Source.HEALTH, Source.MEMBERS, Source.AUTOPILOT]))
-    quieter = {**fleet, name: without(fleet[name], source)}
+    reduced = {**fleet, name: without(fleet[name], source)}
 
-    assert (safe(quieter, thresholds) - safe(fleet, thresholds)) <= {name}
+    assert (safe(reduced, thresholds) - safe(fleet, thresholds)) <= {name}
 
 
-@given(fleet=fleets(gossip_agrees=True), thresholds=LIMITS_OF_ALL_KINDS, data=st.data())
+@given(fleet=fleets(gossip_agrees=True), thresholds=ALL_THRESHOLDS, data=st.data())
 @settings(deadline=None)
-def test_nor_does_a_failure(fleet: Fleet, thresholds: Thresholds, data: st.DataObject) -> None:
+def test_failed_poll_makes_no_other_agent_safer_to_stop(
+    fleet: Fleet, thresholds: Thresholds, data: st.DataObject
+) -> None:
     name = data.draw(st.sampled_from(sorted(fleet)))
     source = data.draw(st.sampled_from([Source.HEALTH, Source.SELF]))
-    failed = {**fleet, name: asked(fleet[name], source, data.draw(st.sampled_from([REFUSED, DENIED])))}
+    failed = {**fleet, name: after_poll(fleet[name], source, data.draw(st.sampled_from([REFUSED, DENIED])))}
 
     assert (safe(failed, thresholds) - safe(fleet, thresholds)) <= {name}
 
 
 @given(fleet=fleets(gossip_agrees=True), name=st.sampled_from(["s2", "s3", "s4", "s5"]))
 @settings(deadline=None)
-def test_by_the_usual_limits_nor_does_one_that_never_told_who_it_is(fleet: Fleet, name: str) -> None:
-    """Whoever it is, gossip alone speaks for it. The leader is another matter: who is well has reached it just now."""
-    stranger = {**fleet, name: Snapshot(agent(name))}
+def test_unidentified_agent_makes_no_other_safer_to_stop(fleet: Fleet, name: str) -> None:
+    # With default thresholds, gossip alone does not prove the missing server healthy. The leader is never removed:
+    # the healthy servers have just reached it.
+    unidentified = {**fleet, name: Snapshot(agent(name))}
 
-    assert safe(stranger) <= safe(fleet)
+    assert safe(unidentified) <= safe(fleet)
 
 
-@given(fleet=fleets(), thresholds=LIMITS_OF_ALL_KINDS, chance=st.randoms(use_true_random=False))
+@given(fleet=fleets(), thresholds=ALL_THRESHOLDS, rng=st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_the_order_of_a_fleet_makes_no_difference(fleet: Fleet, thresholds: Thresholds, chance: random.Random) -> None:
-    shuffled = dict(chance.sample(sorted(fleet.items()), len(fleet)))
+def test_order_of_the_fleet_does_not_matter(fleet: Fleet, thresholds: Thresholds, rng: random.Random) -> None:
+    shuffled = dict(rng.sample(sorted(fleet.items()), len(fleet)))
 
     assert reasons(shuffled, thresholds) == reasons(fleet, thresholds)
 
 
-@given(fleet=fleets(), other=fleets(), thresholds=LIMITS_OF_ALL_KINDS)
+@given(fleet=fleets(), other=fleets(), thresholds=ALL_THRESHOLDS)
 @settings(deadline=None)
-def test_an_unrelated_cluster_changes_nothing(fleet: Fleet, other: Fleet, thresholds: Thresholds) -> None:
-    """It has the same addresses and the same name of its region, but servers of its own."""
-    unidentified = {f"other-{name}": _of_another_cluster(each) for name, each in other.items()}
-    together = reasons({**fleet, **unidentified}, thresholds)
+def test_unrelated_cluster_does_not_matter(fleet: Fleet, other: Fleet, thresholds: Thresholds) -> None:
+    # The other cluster has the same addresses and the same region name, but servers with other IDs.
+    unrelated = {f"other-{name}": _of_another_cluster(snapshot) for name, snapshot in other.items()}
+    together = reasons({**fleet, **unrelated}, thresholds)
 
     assert {name: together[name] for name in fleet} == reasons(fleet, thresholds)
-    assert {name: together[name] for name in unidentified} == reasons(unidentified, thresholds)
+    assert {name: together[name] for name in unrelated} == reasons(unrelated, thresholds)
 
 
 def _of_another_cluster(snapshot: Snapshot) -> Snapshot:
-    own, members = snapshot.agent_self, snapshot.members
-    assert own.answer
-    assert own.answer.member
+    agent_self = snapshot.agent_self.answer
+    assert agent_self
+    assert agent_self.member
     configuration = tuple(
-        RaftServer(one.suffrage, f"other-{one.id}", one.address) for one in own.answer.configuration or ()
+        RaftServer(server.suffrage, f"other-{server.id}", server.address) for server in agent_self.configuration or ()
     )
-    member = replace(own.answer.member, id=f"other-{own.answer.member.id}")
-    told_members = members.answer and replace(
-        members.answer, members=tuple(replace(one, id=f"other-{one.id}") for one in members.answer.members)
+    member = replace(agent_self.member, id=f"other-{agent_self.member.id}")
+    members = snapshot.members.answer and replace(
+        snapshot.members.answer,
+        members=tuple(replace(other, id=f"other-{other.id}") for other in snapshot.members.answer.members),
     )
-    told_autopilot = snapshot.autopilot.answer and replace(
+    autopilot_answer = snapshot.autopilot.answer and replace(
         snapshot.autopilot.answer,
-        servers=tuple(replace(one, id=f"other-{one.id}") for one in snapshot.autopilot.answer.servers),
+        servers=tuple(replace(server, id=f"other-{server.id}") for server in snapshot.autopilot.answer.servers),
     )
     return replace(
         snapshot,
         agent=agent(f"other-{snapshot.agent.name}"),
-        agent_self=replace(own, answer=replace(own.answer, configuration=configuration, member=member)),
-        members=replace(members, answer=told_members),
-        autopilot=replace(snapshot.autopilot, answer=told_autopilot),
+        agent_self=replace(snapshot.agent_self, answer=replace(agent_self, configuration=configuration, member=member)),
+        members=replace(snapshot.members, answer=members),
+        autopilot=replace(snapshot.autopilot, answer=autopilot_answer),
     )
 
 
-@given(fleet=fleets(), thresholds=LIMITS_OF_ALL_KINDS)
+@given(fleet=fleets(), thresholds=ALL_THRESHOLDS)
 @settings(deadline=None)
-def test_who_may_be_stopped_leaves_a_majority_that_somebody_vouches_for(fleet: Fleet, thresholds: Thresholds) -> None:
-    for name, each in evaluated(fleet, thresholds).items():
-        if each.verdicts[Question.QUORUM].ok:
-            assert each.quorum_state
-            assert each.quorum_state.leader
+def test_safe_stop_leaves_majority_not_reported_unhealthy(fleet: Fleet, thresholds: Thresholds) -> None:
+    for name, evaluation in evaluate_fleet(fleet, thresholds).items():
+        if evaluation.verdicts[Question.QUORUM].ok:
+            state = evaluation.quorum_state
+            assert state
+            assert state.leader
             stopped = int(name[1:])
-            left = [
+            remaining = [
                 voter
-                for voter, words in each.quorum_state.evidence.items()
-                if voter.id != f"id-{stopped}" and False not in words.values()
+                for voter, evidence in state.evidence.items()
+                if voter.id != f"id-{stopped}" and False not in evidence.values()
             ]
-            assert len(left) > each.quorum_state.count.voters // 2
+            assert len(remaining) > state.count.voters // 2

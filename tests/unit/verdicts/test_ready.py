@@ -1,4 +1,4 @@
-"""Ready: whether this agent can do its work."""
+"""The ready verdict."""
 
 from __future__ import annotations
 
@@ -19,64 +19,64 @@ from tests.support.answers import REFUSED, WELL, health, own
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
+    after_poll,
     agent,
-    asked,
     client,
     cluster,
-    deserted,
+    cut_off,
     gossip,
+    leaderless,
     member,
+    polled_server,
     raft,
     reading,
-    red,
-    told,
-    watched,
+    self_answer,
     without,
 )
 
 SERVER = cluster(3)["s2"]
 CLIENT = client()
 DENIED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403: the token was rejected or may not read this")
-TIMED_OUT = Failure(FailureReason.TIMEOUT, "no whole answer within 4s")
+TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
 ERROR = Failure(FailureReason.STATUS, "HTTP 500", status=500)
 
 
-def judged(snapshot: Snapshot, thresholds: Thresholds = THRESHOLDS) -> Verdict:
+def verdict_on(snapshot: Snapshot, thresholds: Thresholds = THRESHOLDS) -> Verdict:
     return ready(snapshot, AT, thresholds)
 
 
-def server(**said: Any) -> Snapshot:
-    """A well follower that says this of itself, too."""
-    usual = told(2, raft(1, 2, 3))
-    numbers = {**usual.numbers, **said.pop("details", {})}
-    return watched(2, replace(usual, numbers=numbers, **said), gossip(1, 2, 3))
+def server(**fields: Any) -> Snapshot:
+    """Return a healthy follower; ``fields`` override its self answer, ``numbers`` are merged."""
+    default = self_answer(2, raft(1, 2, 3))
+    numbers = {**default.numbers, **fields.pop("numbers", {})}
+    return polled_server(2, replace(default, numbers=numbers, **fields), gossip(1, 2, 3))
 
 
-def sick(role: Role, message: str) -> Snapshot:
-    """An agent of one role that calls itself unhealthy in these words."""
-    return asked(
+def unhealthy(role: Role, message: str) -> Snapshot:
+    """Return an agent of one role that reports itself unhealthy with this message."""
+    return after_poll(
         SERVER if role is Role.SERVER else CLIENT, Source.HEALTH, health({role: Check(ok=False, message=message)})
     )
 
 
 @pytest.mark.parametrize(
     ("snapshot", "message"),
-    [(SERVER, "The server can do its work."), (CLIENT, "The client can do its work.")],
+    [(SERVER, "The server is ready."), (CLIENT, "The client is ready.")],
     ids=["server", "client"],
 )
-def test_an_agent_that_is_well_is_ready(snapshot: Snapshot, sentence: str) -> None:
-    assert judged(snapshot) == Verdict(Question.READY, VerdictReason.OK, sentence)
+def test_healthy_agent_is_ready(snapshot: Snapshot, message: str) -> None:
+    assert verdict_on(snapshot) == Verdict(Question.READY, VerdictReason.OK, message)
 
 
-def test_an_agent_that_was_never_asked_is_starting() -> None:
-    verdict = judged(Snapshot(agent("s1")))
+def test_agent_never_polled_is_starting() -> None:
+    verdict = verdict_on(Snapshot(agent("s1")))
 
     assert (verdict.ok, verdict.reason) == (False, VerdictReason.STARTING)
 
 
 @pytest.mark.parametrize("source", [Source.HEALTH, Source.SELF])
-def test_an_agent_that_was_asked_for_one_half_only_is_starting(source: Source) -> None:
-    assert judged(without(SERVER, source)).reason is VerdictReason.STARTING
+def test_agent_is_starting_until_health_and_self_are_polled(source: Source) -> None:
+    assert verdict_on(without(SERVER, source)).reason is VerdictReason.STARTING
 
 
 # Health.
@@ -94,44 +94,57 @@ def test_an_agent_that_was_asked_for_one_half_only_is_starting(source: Source) -
         (Failure(FailureReason.DNS, "no such host"), VerdictReason.POLL_ERROR),
         (Failure(FailureReason.STATUS, "HTTP 429", status=429), VerdictReason.POLL_ERROR),
     ],
-    ids=lambda told: str(told) if isinstance(told, Failure) else "",
+    ids=lambda value: str(value) if isinstance(value, Failure) else "",
 )
 @pytest.mark.parametrize("snapshot", [SERVER, CLIENT], ids=["server", "client"])
-def test_one_failed_attempt_at_its_health_is_enough(
+def test_one_failed_health_poll_makes_agent_not_ready(
     snapshot: Snapshot, failure: Failure, reason: VerdictReason
 ) -> None:
-    verdict = judged(asked(snapshot, Source.HEALTH, failure))
+    verdict = verdict_on(after_poll(snapshot, Source.HEALTH, failure))
 
     assert (verdict.ok, verdict.reason) == (False, reason)
-    assert verdict.message == f"The agent did not tell its health ({failure})."
+    cause = failure.detail if reason is VerdictReason.UNRESPONSIVE else f"{failure.reason}: {failure.detail}"
+    assert verdict.message == f"Poll of /v1/agent/health failed ({cause})."
 
 
 @pytest.mark.parametrize(("later", "reason"), [(14.0, VerdictReason.OK), (14.1, VerdictReason.EXPORTER_STALLED)])
-def test_health_that_is_not_asked_for_any_more_is_a_fault_of_the_exporter(later: float, reason: VerdictReason) -> None:
+def test_old_health_answer_means_the_exporter_has_stalled(later: float, reason: VerdictReason) -> None:
     assert ready(SERVER, AT + later, THRESHOLDS).reason is reason
 
 
 @pytest.mark.parametrize(
     ("snapshot", "reason"),
     [
-        pytest.param(red(SERVER), VerdictReason.NO_LEADER, id="no leader"),
+        pytest.param(leaderless(SERVER), VerdictReason.NO_LEADER, id="no leader"),
         pytest.param(
-            sick(Role.SERVER, "No cluster leader"), VerdictReason.NO_LEADER, id="no leader, in Nomad's other words"
+            unhealthy(Role.SERVER, "No cluster leader"),
+            VerdictReason.NO_LEADER,
+            id="no leader, in another wording of Nomad",
         ),
-        pytest.param(deserted(SERVER), VerdictReason.LEADER_UNREACHABLE, id="a leader that does not answer"),
-        pytest.param(sick(Role.SERVER, "rpc error: EOF"), VerdictReason.UNHEALTHY, id="a server in other words"),
-        pytest.param(sick(Role.CLIENT, "no known servers"), VerdictReason.SERVERS_UNREACHABLE, id="no known servers"),
-        pytest.param(sick(Role.CLIENT, "no leader"), VerdictReason.UNHEALTHY, id="a client in other words"),
+        pytest.param(cut_off(SERVER), VerdictReason.LEADER_UNREACHABLE, id="leader unreachable"),
+        pytest.param(
+            unhealthy(Role.SERVER, "rpc error: EOF"), VerdictReason.UNHEALTHY, id="server with an unknown message"
+        ),
+        pytest.param(
+            unhealthy(Role.CLIENT, "no known servers"), VerdictReason.SERVERS_UNREACHABLE, id="no known servers"
+        ),
+        pytest.param(unhealthy(Role.CLIENT, "no leader"), VerdictReason.UNHEALTHY, id="client with an unknown message"),
     ],
 )
-def test_an_agent_that_calls_itself_unhealthy_is_not_ready(snapshot: Snapshot, reason: VerdictReason) -> None:
-    verdict = judged(snapshot)
+def test_unhealthy_agent_is_not_ready(snapshot: Snapshot, reason: VerdictReason) -> None:
+    verdict = verdict_on(snapshot)
 
     assert (verdict.ok, verdict.reason) == (False, reason)
     assert "is unhealthy: " in verdict.message
 
 
-# What it tells of itself.
+def test_message_quotes_nomad() -> None:
+    verdict = verdict_on(unhealthy(Role.SERVER, "No cluster leader"))
+
+    assert verdict.message == "The server is unhealthy: No cluster leader."
+
+
+# The self answer.
 
 
 @pytest.mark.parametrize(
@@ -139,96 +152,98 @@ def test_an_agent_that_calls_itself_unhealthy_is_not_ready(snapshot: Snapshot, r
     [(DENIED, VerdictReason.POLL_ERROR), (ERROR, VerdictReason.POLL_ERROR), (TIMED_OUT, VerdictReason.UNRESPONSIVE)],
     ids=str,
 )
-def test_a_server_that_tells_nothing_of_itself_any_more_is_believed_until_what_it_told_is_too_old(
-    failure: Failure, reason: VerdictReason
-) -> None:
-    failing = asked(SERVER, Source.SELF, failure)
-    old = asked(
-        asked(without(SERVER, Source.SELF), Source.SELF, SERVER.agent_self.answer, ago=46), Source.SELF, failure
+def test_server_is_ready_while_its_self_answer_is_fresh(failure: Failure, reason: VerdictReason) -> None:
+    failing = after_poll(SERVER, Source.SELF, failure)
+    old = after_poll(
+        after_poll(without(SERVER, Source.SELF), Source.SELF, SERVER.agent_self.answer, ago=46), Source.SELF, failure
     )
 
-    assert judged(failing).ok
-    assert judged(old) == Verdict(Question.READY, reason, f"The agent has told nothing of itself for 46s ({failure}).")
+    cause = failure.detail if reason is VerdictReason.UNRESPONSIVE else str(failure)
+    assert verdict_on(failing).ok
+    assert verdict_on(old) == Verdict(
+        Question.READY, reason, f"No valid response from /v1/agent/self for 46s ({cause})."
+    )
 
 
-def test_an_agent_that_never_told_of_itself_cannot_be_judged() -> None:
-    verdict = judged(asked(without(SERVER, Source.SELF), Source.SELF, DENIED))
+def test_agent_without_a_self_answer_is_not_ready() -> None:
+    verdict = verdict_on(after_poll(without(SERVER, Source.SELF), Source.SELF, DENIED))
 
     assert verdict.reason is VerdictReason.POLL_ERROR
-    assert verdict.message == f"The agent has told nothing of itself yet ({DENIED})."
+    assert verdict.message == f"No valid response from /v1/agent/self yet ({DENIED})."
 
 
-def test_what_it_told_long_ago_without_a_failure_since_is_too_old_as_well() -> None:
-    assert judged(asked(without(SERVER, Source.SELF), Source.SELF, SERVER.agent_self.answer, ago=46)) == Verdict(
-        Question.READY, VerdictReason.POLL_ERROR, "The agent has told nothing of itself for 46s."
-    )
+def test_self_answer_expires_without_a_failed_poll() -> None:
+    assert verdict_on(
+        after_poll(without(SERVER, Source.SELF), Source.SELF, SERVER.agent_self.answer, ago=46)
+    ) == Verdict(Question.READY, VerdictReason.POLL_ERROR, "No valid response from /v1/agent/self for 46s.")
 
 
 @pytest.mark.parametrize("failure", [TIMED_OUT, ERROR], ids=str)
-@pytest.mark.parametrize("before", [CLIENT, without(CLIENT, Source.SELF)], ids=["it told before", "it never told"])
-def test_a_client_that_cannot_have_our_token_judged_reaches_none_of_its_servers(
-    before: Snapshot, failure: Failure
-) -> None:
-    verdict = judged(asked(before, Source.SELF, failure))
+@pytest.mark.parametrize(
+    "before", [CLIENT, without(CLIENT, Source.SELF)], ids=["self answered before", "self never answered"]
+)
+def test_client_that_cannot_validate_token_reaches_no_server(before: Snapshot, failure: Failure) -> None:
+    verdict = verdict_on(after_poll(before, Source.SELF, failure))
 
     assert (verdict.ok, verdict.reason) == (False, VerdictReason.SERVERS_UNREACHABLE)
-    assert verdict.message == f"The client could not have the token judged ({failure})."
+    cause = failure.detail if failure is TIMED_OUT else str(failure)
+    assert verdict.message == f"The client could not validate the exporter's token ({cause}): it cannot reach a server."
 
 
 @pytest.mark.parametrize("failure", [DENIED, REFUSED, Failure(FailureReason.STATUS, "HTTP 404", status=404)], ids=str)
-def test_any_other_failure_says_nothing_of_its_servers(failure: Failure) -> None:
-    assert judged(asked(CLIENT, Source.SELF, failure)).ok
+def test_other_self_failures_do_not_affect_client(failure: Failure) -> None:
+    assert verdict_on(after_poll(CLIENT, Source.SELF, failure)).ok
 
 
-# A server.
+# Servers.
 
 
-def test_a_restarted_server_that_is_no_voter_yet_is_not_ready() -> None:
-    verdict = judged(server(configuration=raft(1, 3, nonvoters=[2])))
+def test_restarted_server_without_vote_is_not_ready() -> None:
+    verdict = verdict_on(server(configuration=raft(1, 3, nonvoters=[2])))
 
     assert (verdict.ok, verdict.reason) == (False, VerdictReason.NOT_YET_VOTER)
-    assert verdict.message == "The server is a Nonvoter in its own raft configuration."
+    assert verdict.message == "The server is a Nonvoter in its own Raft configuration."
 
 
-def test_nor_is_one_that_is_in_no_configuration() -> None:
-    verdict = judged(server(configuration=raft(1, 3)))
+def test_server_missing_from_its_configuration_is_not_ready() -> None:
+    verdict = verdict_on(server(configuration=raft(1, 3)))
 
     assert verdict.reason is VerdictReason.NOT_YET_VOTER
-    assert verdict.message == "The server is not in its own raft configuration."
+    assert verdict.message == "The server is not in its own Raft configuration."
 
 
-@pytest.mark.parametrize("configuration", [raft(1, 3, nonvoters=[2]), raft(1, 3)], ids=["nonvoter", "not in it"])
-def test_a_server_that_is_meant_to_have_no_vote_needs_none(configuration: Any) -> None:
-    assert judged(server(configuration=configuration, member=member(2, nonvoter=True))).ok
+@pytest.mark.parametrize("configuration", [raft(1, 3, nonvoters=[2]), raft(1, 3)], ids=["nonvoter", "missing"])
+def test_intended_nonvoter_needs_no_vote(configuration: Any) -> None:
+    assert verdict_on(server(configuration=configuration, member=member(2, nonvoter=True))).ok
 
 
-@pytest.mark.parametrize("said", [{"configuration": None}, {"member": None}], ids=str)
-def test_a_server_that_does_not_say_who_votes_or_who_it_is_is_not_blamed_for_that(said: dict[str, Any]) -> None:
-    assert judged(server(**said)).ok
+@pytest.mark.parametrize("fields", [{"configuration": None}, {"member": None}], ids=str)
+def test_missing_configuration_or_member_is_no_problem(fields: dict[str, Any]) -> None:
+    assert verdict_on(server(**fields)).ok
 
 
 def refusing(source: Source, ago: float) -> Snapshot:
-    """The server once an attempt was refused, so many seconds ago; it told all a second ago or so before."""
+    """Return the server after a poll was refused ``ago`` seconds ago; all other polls were a second ago."""
     snapshot, _ = apply(without(SERVER, Source.MEMBERS), reading(source, REFUSED, ago))
     return snapshot
 
 
-def test_what_a_server_told_before_it_refused_an_attempt_does_not_hold_any_more() -> None:
-    back = asked(refusing(Source.HEALTH, 0.8), Source.HEALTH, health({Role.SERVER: WELL}), 0.2)
-    again, _ = apply(back, reading(Source.SELF, SERVER.agent_self.answer, 0.1))
+def test_refused_connection_invalidates_the_self_answer() -> None:
+    restarted = after_poll(refusing(Source.HEALTH, 0.8), Source.HEALTH, health({Role.SERVER: WELL}), 0.2)
+    polled_again, _ = apply(restarted, reading(Source.SELF, SERVER.agent_self.answer, 0.1))
 
-    assert judged(refusing(Source.HEALTH, 0.8)).reason is VerdictReason.UNRESPONSIVE
-    assert judged(refusing(Source.SELF, 0.5)).reason is VerdictReason.UNRESPONSIVE, "whatever was refused"
-    assert judged(back).reason is VerdictReason.STARTING
-    assert judged(again).ok
+    assert verdict_on(refusing(Source.HEALTH, 0.8)).reason is VerdictReason.UNRESPONSIVE
+    assert verdict_on(refusing(Source.SELF, 0.5)).reason is VerdictReason.UNRESPONSIVE, "any source counts"
+    assert verdict_on(restarted).reason is VerdictReason.STARTING
+    assert verdict_on(polled_again).ok
 
 
-def test_a_contact_that_is_older_than_the_way_to_the_leader_is_not_held_against_a_server() -> None:
+def test_newer_leader_contact_in_health_outweighs_last_contact() -> None:
     old = server(numbers={"raft.last_contact": 20.0})
 
-    assert judged(old).reason is VerdictReason.LEADER_CONTACT_LOST
+    assert verdict_on(old).reason is VerdictReason.LEADER_CONTACT_LOST
     reached = replace(health({Role.SERVER: WELL}), leader_reachable=True)
-    assert judged(asked(old, Source.HEALTH, reached, 0.1)).ok
+    assert verdict_on(after_poll(old, Source.HEALTH, reached, 0.1)).ok
 
 
 @pytest.mark.parametrize(
@@ -240,36 +255,36 @@ def test_a_contact_that_is_older_than_the_way_to_the_leader_is_not_held_against_
         (10.5, VerdictReason.LEADER_CONTACT_LOST),
     ],
 )
-def test_a_server_must_have_heard_from_its_leader(contact: float, reason: VerdictReason) -> None:
-    assert judged(server(numbers={"raft.last_contact": contact})).reason is reason
+def test_server_needs_recent_leader_contact(contact: float, reason: VerdictReason) -> None:
+    assert verdict_on(server(numbers={"raft.last_contact": contact})).reason is reason
 
 
-def test_how_long_ago_may_be_told() -> None:
-    silent = server(numbers={"raft.last_contact": 10.5})
+def test_max_leader_contact_is_configurable() -> None:
+    isolated = server(numbers={"raft.last_contact": 10.5})
 
-    assert judged(silent).message == "The server heard from its leader last 10.5s ago."
-    assert judged(silent, Thresholds(max_leader_contact=10.5)).ok
+    assert verdict_on(isolated).message == "The server last heard from its leader 10.5s ago (maximum 10s)."
+    assert verdict_on(isolated, Thresholds(max_leader_contact=10.5)).ok
 
 
 @pytest.mark.parametrize(
     ("applied", "reason"), [(2000, VerdictReason.OK), (1000, VerdictReason.OK), (999, VerdictReason.RAFT_APPLY_LAG)]
 )
-def test_a_server_must_have_applied_nearly_all_that_is_committed(applied: int, reason: VerdictReason) -> None:
-    verdict = judged(server(numbers={"raft.commit_index": 2000, "raft.applied_index": applied}))
+def test_server_needs_small_apply_lag(applied: int, reason: VerdictReason) -> None:
+    verdict = verdict_on(server(numbers={"raft.commit_index": 2000, "raft.applied_index": applied}))
 
     assert verdict.reason is reason
-    assert verdict.ok or verdict.message == "The server has 1001 committed entries still to apply."
+    assert verdict.ok or verdict.message == "The server has 1001 committed entries left to apply (maximum 1000)."
 
 
-def test_how_much_it_may_lag_may_be_told() -> None:
+def test_max_apply_lag_is_configurable() -> None:
     behind = server(numbers={"raft.commit_index": 2000, "raft.applied_index": 1990})
 
-    assert judged(behind, Thresholds(max_apply_lag=10)).ok
-    assert not judged(behind, Thresholds(max_apply_lag=9)).ok
+    assert verdict_on(behind, Thresholds(max_apply_lag=10)).ok
+    assert not verdict_on(behind, Thresholds(max_apply_lag=9)).ok
 
 
 @pytest.mark.parametrize(
-    ("details", "lag"),
+    ("numbers", "lag"),
     [
         ({}, None),
         ({"raft.commit_index": 7}, None),
@@ -279,14 +294,14 @@ def test_how_much_it_may_lag_may_be_told() -> None:
         ({"raft.commit_index": 7, "raft.applied_index": 9}, 0),
     ],
 )
-def test_the_lag_is_what_is_committed_and_not_yet_applied(numbers: dict[str, int], lag: int | None) -> None:
+def test_apply_lag_is_committed_minus_applied(numbers: dict[str, int], lag: int | None) -> None:
     assert apply_lag(own(numbers=numbers)) == lag
 
 
-# A client.
+# Clients.
 
 
-def heard(heartbeat: float | None, ttl: float | None = 10.0) -> Snapshot:
+def client_with(heartbeat: float | None, ttl: float | None = 10.0) -> Snapshot:
     numbers = {"client.heartbeat_ttl": ttl, "client.last_heartbeat": heartbeat}
     return client(numbers={name: value for name, value in numbers.items() if value is not None})
 
@@ -295,49 +310,49 @@ def heard(heartbeat: float | None, ttl: float | None = 10.0) -> Snapshot:
     ("heartbeat", "reason"),
     [
         pytest.param(0.0, VerdictReason.OK, id="just now"),
-        pytest.param(10.12, VerdictReason.OK, id="at the end of its TTL, as healthy clients are"),
-        pytest.param(20.0, VerdictReason.OK, id="within the grace"),
-        pytest.param(20.1, VerdictReason.SERVERS_UNREACHABLE, id="beyond it"),
-        pytest.param(None, VerdictReason.OK, id="not told"),
+        pytest.param(10.12, VerdictReason.OK, id="at the end of its TTL"),
+        pytest.param(20.0, VerdictReason.OK, id="within the grace period"),
+        pytest.param(20.1, VerdictReason.SERVERS_UNREACHABLE, id="past the grace period"),
+        pytest.param(None, VerdictReason.OK, id="missing"),
     ],
 )
-def test_a_heartbeat_may_be_as_old_as_its_ttl_and_the_grace(heartbeat: float | None, reason: VerdictReason) -> None:
-    assert judged(heard(heartbeat)).reason is reason
+def test_heartbeat_may_be_as_old_as_ttl_plus_grace(heartbeat: float | None, reason: VerdictReason) -> None:
+    assert verdict_on(client_with(heartbeat)).reason is reason
 
 
-def test_a_late_heartbeat_is_told_with_its_ttl() -> None:
-    assert judged(heard(67.4)).message == "The client's heartbeat was answered last 1m7s ago, its TTL is 10s."
+def test_message_about_old_heartbeat_names_its_limits() -> None:
+    assert verdict_on(client_with(67.4)).message == "The client's last heartbeat was 1m7s ago (TTL 10s, grace 10s)."
 
 
-def test_the_grace_may_be_told() -> None:
-    assert not judged(heard(10.2), Thresholds(heartbeat_grace=0.1)).ok
-    assert judged(heard(10.2), Thresholds(heartbeat_grace=0.2)).ok
+def test_heartbeat_grace_is_configurable() -> None:
+    assert not verdict_on(client_with(10.2), Thresholds(heartbeat_grace=0.1)).ok
+    assert verdict_on(client_with(10.2), Thresholds(heartbeat_grace=0.2)).ok
 
 
-def test_no_age_is_added_to_a_heartbeat() -> None:
-    old = asked(without(heard(19.0), Source.SELF), Source.SELF, heard(19.0).agent_self.answer, ago=44)
+def test_age_of_the_answer_is_not_added_to_heartbeat() -> None:
+    old = after_poll(without(client_with(19.0), Source.SELF), Source.SELF, client_with(19.0).agent_self.answer, ago=44)
 
-    assert judged(old).ok
+    assert verdict_on(old).ok
 
 
-def test_a_client_that_has_no_ttl_has_not_registered() -> None:
-    verdict = judged(heard(0.2, ttl=None))
+def test_client_without_ttl_is_not_registered() -> None:
+    verdict = verdict_on(client_with(0.2, ttl=None))
 
     assert (verdict.ok, verdict.reason) == (False, VerdictReason.NOT_REGISTERED)
 
 
-# Both roles.
+# Agents with both roles.
 
 
 def both(checks: dict[Role, Check] | None = None, **numbers: float) -> Snapshot:
     numbers = {"client.heartbeat_ttl": 10.0, **{name.replace("_", ".", 1): value for name, value in numbers.items()}}
-    usual = told(1, raft(1))
-    said = replace(usual, roles=frozenset(Role), numbers={**usual.numbers, **numbers})
-    return watched(1, said, gossip(1), health_says=health(checks or dict.fromkeys(Role, WELL)))
+    default = self_answer(1, raft(1))
+    agent_self = replace(default, roles=frozenset(Role), numbers={**default.numbers, **numbers})
+    return polled_server(1, agent_self, gossip(1), health_outcome=health(checks or dict.fromkeys(Role, WELL)))
 
 
-def test_an_agent_of_both_roles_is_ready_when_both_are() -> None:
-    assert judged(both()) == Verdict(Question.READY, VerdictReason.OK, "The client and server can do its work.")
+def test_agent_is_ready_if_both_roles_are() -> None:
+    assert verdict_on(both()) == Verdict(Question.READY, VerdictReason.OK, "The client and server are ready.")
 
 
 @pytest.mark.parametrize(
@@ -346,35 +361,38 @@ def test_an_agent_of_both_roles_is_ready_when_both_are() -> None:
         pytest.param(
             both({Role.SERVER: Check(False, "no leader"), Role.CLIENT: WELL}),
             VerdictReason.NO_LEADER,
-            id="the server is sick",
+            id="server unhealthy",
         ),
         pytest.param(
             both({Role.SERVER: WELL, Role.CLIENT: Check(False, "no known servers")}),
             VerdictReason.SERVERS_UNREACHABLE,
-            id="the client is sick",
+            id="client unhealthy",
         ),
-        pytest.param(both(raft_last_contact=11.0), VerdictReason.LEADER_CONTACT_LOST, id="the server hears nothing"),
         pytest.param(
-            both(client_last_heartbeat=21.0), VerdictReason.SERVERS_UNREACHABLE, id="the client hears nothing"
+            both(raft_last_contact=11.0), VerdictReason.LEADER_CONTACT_LOST, id="server without leader contact"
+        ),
+        pytest.param(
+            both(client_last_heartbeat=21.0), VerdictReason.SERVERS_UNREACHABLE, id="client without heartbeat"
         ),
     ],
 )
-def test_and_not_when_one_is_not(snapshot: Snapshot, reason: VerdictReason) -> None:
-    assert judged(snapshot).reason is reason
+def test_agent_is_not_ready_if_one_role_is_not(snapshot: Snapshot, reason: VerdictReason) -> None:
+    assert verdict_on(snapshot).reason is reason
 
 
-def test_an_agent_of_both_roles_judges_our_token_itself() -> None:
-    assert judged(asked(both(), Source.SELF, TIMED_OUT)).ok
+def test_token_check_of_server_with_client_is_local() -> None:
+    assert verdict_on(after_poll(both(), Source.SELF, TIMED_OUT)).ok
 
 
-def test_the_first_trouble_is_told() -> None:
-    failing = asked(asked(red(SERVER), Source.SELF, TIMED_OUT), Source.HEALTH, REFUSED)
+def test_first_problem_decides() -> None:
+    failing = after_poll(after_poll(leaderless(SERVER), Source.SELF, TIMED_OUT), Source.HEALTH, REFUSED)
 
-    assert judged(failing).reason is VerdictReason.UNRESPONSIVE
+    assert verdict_on(failing).reason is VerdictReason.UNRESPONSIVE
 
 
-def test_an_agent_that_became_a_client_is_judged_as_one() -> None:
-    became = asked(asked(SERVER, Source.HEALTH, health({Role.CLIENT: WELL})), Source.SELF, CLIENT.agent_self.answer)
+def test_server_that_became_client_is_evaluated_as_client() -> None:
+    converted = after_poll(SERVER, Source.HEALTH, health({Role.CLIENT: WELL}))
+    converted = after_poll(converted, Source.SELF, CLIENT.agent_self.answer)
 
-    assert judged(became) == Verdict(Question.READY, VerdictReason.OK, "The client can do its work.")
-    assert isinstance(became.agent_self.answer, AgentSelf)
+    assert verdict_on(converted) == Verdict(Question.READY, VerdictReason.OK, "The client is ready.")
+    assert isinstance(converted.agent_self.answer, AgentSelf)

@@ -1,4 +1,4 @@
-"""The closed list of reasons: none without its advice, all fit for a label and a table."""
+"""The closed list of verdict reasons, and their remedies."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictRe
 every_reason = pytest.mark.parametrize("reason", VerdictReason)
 
 
-def test_every_reason_has_its_advice() -> None:
+def test_every_reason_has_a_remedy() -> None:
     assert set(VERDICT_REASONS) == set(VerdictReason)
 
 
-def test_the_questions_are_the_last_parts_of_the_paths() -> None:
+def test_questions_are_the_last_parts_of_the_paths() -> None:
     assert [str(question) for question in Question] == ["live", "ready", "quorum"]
 
 
 @every_reason
-def test_a_reason_is_a_word_for_a_label(reason: VerdictReason) -> None:
+def test_reason_is_a_label_value(reason: VerdictReason) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", str(reason))
 
 
 @every_reason
-def test_a_reason_answers_a_question_and_with_yes_none_but_those(reason: VerdictReason) -> None:
-    advice = VERDICT_REASONS[reason]
+def test_yes_is_a_subset_of_the_questions(reason: VerdictReason) -> None:
+    remedy = VERDICT_REASONS[reason]
 
-    assert advice.questions
-    assert set(advice.yes) <= set(advice.questions)
+    assert remedy.questions
+    assert set(remedy.yes) <= set(remedy.questions)
 
 
 @pytest.mark.parametrize(
@@ -40,18 +40,18 @@ def test_a_reason_answers_a_question_and_with_yes_none_but_those(reason: Verdict
         (Question.QUORUM, {VerdictReason.OK, VerdictReason.NOT_A_VOTER}),
     ],
 )
-def test_there_are_few_reasons_to_say_yes(question: Question, reasons: set[VerdictReason]) -> None:
-    assert {reason for reason, advice in VERDICT_REASONS.items() if question in advice.yes} == reasons
+def test_few_reasons_answer_yes(question: Question, reasons: set[VerdictReason]) -> None:
+    assert {reason for reason, remedy in VERDICT_REASONS.items() if question in remedy.yes} == reasons
 
 
 @every_reason
-def test_the_meaning_and_the_remedy_are_sentences(reason: VerdictReason) -> None:
-    advice = VERDICT_REASONS[reason]
+def test_meaning_and_remedy_are_sentences(reason: VerdictReason) -> None:
+    remedy = VERDICT_REASONS[reason]
 
-    assert re.fullmatch(r"[A-Z].*\.", advice.meaning)
-    assert re.fullmatch(r"[A-Z].*\.", advice.remedy)
+    assert re.fullmatch(r"[A-Z].*\.", remedy.meaning)
+    assert re.fullmatch(r"[A-Z].*\.", remedy.remedy)
 
 
 @every_reason
-def test_the_advice_fits_a_cell_of_a_table(reason: VerdictReason) -> None:
-    assert not set("|\n") & set(VERDICT_REASONS[reason].meaning + VERDICT_REASONS[reason].remedy)
+def test_meaning_and_remedy_are_plain_text(reason: VerdictReason) -> None:
+    assert not set("`[]|\n") & set(VERDICT_REASONS[reason].meaning + VERDICT_REASONS[reason].remedy)

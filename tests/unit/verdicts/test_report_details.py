@@ -1,4 +1,4 @@
-"""The numbers behind the verdicts, and how old they are."""
+"""The details and ages of reports."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.support.fleets import (
     AUTOPILOT,
     THRESHOLDS,
     Fleet,
+    after_poll,
     agent,
-    asked,
     autopilot,
     client,
     cluster,
     dead,
-    evaluated,
+    evaluate_fleet,
     gossip,
+    polled_server,
     raft,
-    told,
-    watched,
+    self_answer,
     with_autopilot,
 )
 
@@ -35,7 +35,7 @@ NEVER = Snapshot(agent("s9"))
 
 
 def of(fleet: Fleet, name: str, thresholds: Thresholds = THRESHOLDS) -> Evaluation:
-    return evaluated(fleet, thresholds)[name]
+    return evaluate_fleet(fleet, thresholds)[name]
 
 
 def alone(snapshot: Snapshot) -> Evaluation:
@@ -43,7 +43,7 @@ def alone(snapshot: Snapshot) -> Evaluation:
 
 
 @pytest.mark.parametrize("question", Question)
-def test_of_an_agent_that_was_never_asked_there_is_nothing_to_tell(question: Question) -> None:
+def test_agent_never_polled_has_no_details(question: Question) -> None:
     never = alone(NEVER)
 
     assert details(never, question) == ({"consecutive_failures": 0} if question is Question.LIVE else {})
@@ -51,7 +51,7 @@ def test_of_an_agent_that_was_never_asked_there_is_nothing_to_tell(question: Que
     assert age(never, question, AT) is None
 
 
-def test_live_tells_the_silent_attempts_and_why_they_were() -> None:
+def test_live_details_have_failed_polls_and_failure() -> None:
     assert details(alone(cluster(1)["s1"]), Question.LIVE) == {"consecutive_failures": 0}
     assert details(alone(dead(dead(cluster(1)["s1"]))), Question.LIVE) == {
         "consecutive_failures": 2,
@@ -59,9 +59,9 @@ def test_live_tells_the_silent_attempts_and_why_they_were() -> None:
     }
 
 
-def test_ready_of_a_server_tells_its_leader_its_suffrage_and_how_far_it_is() -> None:
+def test_ready_details_of_server() -> None:
     numbers = {"raft.last_contact": 0.02, "raft.commit_index": 20, "raft.applied_index": 18}
-    server = watched(2, told(2, raft(1, 3, nonvoters=[2]), numbers=numbers), gossip(1, 2, 3))
+    server = polled_server(2, self_answer(2, raft(1, 3, nonvoters=[2]), numbers=numbers), gossip(1, 2, 3))
 
     assert details(alone(server), Question.READY) == {
         "server_health": "ok",
@@ -73,7 +73,7 @@ def test_ready_of_a_server_tells_its_leader_its_suffrage_and_how_far_it_is() -> 
     }
 
 
-def test_ready_of_a_client_tells_its_heartbeat() -> None:
+def test_ready_details_of_client() -> None:
     assert details(alone(client()), Question.READY) == {
         "client_health": "ok",
         "heartbeat_seconds": 3.0,
@@ -81,25 +81,25 @@ def test_ready_of_a_client_tells_its_heartbeat() -> None:
     }
 
 
-def test_what_is_not_known_is_left_out() -> None:
-    leaderless = watched(2, told(2, raft(1), leader=None, numbers={}, texts={}), gossip(1))
+def test_unknown_values_are_left_out() -> None:
+    server = polled_server(2, self_answer(2, raft(1), leader=None, numbers={}, texts={}), gossip(1))
 
-    assert details(alone(leaderless), Question.READY) == {"server_health": "ok"}
+    assert details(alone(server), Question.READY) == {"server_health": "ok"}
 
 
-def test_the_words_of_each_role_are_told_while_they_are_the_newest() -> None:
+def test_health_messages_are_left_out_after_a_failed_poll() -> None:
     server = cluster(1)["s1"]
-    sick = asked(server, Source.HEALTH, health({Role.SERVER: Check(False, "no leader"), Role.CLIENT: WELL}))
+    unhealthy = after_poll(server, Source.HEALTH, health({Role.SERVER: Check(False, "no leader"), Role.CLIENT: WELL}))
 
-    words = details(alone(sick), Question.READY)
-    assert (words["client_health"], words["server_health"]) == ("ok", "no leader")
-    assert not {"client_health", "server_health"} & set(details(alone(dead(sick)), Question.READY))
+    found = details(alone(unhealthy), Question.READY)
+    assert (found["client_health"], found["server_health"]) == ("ok", "no leader")
+    assert not {"client_health", "server_health"} & set(details(alone(dead(unhealthy)), Question.READY))
 
 
-def test_quorum_tells_what_was_counted_and_what_that_rests_on() -> None:
+def test_quorum_details_of_server() -> None:
     fleet = {
-        name: asked(each, Source.SELF, told(number, raft(1, 2, 3), bootstrap_expect=3))
-        for number, (name, each) in enumerate(cluster(3).items(), 1)
+        name: after_poll(server, Source.SELF, self_answer(number, raft(1, 2, 3), bootstrap_expect=3))
+        for number, (name, server) in enumerate(cluster(3).items(), 1)
     }
 
     assert details(of({**fleet, "s3": dead(fleet["s3"])}, "s3"), Question.QUORUM) == {
@@ -114,11 +114,11 @@ def test_quorum_tells_what_was_counted_and_what_that_rests_on() -> None:
     }
 
 
-def test_quorum_of_a_client_has_no_numbers() -> None:
+def test_client_has_no_quorum_details() -> None:
     assert details(of({**cluster(3), "c1": client()}, "c1"), Question.QUORUM) == {}
 
 
-def test_durations_are_numbers_of_seconds_and_nothing_is_a_text_that_could_be_a_number() -> None:
+def test_durations_are_numbers_of_seconds() -> None:
     found = details(of({**cluster(3), "c1": client()}, "c1"), Question.READY)
 
     assert isinstance(found["heartbeat_seconds"], float)
@@ -130,39 +130,39 @@ def test_durations_are_numbers_of_seconds_and_nothing_is_a_text_that_could_be_a_
 @pytest.mark.parametrize(
     ("question", "sources"),
     [
-        (Question.LIVE, {"attempt"}),
-        (Question.READY, {"attempt", "health", "self"}),
-        (Question.QUORUM, {"attempt", "health", "self", "members", "autopilot"}),
+        (Question.LIVE, {"poll"}),
+        (Question.READY, {"poll", "health", "self"}),
+        (Question.QUORUM, {"poll", "health", "self", "members", "autopilot"}),
     ],
 )
-def test_the_ages_are_those_of_the_answers_that_a_verdict_rests_on(question: Question, sources: set[str]) -> None:
+def test_ages_are_those_of_the_sources_of_the_verdict(question: Question, sources: set[str]) -> None:
     fleet = with_autopilot(cluster(3), autopilot(1, 2, 3))
 
     assert ages(of(fleet, "s1", AUTOPILOT), question, AT) == dict.fromkeys(sources, 1.0)
 
 
-def test_a_failure_is_an_attempt_and_makes_no_answer_younger() -> None:
+def test_failed_poll_does_not_renew_an_answer() -> None:
     assert ages(alone(dead(cluster(1)["s1"])), Question.READY, AT) == {"poll": 0.0, "health": 1.0, "self": 1.0}
 
 
-def test_a_source_that_was_never_answered_has_no_age() -> None:
-    never_reached = alone(asked(NEVER, Source.SELF, REFUSED, 2))
+def test_source_never_answered_has_no_age() -> None:
+    never_answered = alone(after_poll(NEVER, Source.SELF, REFUSED, 2))
 
-    assert ages(never_reached, Question.READY, AT) == {"poll": 2.0}
+    assert ages(never_answered, Question.READY, AT) == {"poll": 2.0}
 
 
 @pytest.mark.parametrize("question", [Question.LIVE, Question.READY])
-def test_the_age_of_a_verdict_is_that_of_the_newest_attempt(question: Question) -> None:
-    assert age(alone(asked(cluster(1)["s1"], Source.SELF, REFUSED, 0.25)), question, AT) == 0.25
+def test_age_of_verdict_is_that_of_newest_poll(question: Question) -> None:
+    assert age(alone(after_poll(cluster(1)["s1"], Source.SELF, REFUSED, 0.25)), question, AT) == 0.25
 
 
-def test_the_age_of_a_quorum_is_that_of_the_oldest_witness() -> None:
+def test_age_of_quorum_is_that_of_oldest_evidence() -> None:
     fleet = cluster(3)
-    fleet["s1"] = asked(fleet["s1"], Source.HEALTH, fleet["s1"].health.answer)
+    fleet["s1"] = after_poll(fleet["s1"], Source.HEALTH, fleet["s1"].health.answer)
 
     assert age(of(fleet, "s1"), Question.QUORUM, AT) == 1.0
 
 
-def test_where_nobody_is_well_it_is_that_of_the_newest_attempt() -> None:
+def test_age_of_quorum_without_evidence_is_that_of_newest_poll() -> None:
     assert age(of({"s1": dead(cluster(1)["s1"])}, "s1"), Question.QUORUM, AT) == 0.0
     assert age(alone(client()), Question.QUORUM, AT) == 1.0

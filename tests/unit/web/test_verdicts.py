@@ -19,7 +19,7 @@ from nomad_exporter.verdicts.verdict import Thresholds, Verdict
 from nomad_exporter.web.http import Response
 from nomad_exporter.web.routes import Site, handle
 from nomad_exporter.web.verdicts import MAX_FAILING, verdict
-from tests.support.fleets import AT, THRESHOLDS, agent, client, cluster, dead, red
+from tests.support.fleets import AT, THRESHOLDS, agent, client, cluster, dead, leaderless
 from tests.support.pages import get
 
 every_question = pytest.mark.parametrize("question", Question)
@@ -85,7 +85,7 @@ def test_ok_verdict_is_200_with_details_and_ages() -> None:
 
 
 def test_failing_verdict_is_503_in_the_same_form() -> None:
-    unhealthy = [red(HEALTHY["s2"])]
+    unhealthy = [leaderless(HEALTHY["s2"])]
     failing = response("/health/ready?agent=s2", unhealthy)
 
     assert (failing.status, failing.content_type) == (503, "application/json")
@@ -99,11 +99,11 @@ def test_failing_verdict_is_503_in_the_same_form() -> None:
 @pytest.mark.parametrize(
     ("path", "state", "status"),
     [
-        ("/health/live", red, 200),
+        ("/health/live", leaderless, 200),
         ("/health/live", dead, 200),
-        ("/health/ready", red, 503),
+        ("/health/ready", leaderless, 503),
         ("/health/ready", dead, 503),
-        ("/health/quorum", red, 503),
+        ("/health/quorum", leaderless, 503),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
@@ -191,7 +191,7 @@ def test_several_agents_are_ok_if_each_is(question: Question) -> None:
 
 
 def test_several_agents_fail_if_one_does() -> None:
-    fleet = [HEALTHY["s1"], red(HEALTHY["s2"]), client()]
+    fleet = [HEALTHY["s1"], leaderless(HEALTHY["s2"]), client()]
     result = report("/health/ready", fleet)
 
     assert response("/health/ready", fleet).status == 503
@@ -206,7 +206,7 @@ def test_several_agents_fail_if_one_does() -> None:
 
 
 def test_only_named_agents_must_be_ok() -> None:
-    fleet = [HEALTHY["s1"], red(HEALTHY["s2"]), client()]
+    fleet = [HEALTHY["s1"], leaderless(HEALTHY["s2"]), client()]
 
     assert response("/health/ready?agent=s1&agent=c1", fleet).status == 200
     assert response("/health/ready?agent=s1&agent=s2", fleet).status == 503

@@ -14,7 +14,7 @@ from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
 from nomad_exporter.verdicts.evaluate import evaluate_agent
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.fleets import AT as FLEET_AT
-from tests.support.fleets import Fleet, asked, client, cluster, dead, evaluated, red
+from tests.support.fleets import Fleet, after_poll, client, cluster, dead, evaluate_fleet, leaderless
 from tests.support.fleets import agent as agent_called
 from tests.unit.metrics.rendering import render_lines
 
@@ -66,8 +66,8 @@ def test_agent_with_a_stale_answer_is_not_up() -> None:
 
 
 def lines(fleet: Fleet, agent: str, *names: str, at: Instant = FLEET_AT) -> list[str]:
-    """Return the lines of an agent that is evaluated with the whole fleet, without the prefix of their names."""
-    state = AgentAtScrape(evaluated(fleet, at=at)[agent], at, MAX_AGE)
+    """Return the lines of an agent that is evaluate_fleet with the whole fleet, without the prefix of their names."""
+    state = AgentAtScrape(evaluate_fleet(fleet, at=at)[agent], at, MAX_AGE)
     return [
         line.removeprefix("nomad_agent_")
         for name in names
@@ -88,7 +88,9 @@ def test_no_verdicts_before_the_first_poll() -> None:
     [
         pytest.param(cluster(3), "s1", ["live 1", "ready 1", "safe_to_stop 1"], id="all healthy"),
         pytest.param(cluster(1), "s1", ["live 1", "ready 1", "safe_to_stop 0"], id="one voter"),
-        pytest.param({"s1": red(cluster(1)["s1"])}, "s1", ["live 1", "ready 0", "safe_to_stop 0"], id="no leader"),
+        pytest.param(
+            {"s1": leaderless(cluster(1)["s1"])}, "s1", ["live 1", "ready 0", "safe_to_stop 0"], id="no leader"
+        ),
         pytest.param(
             {"s1": dead(dead(dead(cluster(1)["s1"])))}, "s1", ["live 0", "ready 0", "safe_to_stop 0"], id="dead"
         ),
@@ -101,7 +103,7 @@ def test_verdict_is_0_or_1(fleet: Fleet, agent: str, expected: list[str]) -> Non
 
 @pytest.mark.parametrize("source", [Source.HEALTH, Source.SELF])
 def test_verdicts_after_a_failed_first_poll(source: Source) -> None:
-    tried = asked(Snapshot(agent_called("s9")), source, Failure(FailureReason.REFUSED, "connection refused"))
+    tried = after_poll(Snapshot(agent_called("s9")), source, Failure(FailureReason.REFUSED, "connection refused"))
 
     assert lines({"s9": tried}, "s9", *VERDICT_NAMES) == ["live 1", "ready 0", "safe_to_stop 0"]
 
@@ -138,7 +140,7 @@ def test_quorum_values_disappear_when_answers_are_too_old() -> None:
 
 
 def test_each_verdict_has_one_reason() -> None:
-    assert lines({"s1": red(cluster(1)["s1"])}, "s1", "verdict_reason") == [
+    assert lines({"s1": leaderless(cluster(1)["s1"])}, "s1", "verdict_reason") == [
         'verdict_reason{verdict="live",reason="ok"} 1',
         'verdict_reason{verdict="ready",reason="no_leader"} 1',
         'verdict_reason{verdict="quorum",reason="no_leader"} 1',
