@@ -1,4 +1,4 @@
-"""The exporter's eyes on a simulated cluster, in process: it is polled as the schedule would, and then judged."""
+"""A poller of a simulated cluster, in process, for tests of verdicts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.support.sim_requests import send
 TIMEOUT = 4.0
 POLL_INTERVAL = 5.0
 STATE_EVERY = 3
-"""Health is asked at every beat, the facts at every third."""
+"""Health is polled at every interval, the other sources at every third."""
 
 
 class ModelTransport:
-    """The wire to a simulated agent. What is not answered at once is not answered in time: no time passes in a poll."""
+    """The transport to a simulated agent. No time passes in a poll: a response is immediate or a timeout."""
 
     certificates = Certificates()
 
@@ -36,38 +36,41 @@ class ModelTransport:
 
     def get(self, path: str, seconds: float) -> Reply | Failure:
         if self._api.cluster.world.agents[self._name].state is State.DEAD:
-            return Failure(FailureReason.REFUSED, "it is dead")
-        reply = send(self._api, self._name, f"GET {path}")
-        if isinstance(reply, ApiResponse):
-            return Reply(reply.status, reply.body)
-        return Failure(FailureReason.TIMEOUT, f"no whole answer within {seconds}s")
+            return Failure(FailureReason.REFUSED, "connection refused")
+        response = send(self._api, self._name, f"GET {path}")
+        if isinstance(response, ApiResponse):
+            return Reply(response.status, response.body)
+        return Failure(FailureReason.TIMEOUT, f"no complete response within {seconds}s")
 
 
 class ModelPoller:
-    """Some agents of a cluster, watched from now on."""
+    """A poller of some agents of a simulated cluster, and the evaluation of their verdicts."""
 
     def __init__(self, cluster: Cluster, names: Iterable[str], thresholds: Thresholds) -> None:
-        self.cluster, self._limits, self._beats = cluster, thresholds, 0
-        api, fleet = NomadApi(cluster), [agent(name) for name in names]
-        self._agents = fleet
-        self._store: Store[None] = Store(fleet, lambda *_: None)
-        wires = {each.name: ModelTransport(api, each.name) for each in fleet}
-        self._rounds = Poller(self._store, wires, self.now, TIMEOUT, lambda *_: None, autopilot=thresholds.autopilot)
+        self.cluster, self._thresholds, self._polls = cluster, thresholds, 0
+        self._agents = [agent(name) for name in names]
+        api = NomadApi(cluster)
+        self._store: Store[None] = Store(self._agents, lambda *_: None)
+        transports = {monitored.name: ModelTransport(api, monitored.name) for monitored in self._agents}
+        self._poller = Poller(
+            self._store, transports, self.now, TIMEOUT, lambda *_: None, autopilot=thresholds.autopilot
+        )
 
     def now(self) -> Instant:
         return Instant(self.cluster.world.now, self.cluster.world.now)
 
-    def polls(self, beats: int) -> None:
-        """Lets time pass for so many beats, and asks at the end of each."""
-        for _ in range(beats):
+    def polls(self, count: int) -> None:
+        """Let ``count`` poll intervals pass, and poll all agents at the end of each."""
+        for _ in range(count):
             pass_time(self.cluster, POLL_INTERVAL)
-            for each in self._agents:
-                self._rounds.poll_health(each)
-                if self._beats % STATE_EVERY == 0:
-                    self._rounds.poll_state(each)
-            self._beats += 1
+            for monitored in self._agents:
+                self._poller.poll_health(monitored)
+                if self._polls % STATE_EVERY == 0:
+                    self._poller.poll_state(monitored)
+            self._polls += 1
 
-    def judged(self) -> dict[str, Evaluation]:
-        """The verdicts of this very moment, by agent."""
-        fleet = [kept.snapshot for kept in self._store.entries()]
-        return {each.snapshot.agent.name: each for each in evaluate(fleet, fleet, self.now(), self._limits)}
+    def evaluations(self) -> dict[str, Evaluation]:
+        """Evaluate the verdicts about all agents now, by agent name."""
+        fleet = [entry.snapshot for entry in self._store.entries()]
+        evaluations = evaluate(fleet, fleet, self.now(), self._thresholds)
+        return {evaluation.snapshot.agent.name: evaluation for evaluation in evaluations}

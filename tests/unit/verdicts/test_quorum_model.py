@@ -1,7 +1,6 @@
-"""The verdict against the truth: anything happens to a simulated cluster, and then what may be stopped is stopped.
+"""The quorum verdict against a Raft model: after any faults, a server that is safe to stop is stopped."""
 
-What the verdict says rests on a crash-stop, so an agent is cut off from all others or from none.
-"""
+# The verdict assumes crash-stop, so an agent is partitioned from all others or from none.
 
 from __future__ import annotations
 
@@ -22,80 +21,81 @@ from tests.support.fleets import AUTOPILOT, GOSSIP, THRESHOLDS
 from tests.support.model_poller import STATE_EVERY, ModelPoller
 
 TWO_POLLS = 2 * STATE_EVERY
-NOTICED = 15
-"""Beats after which gossip and autopilot have noticed what happened, and it was heard from them twice."""
+SETTLE_POLLS = 15
+"""The number of polls after which gossip and autopilot have detected a fault and have been polled twice."""
 
 
-def reasons(watch: ModelPoller) -> dict[str, str]:
-    return {name: str(each.verdicts[Question.QUORUM].reason) for name, each in watch.judged().items()}
+def reasons(poller: ModelPoller) -> dict[str, str]:
+    return {name: str(evaluation.verdicts[Question.QUORUM].reason) for name, evaluation in poller.evaluations().items()}
 
 
-def safe(watch: ModelPoller) -> list[str]:
-    return sorted(name for name, each in watch.judged().items() if each.verdicts[Question.QUORUM].ok)
+def safe(poller: ModelPoller) -> list[str]:
+    return sorted(name for name, evaluation in poller.evaluations().items() if evaluation.verdicts[Question.QUORUM].ok)
 
 
-def watched(cluster: Cluster, thresholds: Thresholds = THRESHOLDS, *names: str) -> ModelPoller:
-    """A cluster that has been watched for two polls; all of it, unless agents are named."""
-    watch = ModelPoller(cluster, names or cluster.world.running(), thresholds)
-    watch.polls(TWO_POLLS)
-    return watch
+def monitor(cluster: Cluster, thresholds: Thresholds = THRESHOLDS, *names: str) -> ModelPoller:
+    """Return the poller of the running agents, or of those named, after two polls of all sources."""
+    poller = ModelPoller(cluster, names or cluster.world.running(), thresholds)
+    poller.polls(TWO_POLLS)
+    return poller
 
 
-# What is known to happen.
+# Single cases.
 
 
 @pytest.mark.parametrize("series", VERSIONS)
 @pytest.mark.parametrize(
     ("servers", "reason"), [(1, "would_lose_quorum"), (2, "would_lose_quorum"), (3, "ok"), (4, "ok"), (5, "ok")]
 )
-def test_a_cluster_at_rest_raises_no_alarm(series: str, servers: int, reason: str) -> None:
-    watch = watched(calm_cluster(servers, version=VERSIONS[series]))
+def test_healthy_cluster_is_safe_from_three_servers_on(series: str, servers: int, reason: str) -> None:
+    poller = monitor(calm_cluster(servers, version=VERSIONS[series]))
 
-    assert set(reasons(watch).values()) == {reason}
+    assert set(reasons(poller).values()) == {reason}
 
 
-@pytest.mark.parametrize("limits", [AUTOPILOT, GOSSIP], ids=["autopilot", "gossip"])
-def test_nor_does_one_of_which_the_leader_alone_is_watched(thresholds: Thresholds) -> None:
+@pytest.mark.parametrize("thresholds", [AUTOPILOT, GOSSIP], ids=["autopilot", "gossip"])
+def test_monitoring_the_leader_alone_is_sufficient(thresholds: Thresholds) -> None:
     cluster = calm_cluster(3)
 
-    assert set(reasons(watched(cluster, thresholds, leader(cluster))).values()) == {"ok"}
+    assert set(reasons(monitor(cluster, thresholds, leader(cluster))).values()) == {"ok"}
 
 
-def test_after_an_election_each_of_five_may_be_stopped_the_dead_leader_too() -> None:
+def test_all_of_five_servers_are_safe_after_an_election() -> None:
     cluster = calm_cluster(5)
-    watch = watched(cluster)
+    poller = monitor(cluster)
     cluster.kill(leader(cluster))
-    watch.polls(STATE_EVERY)
+    poller.polls(STATE_EVERY)
 
-    assert set(reasons(watch).values()) == {"ok"}
+    assert set(reasons(poller).values()) == {"ok"}
 
 
-def test_while_one_of_three_is_down_or_no_voter_yet_no_other_may_be_stopped_and_then_each_may_again() -> None:
+def test_no_other_of_three_servers_is_safe_until_one_has_its_vote() -> None:
     cluster = calm_cluster(3)
-    watch = watched(cluster)
+    poller = monitor(cluster)
     lost = next(name for name in cluster.world.running() if name != leader(cluster))
     cluster.kill(lost)
     for _ in range(12):
-        watch.polls(1)
-        assert set(safe(watch)) <= {lost}
+        poller.polls(1)
+        assert set(safe(poller)) <= {lost}
 
     cluster.start(lost)
-    while len(safe(watch)) < 3:
-        watch.polls(1)
-        assert len(safe(watch)) == 3 or set(safe(watch)) <= {lost}
-    assert all(each.quorum_state and each.quorum_state.count.voters == 3 for each in watch.judged().values())
+    while len(safe(poller)) < 3:
+        poller.polls(1)
+        assert len(safe(poller)) == 3 or set(safe(poller)) <= {lost}
+    states = [evaluation.quorum_state for evaluation in poller.evaluations().values()]
+    assert all(state and state.count.voters == 3 for state in states)
 
 
-# Whatever happens.
+# Random faults.
 
 
 @dataclass(frozen=True)
-class Deed:
-    """Something that is done to one of the servers, and for how many beats it is watched then."""
+class Action:
+    """An action on one of the servers, and the number of polls after it."""
 
-    does: Callable[[Cluster, str], None]
+    run: Callable[[Cluster, str], None]
     server: int
-    beats: int
+    polls: int
 
 
 def kill(cluster: Cluster, name: str) -> None:
@@ -108,12 +108,12 @@ def start(cluster: Cluster, name: str) -> None:
         cluster.start(name)
 
 
-def freeze(cluster: Cluster, name: str) -> None:
+def pause(cluster: Cluster, name: str) -> None:
     if cluster.world.agents[name].is_running:
         cluster.pause(name)
 
 
-def thaw(cluster: Cluster, name: str) -> None:
+def resume(cluster: Cluster, name: str) -> None:
     if cluster.world.agents[name].state is State.PAUSED:
         cluster.resume(name)
 
@@ -123,7 +123,7 @@ def leave(cluster: Cluster, name: str) -> None:
         cluster.leave(name)
 
 
-def cut(cluster: Cluster, name: str) -> None:
+def partition(cluster: Cluster, name: str) -> None:
     cluster.partition(name, cluster.world.agents)
 
 
@@ -132,23 +132,23 @@ def heal(cluster: Cluster, _: str) -> None:
         cluster.heal(name)
 
 
-DEEDS = st.builds(
-    Deed,
-    st.sampled_from([kill, start, start, freeze, thaw, leave, cut, heal]),
+ACTIONS = st.builds(
+    Action,
+    st.sampled_from([kill, start, start, pause, resume, leave, partition, heal]),
     st.integers(0, 4),
     st.sampled_from([0, 0, 1, 1, 2, 3, 8, 12]),
 )
 
 
-def done(watch: ModelPoller, deeds: list[Deed]) -> None:
-    names = sorted(watch.cluster.world.agents)
-    for deed in deeds:
-        deed.does(watch.cluster, names[deed.server % len(names)])
-        watch.polls(deed.beats)
+def run_actions(poller: ModelPoller, actions: list[Action]) -> None:
+    names = sorted(poller.cluster.world.agents)
+    for action in actions:
+        action.run(poller.cluster, names[action.server % len(names)])
+        poller.polls(action.polls)
 
 
-def elects(cluster: Cluster) -> bool:
-    """Whether a leader is there when all leases are over, and is there to stay."""
+def elects_stable_leader(cluster: Cluster) -> bool:
+    """Return whether the cluster has a stable leader after all leader leases have expired."""
     pass_time(cluster, 5.0)
     try:
         time_until(cluster, lambda: leaders(cluster), 40.0)
@@ -161,39 +161,40 @@ def elects(cluster: Cluster) -> bool:
 @given(
     servers=st.sampled_from([3, 3, 4, 5, 5]),
     seed=st.integers(0, 9),
-    actions=st.lists(DEEDS, max_size=6),
+    actions=st.lists(ACTIONS, max_size=6),
     choice=st.integers(0, 4),
-    unwatched=st.sets(st.integers(0, 4), max_size=2),
+    unmonitored=st.sets(st.integers(0, 4), max_size=2),
     thresholds=st.sampled_from([THRESHOLDS, AUTOPILOT, GOSSIP]),
 )
 @settings(deadline=None, max_examples=60, derandomize=True)
-def test_a_server_that_may_be_stopped_leaves_a_cluster_that_elects_a_leader(
-    servers: int, seed: int, deeds: list[Deed], choice: int, unwatched: set[int], thresholds: Thresholds
+def test_cluster_elects_a_leader_after_a_safe_stop(
+    servers: int, seed: int, actions: list[Action], choice: int, unmonitored: set[int], thresholds: Thresholds
 ) -> None:
     cluster = calm_cluster(servers, seed=seed)
     names = cluster.world.running()
-    seen = (
-        [name for number, name in enumerate(names) if number not in unwatched]
+    monitored = (
+        [name for index, name in enumerate(names) if index not in unmonitored]
         if thresholds is not THRESHOLDS
         else names
     )
-    watch = watched(cluster, thresholds, *seen)
-    done(watch, deeds)
-    watch.polls(TWO_POLLS if thresholds is THRESHOLDS else NOTICED)
-    may_stop = safe(watch)
-    if may_stop:
-        kill(cluster, may_stop[choice % len(may_stop)])
-        assert elects(cluster)
+    poller = monitor(cluster, thresholds, *monitored)
+    run_actions(poller, actions)
+    poller.polls(TWO_POLLS if thresholds is THRESHOLDS else SETTLE_POLLS)
+    safe_names = safe(poller)
+    if safe_names:
+        kill(cluster, safe_names[choice % len(safe_names)])
+        assert elects_stable_leader(cluster)
 
 
-@given(servers=st.sampled_from([3, 5]), seed=st.integers(0, 9), actions=st.lists(DEEDS, max_size=5))
+@given(servers=st.sampled_from([3, 5]), seed=st.integers(0, 9), actions=st.lists(ACTIONS, max_size=5))
 @settings(deadline=None, max_examples=20)
-def test_at_no_moment_are_more_voters_well_than_run(servers: int, seed: int, deeds: list[Deed]) -> None:
-    """A moment after a poll, at which all was asked."""
-    watch = watched(calm_cluster(servers, seed=seed))
-    for deed in deeds:
-        done(watch, [deed])
-        watch.polls(STATE_EVERY)
-        running = watch.cluster.world.running()
-        for each in watch.judged().values():
-            assert each.quorum_state is None or each.quorum_state.count.healthy <= len(running)
+def test_healthy_voters_never_exceed_running_servers(servers: int, seed: int, actions: list[Action]) -> None:
+    poller = monitor(calm_cluster(servers, seed=seed))
+    for action in actions:
+        run_actions(poller, [action])
+        # All sources are polled before the comparison.
+        poller.polls(STATE_EVERY)
+        running = poller.cluster.world.running()
+        for evaluation in poller.evaluations().values():
+            state = evaluation.quorum_state
+            assert state is None or state.count.healthy <= len(running)
