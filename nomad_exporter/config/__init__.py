@@ -1,1 +1,1 @@
-"""Settings: one table, from which options, environment, help and documentation are made."""
+"""Configuration: one table of settings, from which flags, environment, file, help and documentation are made."""

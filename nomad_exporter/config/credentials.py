@@ -1,4 +1,4 @@
-"""The check of ``--config.check`` beyond the settings themselves: every credential file in use is read once."""
+"""The credential check of ``--config.check``, which reads every credential file in use once."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent
 
 
-def check(agents: Sequence[Agent], listed: Sequence[Mapping[str, Node]] | None = None) -> None:
-    """Reads the credential files of ``agents``, whose entries in a file are ``listed`` in the same order, if in one.
+def check_credentials(agents: Sequence[Agent], entries: Sequence[Mapping[str, Node]] | None = None) -> None:
+    """Read the credential files of ``agents``.
 
-    Raises ConfigError or DocumentError, which name the setting whose file is of no use.
+    ``entries`` are the entries of the same agents in the configuration file, if the file lists them. Raises
+    ConfigError or DocumentError, which name the setting whose file cannot be used.
     """
-    for number, agent in enumerate(agents):
-        for field, use in _uses(agent):
+    for index, agent in enumerate(agents):
+        for field, load in _credential_loaders(agent):
             try:
-                use()
+                load()
             except tls.CredentialError as error:
-                place = listed[number].get(SETTINGS[field].key) if listed else None
-                raise (DocumentError(place.told(str(error))) if place else ConfigError(field, str(error))) from None
+                raise _locate(field, error, entries[index] if entries else {}) from None
 
 
-def _uses(agent: Agent) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is to be tried, with the field of the setting that is at fault where it fails."""
+def _credential_loaders(agent: Agent) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield a function that loads a credential, with the field of the setting at fault if the function fails."""
     if agent.credentials.token_file:
         yield "token_file", partial(tls.read, agent.credentials.token_file)
     if agent.address.scheme == "https":
         trust = replace(agent.tls, cert_file=None, key_file=None)
         yield ("ca_file" if agent.tls.ca_file else "ca_path"), partial(tls.context, trust)
         yield "cert_file", partial(tls.context, agent.tls)
+
+
+def _locate(field: str, error: tls.CredentialError, entries: Mapping[str, Node]) -> Exception:
+    node = entries.get(SETTINGS[field].key)
+    return DocumentError(node.describe(str(error))) if node else ConfigError(field, str(error))

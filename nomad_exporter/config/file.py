@@ -1,4 +1,4 @@
-"""The configuration file: the settings that it gives, and the agents that it lists.
+"""The configuration file: settings, and the agents to monitor.
 
 ::
 
@@ -10,23 +10,23 @@
     web: {listen_address: [":9441"]}
     log: {level: info}
 
-Its keys are those of the flags (``settings.Setting``); paths are relative to the folder of the file. Every mistake is a
-``DocumentError`` that names the line and the key.
+The keys are those of the flags (``settings.Setting``). Paths are relative to the directory of the file. Every error is
+a ``DocumentError`` that names the line and the key.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nomad_exporter.config import yaml
 from nomad_exporter.config.model import ConfigError, build_agent
-from nomad_exporter.config.parsers import masked, name
+from nomad_exporter.config.parsers import mask_password, name
 from nomad_exporter.config.settings import AGENT, SETTINGS, Setting, Settings
-from nomad_exporter.config.yaml import DocumentError, Node
+from nomad_exporter.config.yaml import Node
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.serving.listen import Listen
 
@@ -34,137 +34,146 @@ RESERVED_LABELS = {
     *("agent", "address", "nomad_cluster", "nomad_region"),
     *("job", "instance", "cluster", "region", "namespace", "pod", "container", "service", "node", "endpoint"),
 }
-"""Labels that the exporter, Prometheus or its operator set themselves."""
+"""Label names that the exporter, Prometheus or the Prometheus operator set."""
+
+AgentEntries = Mapping[str, Node]
+"""The entries of one agent, including the defaults that apply to it, by key."""
 
 _SECTIONS = ("poll", "verdict", "web", "log")
-_FIELDS = {(row.section, row.key): field for field, row in SETTINGS.items()}
+_FIELDS = {(setting.section, setting.key): field for field, setting in SETTINGS.items()}
 _AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"labels"}
-_DEFAULT_KEYS = _AGENT_KEYS - {"name", "address"}
-_INSTEAD = {"token": "token_file", "token_file": "token"}
-"""An agent's own token takes the place of a shared token file, and the other way round."""
+_DEFAULTS_KEYS = _AGENT_KEYS - {"name", "address"}
+_OVERRIDDEN_BY = {"token": "token_file", "token_file": "token"}
+"""A token of the agent overrides a default token file, and a token file of the agent a default token."""
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a file says. ``settings`` are by field of ``Settings``; ``agents`` is None where it lists none."""
+    """The content of a configuration file.
 
-    settings: Mapping[str, Any]
-    places: Mapping[str, Node]
-    agents: tuple[Mapping[str, Node], ...] | None
+    ``settings`` and ``nodes`` hold the value and the node of each setting, by field of ``Settings``. ``agents`` is None
+    if the file lists no agents.
+    """
 
-    def locate(self, error: ConfigError) -> Exception:
-        """``error`` by its line and key, where the setting at fault stands in the file."""
-        place = self.places.get(error.field)
-        return DocumentError(place.told(error.why(_dotted))) if place else error
-
-
-def _dotted(row: Setting) -> str:
-    return f"{row.section}.{row.key}"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    agents: tuple[AgentEntries, ...] | None = None
 
 
-def read(path: Path) -> File:
-    """The file at ``path``. Raises DocumentError."""
+def read(path: Path | None) -> File:
+    """Return the content of the file at ``path``, which is empty if there is no path. Raises DocumentError."""
+    if path is None:
+        return File()
     top = yaml.read(path).entries({"agents", "defaults", *_SECTIONS})
-    places = {
-        _FIELDS[section, key]: place
+    nodes = _setting_nodes(top)
+    if "defaults" in top and "agents" not in top:
+        top["defaults"].fail("has no effect without agents")
+    return File({field: _parse(field, node) for field, node in nodes.items()}, nodes, _agent_entries(top))
+
+
+def _setting_nodes(top: Mapping[str, Node]) -> Mapping[str, Node]:
+    return {
+        _FIELDS[section, key]: node
         for section in _SECTIONS
         if section in top
-        for key, place in top[section].entries({key for of, key in _FIELDS if of == section}).items()
+        for key, node in top[section].entries({key for of, key in _FIELDS if of == section}).items()
     }
-    if "defaults" in top and "agents" not in top:
-        top["defaults"].fail("serve nothing without agents")
-    return File({field: _value(field, place) for field, place in places.items()}, places, _listed(top))
 
 
-def _listed(top: Mapping[str, Node]) -> tuple[Mapping[str, Node], ...] | None:
-    """The entries of each agent, its own and those of the defaults that it does not replace."""
+def _agent_entries(top: Mapping[str, Node]) -> tuple[AgentEntries, ...] | None:
     if "agents" not in top:
         return None
-    shared = top["defaults"].entries(_DEFAULT_KEYS) if "defaults" in top else {}
+    defaults = top["defaults"].entries(_DEFAULTS_KEYS) if "defaults" in top else {}
     if not top["agents"].items():
         top["agents"].fail("must list at least one agent")
-    return tuple(_entries(place, shared) for place in top["agents"].items())
+    return tuple(_with_defaults(node, defaults) for node in top["agents"].items())
 
 
-def _entries(place: Node, shared: Mapping[str, Node]) -> Mapping[str, Node]:
-    own = place.entries(_AGENT_KEYS)
-    if "address" not in own:
-        place.fail("has no address")
-    kept = {key: at for key, at in shared.items() if _INSTEAD.get(key) not in own}
-    return {**kept, **own}
+def _with_defaults(agent: Node, defaults: Mapping[str, Node]) -> AgentEntries:
+    entries = agent.entries(_AGENT_KEYS)
+    if "address" not in entries:
+        agent.fail("must have an address")
+    inherited = {key: node for key, node in defaults.items() if _OVERRIDDEN_BY.get(key) not in entries}
+    return {**inherited, **entries}
 
 
-def agents(listed: tuple[Mapping[str, Node], ...], settings: Settings, host_name: str) -> tuple[Agent, ...]:
-    """The agents that a file lists; of ``settings`` only what is not about an agent counts. Raises DocumentError."""
+def build_agents(listed: tuple[AgentEntries, ...], settings: Settings, host_name: str) -> tuple[Agent, ...]:
+    """Return the agents that a file lists. Raises DocumentError.
+
+    The settings in ``settings`` that describe an agent are ignored. ``host_name`` names a local agent without a name.
+    """
     unset: dict[str, Any] = {
-        field: False if row.switch else None for field, row in SETTINGS.items() if row.section == AGENT
+        field: False if setting.switch else None for field, setting in SETTINGS.items() if setting.section == AGENT
     }
-    blank = replace(settings, **unset)
-    found: dict[str, tuple[Agent, Node]] = {}
+    base = replace(settings, **unset)
+    agents: list[Agent] = []
+    lines: dict[str, int] = {}
     for entries in listed:
-        made, at = _agent(entries, blank, host_name), entries.get("name", entries["address"])
-        if made.name in found:
-            at.fail(f"another agent is called {made.name} too, in line {found[made.name][1].line}")
-        found[made.name] = made, at
-    return tuple(made for made, _ in found.values())
+        agent, node = _build_agent(entries, base, host_name), entries.get("name", entries["address"])
+        if agent.name in lines:
+            node.fail(f"duplicate agent name {agent.name} (first used in line {lines[agent.name]})")
+        lines[agent.name] = node.line
+        agents.append(agent)
+    return tuple(agents)
 
 
-def _agent(entries: Mapping[str, Node], blank: Settings, host_name: str) -> Agent:
+def _build_agent(entries: AgentEntries, base: Settings, host_name: str) -> Agent:
     fields = {key: _FIELDS[AGENT, key] for key in entries if (AGENT, key) in _FIELDS}
-    given = {field: _value(field, entries[key]) for key, field in fields.items()}
+    values = {field: _parse(field, entries[key]) for key, field in fields.items()}
     try:
-        return replace(build_agent(replace(blank, **given), host_name), labels=_labels(entries.get("labels")))
+        return replace(build_agent(replace(base, **values), host_name), labels=_parse_labels(entries.get("labels")))
     except ConfigError as error:
-        return entries[SETTINGS[error.field].key].fail(error.why(lambda row: row.key))
+        problem = error.with_names(lambda field: SETTINGS[field].key).problem
+        return entries[SETTINGS[error.field].key].fail(problem)
 
 
-def _labels(place: Node | None) -> tuple[tuple[str, str], ...]:
-    entries = place.entries() if place else {}
-    for label, at in entries.items():
+def _parse_labels(labels: Node | None) -> tuple[tuple[str, str], ...]:
+    entries = labels.entries() if labels else {}
+    for label, node in entries.items():
         if not _LABEL_NAME.fullmatch(label) or label.startswith("__"):
-            at.fail("is no name of a label")
+            node.fail("is not a valid label name")
         if label in RESERVED_LABELS:
-            at.fail("is a label that the exporter or Prometheus sets; choose another name")
-    return tuple(sorted((label, _name(at)) for label, at in entries.items()))
+            node.fail("is a reserved label name, set by the exporter or by Prometheus")
+    return tuple(sorted((label, _parse_label_value(node)) for label, node in entries.items()))
 
 
-def _name(place: Node) -> str:
-    """A text that can stand in a label."""
+def _parse_label_value(node: Node) -> str:
+    text = node.text()
     try:
-        return name(place.text())
+        return name(text)
     except ValueError as error:
-        place.fail(str(error))
+        node.fail(f"{error} (got {text!r})")
 
 
-def _value(field: str, place: Node) -> Any:
-    row = SETTINGS[field]
-    if row.repeat:
-        return tuple(_read(row, item) for item in place.items())
-    if row.switch:
-        return _truth(place)
-    return _read(row, place)
+def _parse(field: str, node: Node) -> Any:
+    setting = SETTINGS[field]
+    if setting.repeat:
+        return tuple(_parse_text(setting, item) for item in node.items())
+    if setting.switch:
+        return _parse_switch(node)
+    return _parse_text(setting, node)
 
 
-def _truth(place: Node) -> bool:
-    text = place.text()
+def _parse_switch(node: Node) -> bool:
+    text = node.text()
     if text not in ("true", "false"):
-        place.fail("must be true or false")
+        node.fail(f"must be true or false (got {text!r})")
     return text == "true"
 
 
-def _read(row: Setting, place: Node) -> Any:
-    text = place.text()
+def _parse_text(setting: Setting, node: Node) -> Any:
+    text = node.text()
     try:
-        return _from(place.file.parent, row.read(text))
+        return _resolve(node.file.parent, setting.parse(text))
     except ValueError as error:
-        shown = "********" if row.secret else masked(text)
-        place.fail(f"{shown!r}: {error}")
+        shown = "********" if setting.secret else mask_password(text)
+        node.fail(f"{error} (got {shown!r})")
 
 
-def _from(folder: Path, value: Any) -> Any:
-    """``value``; where it is a path that is not absolute, as seen from ``folder``."""
+def _resolve(directory: Path, value: Any) -> Any:
+    """Return ``value``; a relative path is resolved against ``directory``."""
     if isinstance(value, Listen) and value.path:
-        return replace(value, path=str(folder / value.path))
-    return folder / value if isinstance(value, Path) else value
+        return replace(value, path=str(directory / value.path))
+    return directory / value if isinstance(value, Path) else value

@@ -1,4 +1,4 @@
-"""Gathers the plan from all that was told: flags, environment, file, and what Nomad tells its tasks."""
+"""Loading of the configuration from flags, environment, file and, inside a Nomad task, the task's environment."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any
 
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import File
-from nomad_exporter.config.model import Config, ConfigError, build_agent, build_config
+from nomad_exporter.config.model import Config, ConfigError, build_agent, build_config, flag_of
 from nomad_exporter.config.settings import AGENT, SETTINGS, TASK_ADDRESS, Settings
+from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Agent
 
-NameOf = Callable[[Agent], str]
-"""Asks an agent for the name of its node; empty where it does not tell it."""
+GetNodeName = Callable[[Agent], str]
+"""Requests the node name of an agent; returns an empty string if the agent does not report one."""
 
-_NAMELESS = "the agent does not tell the name of its node, and is called by that of this machine until a restart"
+_NO_NODE_NAME = "agent did not report its node name, using the name of this host until a restart"
 
 
 @dataclass(frozen=True, slots=True)
 class RawSettings:
-    """What the command was given: the value of every setting by its field, read, and the configuration file.
+    """The settings of a command line and its environment, before the configuration file is read.
 
-    ``flags`` are the fields that were told on the command line, ``defaults`` those that were not told at all. Secrets
-    stand in the ``environment`` alone.
+    ``values`` are the parsed values by field. ``flags`` are the fields set on the command line; ``defaults`` are the
+    fields set neither there nor in the environment. Secrets are in ``environment`` only.
     """
 
     values: Mapping[str, Any]
@@ -33,56 +34,70 @@ class RawSettings:
     environment: Mapping[str, str]
     file: Path | None = None
 
+    def origins(self, field: str) -> list[str]:
+        """Return the flag, or else the variables, that set ``field``; the first one counts."""
+        if field in self.flags:
+            return [flag_of(field)]
+        return [name for name in SETTINGS[field].variables if self.environment.get(name)]
 
-def load_config(given: RawSettings, host_name: str, name_of: NameOf) -> Config:
-    """The plan; the file is read anew at each call. Raises ConfigError or DocumentError, which name what is wrong.
 
-    A flag wins over a variable, that over the file, and that over the default.
+def load_config(raw: RawSettings, host_name: str, get_node_name: GetNodeName) -> Config:
+    """Return the configuration; each call reads the file again. Raises ConfigError or DocumentError.
+
+    Precedence: flag, environment variable, file, default.
     """
-    file = config_file.read(given.file) if given.file else File({}, {}, None)
-    from_file = {field: value for field, value in file.settings.items() if field in given.defaults}
-    settings = Settings(**{**given.values, **_secrets(given.environment), **from_file})
+    file = config_file.read(raw.file)
+    from_file = {field: value for field, value in file.settings.items() if field in raw.defaults}
+    settings = Settings(**{**raw.values, **_secrets(raw.environment), **from_file})
     try:
         if file.agents is None:
-            watched, warnings = _the_one_agent(given, settings, host_name, name_of)
-            return build_config(settings, (watched,), warnings)
-        return build_config(settings, config_file.agents(file.agents, settings, host_name), tuple(_ignored(given)))
+            agent, warnings = _build_default_agent(raw, settings, host_name, get_node_name)
+            return build_config(settings, (agent,), warnings)
+        agents = config_file.build_agents(file.agents, settings, host_name)
+        return build_config(settings, agents, tuple(_ignored_settings(raw)))
     except ConfigError as error:
-        raise file.locate(error) from None
+        raise locate(error, raw, file) from None
+
+
+def locate(error: ConfigError, raw: RawSettings, file: File) -> ConfigError | DocumentError:
+    """Return ``error`` with each setting named as the user set it: by flag, by variable, or by key in the file."""
+    node = file.nodes.get(error.field) if error.field in raw.defaults else None
+
+    def name(field: str) -> str:
+        setting = SETTINGS[field]
+        is_in_file = field in raw.defaults and (node is not None or field in file.nodes)
+        return f"{setting.section}.{setting.key}" if is_in_file else [*raw.origins(field), setting.flag][0]
+
+    named = error.with_names(name)
+    return DocumentError(node.describe(named.problem)) if node else named
 
 
 def _secrets(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that only the environment may give."""
-    told = {field: environment.get(row.nomad[0]) for field, row in SETTINGS.items() if row.secret}
-    return {field: SETTINGS[field].read(text) if text else None for field, text in told.items()}
+    texts = {field: environment.get(setting.nomad[0]) for field, setting in SETTINGS.items() if setting.secret}
+    return {field: SETTINGS[field].parse(text) if text else None for field, text in texts.items()}
 
 
-def _the_one_agent(
-    given: RawSettings, settings: Settings, host_name: str, name_of: NameOf
+def _build_default_agent(
+    raw: RawSettings, settings: Settings, host_name: str, get_node_name: GetNodeName
 ) -> tuple[Agent, tuple[str, ...]]:
-    """The agent of the settings, and warnings about it.
+    """Return the agent that the settings describe, and warnings about it.
 
-    Inside a task of Nomad's, where nothing else is told, it is that of the task's own node.
+    Inside a Nomad task, and if no other address is set, the agent is the one that runs the task.
     """
-    watched = build_agent(settings, host_name)
-    if "address" in given.flags or _told_by("address", given.environment)[:1] != [TASK_ADDRESS]:
-        return watched, ()
-    secrets = given.environment.get("NOMAD_SECRETS_DIR")
-    renewed = Path(secrets, "nomad_token") if secrets else None
-    if renewed and renewed.is_file() and watched.credentials.token_file is None:
-        watched = replace(watched, credentials=replace(watched.credentials, token_file=renewed))
-    name = settings.agent_name or name_of(watched)
-    return (replace(watched, name=name), ()) if name else (watched, (_NAMELESS,))
+    agent = build_agent(settings, host_name)
+    if raw.origins("address")[:1] != [TASK_ADDRESS]:
+        return agent, ()
+    secrets_dir = raw.environment.get("NOMAD_SECRETS_DIR")
+    # Nomad renews the token of the task's workload identity in this file.
+    token_file = Path(secrets_dir, "nomad_token") if secrets_dir else None
+    if token_file and token_file.is_file() and agent.credentials.token_file is None:
+        agent = replace(agent, credentials=replace(agent.credentials, token_file=token_file))
+    name = settings.agent_name or get_node_name(agent)
+    return (replace(agent, name=name), ()) if name else (agent, (_NO_NODE_NAME,))
 
 
-def _ignored(given: RawSettings) -> Iterator[str]:
-    """A warning for each setting of the one agent that is given beside a file that lists agents."""
-    for field, row in SETTINGS.items():
-        names = [row.flag] if field in given.flags else _told_by(field, given.environment)
-        if row.section == AGENT and names:
-            yield f"{names[0]} is ignored: the file lists the agents"
-
-
-def _told_by(field: str, environment: Mapping[str, str]) -> list[str]:
-    """The variables that tell a setting; the first one counts."""
-    return [name for name in SETTINGS[field].variables if environment.get(name)]
+def _ignored_settings(raw: RawSettings) -> Iterator[str]:
+    """Yield a warning for each setting of the default agent that is set although the file lists agents."""
+    for field, setting in SETTINGS.items():
+        if setting.section == AGENT and (origins := raw.origins(field)):
+            yield f"{origins[0]} is ignored: the configuration file lists agents"

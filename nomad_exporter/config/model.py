@@ -1,4 +1,4 @@
-"""From settings to the plan: the agents to watch, the poll of the polls, where to serve."""
+"""The configuration of the exporter, built from the settings: agents, polls, thresholds, addresses and log."""
 
 from __future__ import annotations
 
@@ -6,35 +6,49 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nomad_exporter.config.settings import SETTINGS, Setting, Settings
+from nomad_exporter.config.settings import SETTINGS, Settings
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.agent import DEFAULT_CLUSTER, Address, Agent, Credentials, Tls
 from nomad_exporter.serving.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds
 
-TIMEOUT = 4.0
-TIMEOUT_SHARE = 0.8
+DEFAULT_TIMEOUT = 4.0
+MAX_TIMEOUT_SHARE = 0.8
 MAX_AGE_INTERVALS = 3
 
 
+def flag_of(field: str) -> str:
+    """Return the flag of the setting ``field``."""
+    return SETTINGS[field].flag
+
+
 class ConfigError(Exception):
-    """A setting is wrong, by itself or beside another, which ``{}`` in ``why`` stands for; ``field`` is in ``SETTINGS``."""
+    """A setting that is wrong, by itself or together with another one.
 
-    def __init__(self, field: str, why: str, beside: str = "") -> None:
-        super().__init__(field, why, beside)
-        self.field, self._why, self._beside = field, why, beside
+    ``field`` is a key of ``SETTINGS``. ``problem`` continues a sentence that begins with the name of the setting;
+    the name of the setting ``other`` replaces ``{}`` in ``problem``. ``name`` returns the name of a field.
+    """
 
-    def why(self, name: Callable[[Setting], str]) -> str:
-        """What is wrong, with another setting by the name that ``name`` gives it."""
-        return self._why.replace("{}", name(SETTINGS[self._beside])) if self._beside else self._why
+    def __init__(self, field: str, problem: str, other: str = "", name: Callable[[str], str] = flag_of) -> None:
+        super().__init__(field, problem, other, name)
+        self.field, self._problem, self._other, self._name = field, problem, other, name
+
+    def with_names(self, name: Callable[[str], str]) -> ConfigError:
+        """Return the same error with the names that ``name`` returns."""
+        return ConfigError(self.field, self._problem, self._other, name)
+
+    @property
+    def problem(self) -> str:
+        """The problem without the name of the setting at fault."""
+        return self._problem.replace("{}", self._name(self._other)) if self._other else self._problem
 
     def __str__(self) -> str:
-        return f"{SETTINGS[self.field].flag}: {self.why(lambda row: row.flag)}"
+        return f"{self._name(self.field)} {self.problem}"
 
 
 @dataclass(frozen=True, slots=True)
 class PollConfig:
-    """How often is asked and how long is waited, in seconds."""
+    """Intervals, timeout and maximum age of polls, in seconds."""
 
     interval: float
     health_interval: float
@@ -44,7 +58,7 @@ class PollConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that the exporter is told to do."""
+    """The configuration of an exporter. ``warnings`` are lines for the log."""
 
     agents: tuple[Agent, ...]
     poll: PollConfig
@@ -57,14 +71,14 @@ class Config:
 
 
 def build_config(settings: Settings, agents: tuple[Agent, ...], warnings: tuple[str, ...] = ()) -> Config:
-    """The plan that ``settings`` make for ``agents``. Raises ConfigError."""
+    """Return the configuration that ``settings`` describe for ``agents``. Raises ConfigError."""
     if not settings.listen:
-        raise ConfigError("listen", "names no address")
-    poll = _poll_config(settings)
+        raise ConfigError("listen", "must list at least one address")
+    poll = _build_poll_config(settings)
     return Config(
         agents,
         poll,
-        _thresholds(settings, poll),
+        _build_thresholds(settings, poll),
         settings.listen,
         settings.enable_lifecycle,
         settings.log_level,
@@ -74,10 +88,10 @@ def build_config(settings: Settings, agents: tuple[Agent, ...], warnings: tuple[
 
 
 def build_agent(settings: Settings, host_name: str) -> Agent:
-    """The one agent that ``settings`` describe; ``host_name`` names one on this very machine. Raises ConfigError."""
+    """Return the agent that ``settings`` describe; ``host_name`` is the name of a local agent. Raises ConfigError."""
     if bool(settings.cert_file) != bool(settings.key_file):
-        given, lacking = ("cert_file", "key_file") if settings.cert_file else ("key_file", "cert_file")
-        raise ConfigError(given, "needs {} beside it", lacking)
+        present, missing = ("cert_file", "key_file") if settings.cert_file else ("key_file", "cert_file")
+        raise ConfigError(present, "requires {}", missing)
     address, user_info = settings.address
     return Agent(
         name=settings.agent_name or default_name(address, host_name),
@@ -96,7 +110,8 @@ def build_agent(settings: Settings, host_name: str) -> Agent:
 
 
 def default_name(address: Address, host_name: str) -> str:
-    """The host and port; for an agent on this machine, which is ``127.0.0.1`` everywhere, the machine's own name."""
+    """Return ``host:port`` of ``address``, or ``host_name`` for an agent on this machine."""
+    # A loopback address is the same on every machine, so it cannot tell the agents of two machines apart.
     return host_name if address.scheme == "unix" or _is_loopback(address.host) else address.host_port
 
 
@@ -107,32 +122,37 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _poll_config(settings: Settings) -> PollConfig:
+def _build_poll_config(settings: Settings) -> PollConfig:
     shortest = min(settings.interval, settings.health_interval)
-    most = shortest * TIMEOUT_SHARE
-    if settings.timeout is not None and settings.timeout > most + 1e-9:
+    longest = max(settings.interval, settings.health_interval)
+    max_timeout = shortest * MAX_TIMEOUT_SHARE
+    if settings.timeout is not None and settings.timeout > max_timeout + 1e-9:
         raise ConfigError(
             "timeout",
-            f"{durations.text(settings.timeout)} is too long beside {{}} of {durations.text(shortest)}: "
-            f"at most {durations.text(most)}",
-            "interval" if settings.interval == shortest else "health_interval",
+            f"{durations.text(settings.timeout)} exceeds {MAX_TIMEOUT_SHARE * 100:g} % of {{}} "
+            f"({durations.text(shortest)}); maximum is {durations.text(max_timeout)}",
+            _interval_field(settings, shortest),
         )
-    longest = max(settings.interval, settings.health_interval)
     if settings.max_age is not None and settings.max_age < longest:
         raise ConfigError(
             "max_age",
-            f"{durations.text(settings.max_age)} is shorter than {{}} of {durations.text(longest)}",
-            "interval" if settings.interval == longest else "health_interval",
+            f"{durations.text(settings.max_age)} is shorter than {{}} ({durations.text(longest)})",
+            _interval_field(settings, longest),
         )
     return PollConfig(
         settings.interval,
         settings.health_interval,
-        min(TIMEOUT, most) if settings.timeout is None else settings.timeout,
+        min(DEFAULT_TIMEOUT, max_timeout) if settings.timeout is None else settings.timeout,
         longest * MAX_AGE_INTERVALS if settings.max_age is None else settings.max_age,
     )
 
 
-def _thresholds(settings: Settings, poll: PollConfig) -> Thresholds:
+def _interval_field(settings: Settings, seconds: float) -> str:
+    """Return the field of the interval that is ``seconds`` long."""
+    return "interval" if settings.interval == seconds else "health_interval"
+
+
+def _build_thresholds(settings: Settings, poll: PollConfig) -> Thresholds:
     return Thresholds(
         health_interval=poll.health_interval,
         max_age=poll.max_age,

@@ -1,4 +1,4 @@
-"""The table of settings: for each its flag, its variable, how its text is read, its default and its help."""
+"""The table of settings: flag, environment variables, parser, default and help text of each."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ T = TypeVar("T")
 PREFIX = "NOMAD_EXPORTER_"
 
 TASK_ADDRESS = "NOMAD_UNIX_ADDR"
-"""Where Nomad tells a task the socket of its own agent; it counts where nothing else tells an address."""
+"""Variable in which Nomad passes a task the socket of the task's own agent; used if no other address is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``name`` is dotted; ``nomad`` are Nomad's own variables for it.
+    """One setting.
 
-    A ``secret`` has no flag and no variable but Nomad's, for arguments can be read by every user of a machine. A
-    ``switch`` takes no value; of one that can ``repeat`` the value is a tuple.
+    ``name`` is dotted, such as ``poll.interval``. ``nomad`` are Nomad's own variables for the setting. A ``switch``
+    takes no value. The value of a setting that can ``repeat`` is a tuple.
     """
 
     name: str
     help: str
-    read: Callable[[str], Any]
+    parse: Callable[[str], Any]
     metavar: str = ""
     default: str | None = None
     nomad: tuple[str, ...] = ()
+    # A secret has no flag and no variable but Nomad's: every user of a machine can read the arguments of a process.
     secret: bool = False
     switch: bool = False
     repeat: bool = False
@@ -44,44 +45,44 @@ class Setting:
 
     @property
     def section(self) -> str:
-        """Where it stands in a configuration file: ``poll``, ``web`` or ``log``; ``nomad`` for those of an agent."""
+        """Section in a configuration file, such as ``poll``; ``nomad`` for the settings of an agent."""
         return self.name.partition(".")[0]
 
     @property
     def key(self) -> str:
-        """Its key there: ``--poll.health-interval`` is ``health_interval``, ``--nomad.agent-name`` is ``name``."""
+        """Key in the section: ``max_age`` for ``--poll.max-age``, ``name`` for ``--nomad.agent-name``."""
         return self.name.partition(".")[2].replace("-", "_").removeprefix("agent_")
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The environment variables that set it; the first one that is not empty counts."""
-        own = PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
-        return self.nomad if self.secret else (own, *self.nomad)
+        """Environment variables of the setting; the first one that is not empty counts."""
+        variable = PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
+        return self.nomad if self.secret else (variable, *self.nomad)
 
 
-def _row(name: str, help: str, read: Callable[[str], T], **rest: Any) -> T:
-    return cast(T, field(metadata={"row": Setting(name, help, read, **rest)}))
+def _setting(name: str, help: str, parse: Callable[[str], T], **options: Any) -> T:
+    return cast(T, field(metadata={"setting": Setting(name, help, parse, **options)}))
 
 
-def _optional(name: str, help: str, read: Callable[[str], T], **rest: Any) -> T | None:
-    return cast("T | None", field(metadata={"row": Setting(name, help, read, **rest)}))
+def _optional(name: str, help: str, parse: Callable[[str], T], **options: Any) -> T | None:
+    return cast("T | None", field(metadata={"setting": Setting(name, help, parse, **options)}))
 
 
-def _repeated(name: str, help: str, read: Callable[[str], T], **rest: Any) -> tuple[T, ...]:
-    return cast("tuple[T, ...]", field(metadata={"row": Setting(name, help, read, repeat=True, **rest)}))
+def _repeated(name: str, help: str, parse: Callable[[str], T], **options: Any) -> tuple[T, ...]:
+    return cast("tuple[T, ...]", field(metadata={"setting": Setting(name, help, parse, repeat=True, **options)}))
 
 
-def _switch(name: str, help: str, **rest: Any) -> bool:
-    return cast(bool, field(metadata={"row": Setting(name, help, bool, switch=True, **rest)}))
+def _switch(name: str, help: str, **options: Any) -> bool:
+    return cast(bool, field(metadata={"setting": Setting(name, help, bool, switch=True, **options)}))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting, read. Durations are in seconds."""
+    """The parsed values of all settings. Durations are in seconds."""
 
-    address: tuple[Address, Secret | None] = _row(
+    address: tuple[Address, Secret | None] = _setting(
         "nomad.address",
-        "The agent to watch: http, https or unix.",
+        "URL of the agent: http, https or unix.",
         parsers.agent_url,
         metavar="URL",
         default="http://127.0.0.1:4646",
@@ -89,120 +90,149 @@ class Settings:
     )
     agent_name: str | None = _optional(
         "nomad.agent-name",
-        "Its name in labels; default: host and port, or this machine's.",
+        "Value of the label agent (default: host:port; this host's name if local).",
         parsers.name,
         metavar="NAME",
     )
     cluster: str | None = _optional(
         "nomad.cluster",
-        f"Value of the label nomad_cluster (default: {DEFAULT_CLUSTER}).",
+        f'Value of the label nomad_cluster (default: "{DEFAULT_CLUSTER}").',
         parsers.name,
         metavar="NAME",
     )
     token_file: Path | None = _optional(
-        "nomad.token-file", "File with the ACL token; wins over NOMAD_TOKEN.", parsers.path, metavar="FILE"
+        "nomad.token-file", "File with the ACL token; takes precedence over NOMAD_TOKEN.", parsers.path, metavar="FILE"
     )
-    token: Secret | None = _optional(
-        "nomad.token", "The ACL token.", parsers.secret, secret=True, nomad=("NOMAD_TOKEN",)
-    )
+    token: Secret | None = _optional("nomad.token", "ACL token.", parsers.secret, secret=True, nomad=("NOMAD_TOKEN",))
     http_auth: Secret | None = _optional(
         "nomad.http-auth",
-        "user:password for a proxy in front of the agent.",
+        "Basic authentication at a proxy in front of the agent, as user:password.",
         parsers.secret,
         secret=True,
         nomad=("NOMAD_HTTP_AUTH",),
     )
     ca_file: Path | None = _optional(
-        "nomad.ca-file", "CA certificates to trust, PEM.", parsers.path, metavar="FILE", nomad=("NOMAD_CACERT",)
+        "nomad.ca-file",
+        "PEM file with trusted CA certificates (default: the system's).",
+        parsers.path,
+        metavar="FILE",
+        nomad=("NOMAD_CACERT",),
     )
     ca_path: Path | None = _optional(
-        "nomad.ca-path", "Folder of CA certificates to trust.", parsers.path, metavar="DIR", nomad=("NOMAD_CAPATH",)
+        "nomad.ca-path",
+        "Directory with trusted CA certificates; --nomad.ca-file takes precedence.",
+        parsers.path,
+        metavar="DIR",
+        nomad=("NOMAD_CAPATH",),
     )
     cert_file: Path | None = _optional(
-        "nomad.cert-file", "Client certificate, PEM.", parsers.path, metavar="FILE", nomad=("NOMAD_CLIENT_CERT",)
+        "nomad.cert-file",
+        "PEM file with the client certificate.",
+        parsers.path,
+        metavar="FILE",
+        nomad=("NOMAD_CLIENT_CERT",),
     )
     key_file: Path | None = _optional(
-        "nomad.key-file", "Its private key, PEM.", parsers.path, metavar="FILE", nomad=("NOMAD_CLIENT_KEY",)
+        "nomad.key-file",
+        "PEM file with the private key of the client certificate.",
+        parsers.path,
+        metavar="FILE",
+        nomad=("NOMAD_CLIENT_KEY",),
     )
     server_name: str | None = _optional(
         "nomad.server-name",
-        "Name to expect in the agent's certificate.",
+        "Expected name in the agent's certificate (default: host of the URL).",
         parsers.name,
         metavar="NAME",
         nomad=("NOMAD_TLS_SERVER_NAME",),
     )
     skip_verify: bool = _switch(
-        "nomad.skip-verify", "Accept any certificate of the agent.", nomad=("NOMAD_SKIP_VERIFY",)
+        "nomad.skip-verify", "Do not verify the agent's certificate.", nomad=("NOMAD_SKIP_VERIFY",)
     )
-    interval: float = _row(
-        "poll.interval", "Between two polls of self and members.", parsers.duration, metavar="DURATION", default="15s"
+    interval: float = _setting(
+        "poll.interval",
+        "Interval between polls of /v1/agent/self and /v1/agent/members.",
+        parsers.duration,
+        metavar="DURATION",
+        default="15s",
     )
-    health_interval: float = _row(
-        "poll.health-interval", "Between two polls of health.", parsers.duration, metavar="DURATION", default="5s"
+    health_interval: float = _setting(
+        "poll.health-interval",
+        "Interval between polls of /v1/agent/health.",
+        parsers.duration,
+        metavar="DURATION",
+        default="5s",
     )
     timeout: float | None = _optional(
         "poll.timeout",
-        "For one attempt, whole; default: 4s, at most 0.8 of an interval.",
+        "Timeout for one poll (default: 4s, or 80 % of the shortest interval if less).",
         parsers.duration,
         metavar="DURATION",
     )
     max_age: float | None = _optional(
-        "poll.max-age", "Older values are dropped; default: 3 intervals.", parsers.duration, metavar="DURATION"
+        "poll.max-age",
+        "Maximum age of exported values (default: 3 × the longest interval).",
+        parsers.duration,
+        metavar="DURATION",
     )
-    autopilot: bool = _switch("poll.autopilot", "Ask the leader what autopilot says, too; needs operator:read.")
-    failure_threshold: int = _row(
+    autopilot: bool = _switch("poll.autopilot", "Also poll the leader's autopilot health (requires operator:read).")
+    failure_threshold: int = _setting(
         "verdict.failure-threshold",
-        "Attempts in a row that meet silence until an agent is not live.",
+        "Consecutive failed polls before an agent is considered not live.",
         parsers.count,
         metavar="NUMBER",
         default="3",
     )
-    heartbeat_grace: float = _row(
+    heartbeat_grace: float = _setting(
         "verdict.heartbeat-grace",
-        "How much older than its TTL the heartbeat of a ready client may be.",
+        "Grace period for a client's heartbeat beyond its TTL.",
         parsers.duration,
         metavar="DURATION",
         default="10s",
     )
-    max_leader_contact: float = _row(
+    max_leader_contact: float = _setting(
         "verdict.max-leader-contact",
-        "How long ago a ready server may have heard from its leader.",
+        "Maximum time since a ready server last heard from its leader.",
         parsers.duration,
         metavar="DURATION",
         default="10s",
     )
-    max_apply_lag: int = _row(
+    max_apply_lag: int = _setting(
         "verdict.max-apply-lag",
-        "How many committed entries a ready server may have still to apply.",
+        "Maximum Raft apply lag of a ready server, in log entries.",
         parsers.count,
         metavar="NUMBER",
         default="1000",
     )
     trust_gossip: bool = _switch(
-        "verdict.trust-gossip", "Let gossip alone vouch for a server that is not watched; it notices a death late."
+        "verdict.trust-gossip", "Trust gossip alone for unmonitored servers (detects failures late)."
     )
     listen: tuple[Listen, ...] = _repeated(
         "web.listen-address",
-        "Where to serve; repeatable; host:port or unix:path.",
+        "Address to listen on, host:port or unix:path; repeatable.",
         parsers.listen_address,
         metavar="ADDRESS",
         default=":9441",
     )
-    enable_lifecycle: bool = _switch("web.enable-lifecycle", "Let POST /-/reload read the configuration again.")
-    log_level: str = _row(
+    enable_lifecycle: bool = _switch("web.enable-lifecycle", "Enable reloading the configuration by POST /-/reload.")
+    log_level: str = _setting(
         "log.level",
-        "Lines to write: debug, info, warn or error.",
+        "Minimum level of log lines: debug, info, warn or error.",
         parsers.one_of(logs.LEVELS),
         metavar="LEVEL",
         default="info",
     )
-    log_format: str = _row(
-        "log.format", "logfmt or json.", parsers.one_of(logs.FORMATS), metavar="FORMAT", default="logfmt"
+    log_format: str = _setting(
+        "log.format",
+        "Format of log lines: logfmt or json.",
+        parsers.one_of(logs.FORMATS),
+        metavar="FORMAT",
+        default="logfmt",
     )
 
 
 AGENT = "nomad"
-"""The section of the settings that describe one agent."""
+"""Section of the settings that describe one agent."""
 
-SETTINGS: dict[str, Setting] = {of.name: of.metadata["row"] for of in fields(Settings)}
-"""The row of each field of ``Settings``, in the order of the help."""
+SETTINGS: dict[str, Setting] = {entry.name: entry.metadata["setting"] for entry in fields(Settings)}
+"""The setting of each field of ``Settings``, in the order of the help."""

@@ -1,4 +1,4 @@
-"""The settings of an exporter that was told nothing."""
+"""The settings of an exporter without flags, variables and file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nomad_exporter.serving.listen import Listen
 
 HTTP = Address("http", "nomad.example.org", 4646)
 
-UNTOLD: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(SETTINGS),
     "address": (HTTP, None),
     "skip_verify": False,

@@ -1,4 +1,4 @@
-"""The check of the credential files: which setting is at fault, and that nothing of a file is quoted."""
+"""The credential check names the setting at fault and quotes nothing from a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from nomad_exporter.config import file
-from nomad_exporter.config.credentials import check
+from nomad_exporter.config.credentials import check_credentials
 from nomad_exporter.config.model import ConfigError
 from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Tls
@@ -25,7 +25,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def files(authority: trustme.CA, tmp_path: Path) -> dict[str, Any]:
-    """A CA, and a client's certificate and key of it, as files."""
+    """Return the files of a CA, and of a client's certificate and key."""
     leaf = authority.issue_cert("client.global.nomad")
     ca, cert, key = tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem"
     authority.cert_pem.write_to_path(ca)
@@ -38,52 +38,50 @@ def https_agent(**tls: Any) -> tuple[Agent, ...]:
     return (Agent("n1", HTTPS, tls=Tls(**tls)),)
 
 
-def test_an_agent_without_files_needs_no_check() -> None:
-    check((Agent("n1", HTTP),))
+def test_agent_without_files_passes() -> None:
+    check_credentials((Agent("n1", HTTP),))
 
 
-def test_credential_files_that_can_be_used_pass_the_check(files: dict[str, Any], tmp_path: Path) -> None:
+def test_valid_credential_files_pass(files: dict[str, Any], tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("hidden\n")
 
-    check((Agent("n1", HTTPS, Credentials(token_file=token), Tls(**files)),))
+    check_credentials((Agent("n1", HTTPS, Credentials(token_file=token), Tls(**files)),))
 
 
-def test_a_token_file_that_is_missing_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"^--nomad\.token-file: /no/such/token: No such file or directory$"):
-        check((Agent("n1", HTTP, Credentials(token_file=Path("/no/such/token"))),))
+def test_error_names_missing_token_file() -> None:
+    with pytest.raises(ConfigError, match=r"^--nomad\.token-file /no/such/token: No such file or directory$"):
+        check_credentials((Agent("n1", HTTP, Credentials(token_file=Path("/no/such/token"))),))
 
 
-def test_a_ca_file_that_holds_no_certificate_is_named_and_not_quoted(tmp_path: Path) -> None:
+def test_error_names_invalid_ca_file_without_quoting_it(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_text("hidden\n")
 
-    with pytest.raises(ConfigError, match=rf"^--nomad\.ca-file: {ca}: not a CA certificate in PEM form$"):
-        check(https_agent(ca_file=ca))
+    with pytest.raises(ConfigError, match=rf"^--nomad\.ca-file {ca}: not a CA certificate in PEM form$"):
+        check_credentials(https_agent(ca_file=ca))
 
 
-def test_a_key_of_another_certificate_is_found_by_the_check(
-    files: dict[str, Any], authority: trustme.CA, tmp_path: Path
-) -> None:
+def test_key_of_another_certificate_is_refused(files: dict[str, Any], authority: trustme.CA, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     authority.issue_cert("other").private_key_pem.write_to_path(other)
 
-    with pytest.raises(ConfigError, match=r"^--nomad\.cert-file: .*not a certificate in PEM form and its key$"):
-        check(https_agent(**{**files, "key_file": other}))
+    with pytest.raises(ConfigError, match=r"^--nomad\.cert-file .*not a certificate in PEM form and its key$"):
+        check_credentials(https_agent(**{**files, "key_file": other}))
 
 
-def test_every_agent_is_checked(files: dict[str, Any]) -> None:
-    well, sick = https_agent(ca_file=files["ca_file"]), https_agent(ca_file=Path("/no/such/ca"))
+def test_credentials_of_every_agent_are_checked(files: dict[str, Any]) -> None:
+    valid, invalid = https_agent(ca_file=files["ca_file"]), https_agent(ca_file=Path("/no/such/ca"))
 
     with pytest.raises(ConfigError, match="/no/such/ca"):
-        check(well + sick)
+        check_credentials(valid + invalid)
 
 
-def test_in_a_file_the_place_of_the_setting_is_named(tmp_path: Path) -> None:
+def test_error_names_line_and_key_in_file(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text("defaults: {token_file: none}\nagents:\n- address: http://nomad.example.org:4646\n")
-    listed = file.read(path).agents
+    entries = file.read(path).agents
     agents = (Agent("n1", HTTP, Credentials(token_file=tmp_path / "none")),)
 
     with pytest.raises(DocumentError, match=r"fleet\.yml:1: defaults\.token_file: .*/none: No such file or directory$"):
-        check(agents, listed)
+        check_credentials(agents, entries)

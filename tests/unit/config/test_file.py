@@ -1,4 +1,4 @@
-"""The configuration file: agents over shared defaults, the settings beside them, and every mistake by line and key."""
+"""The configuration file: agents, their defaults, the other settings, and errors by line and key."""
 
 from __future__ import annotations
 
@@ -10,68 +10,66 @@ import pytest
 
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import RESERVED_LABELS
-from nomad_exporter.config.model import Config, ConfigError, PollConfig, build_config
-from nomad_exporter.config.settings import Settings
+from nomad_exporter.config.load import RawSettings, load_config
+from nomad_exporter.config.model import Config, ConfigError, PollConfig
 from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Address, Agent, Secret, Tls
 from nomad_exporter.serving.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.settings import UNTOLD
+from tests.support.settings import DEFAULTS
 
-ONE_AGENT = (Address("http", "of-the-one-agent", 4646), None)
+DEFAULT_AGENT = (Address("http", "default-agent", 4646), None)
 
-Planner = Callable[..., Config]
+LoadText = Callable[..., Config]
 
 
 @pytest.fixture
-def planned(tmp_path: Path) -> Planner:
-    """The plan of a file with this text, beside settings of a command line."""
+def load(tmp_path: Path) -> LoadText:
+    """Load the configuration from a file with this text, beside flags and secrets of the environment."""
 
-    def read(text: str, **settings: Any) -> Config:
+    def load_text(text: str, token: str = "", http_auth: str = "", **flags: Any) -> Config:
         path = tmp_path / "fleet.yml"
         path.write_text(text)
-        file = config_file.read(path)
-        told = Settings(**{**UNTOLD, "address": ONE_AGENT, **file.settings, **settings})
-        try:
-            return build_config(told, config_file.agents(file.agents or (), told, "host-1"))
-        except ConfigError as error:
-            raise file.locate(error) from None
+        values = {**DEFAULTS, "address": DEFAULT_AGENT, **flags}
+        environment = {"NOMAD_TOKEN": token, "NOMAD_HTTP_AUTH": http_auth}
+        raw = RawSettings(values, frozenset(flags), frozenset(DEFAULTS.keys() - flags.keys()), environment, path)
+        return load_config(raw, "host-1", lambda _: "")
 
-    return read
+    return load_text
 
 
-Refusal = Callable[[str], str]
+ErrorOf = Callable[[str], str]
 
 
 @pytest.fixture
-def refusal(planned: Planner, tmp_path: Path) -> Refusal:
-    """The words with which a file of this text is refused, without the path of its folder."""
+def error_of(load: LoadText, tmp_path: Path) -> ErrorOf:
+    """Return the error for a file with this text, without the path of its directory."""
 
-    def read(text: str) -> str:
-        with pytest.raises(DocumentError) as refused:
-            planned(text)
-        return str(refused.value).removeprefix(f"{tmp_path}/")
+    def load_text(text: str) -> str:
+        with pytest.raises(DocumentError) as raised:
+            load(text)
+        return str(raised.value).removeprefix(f"{tmp_path}/")
 
-    return read
+    return load_text
 
 
-def the_agent(planned: Planner, text: str) -> Agent:
-    (agent,) = planned(text).agents
+def the_agent(load: LoadText, text: str) -> Agent:
+    (agent,) = load(text).agents
     return agent
 
 
 # Agents.
 
 
-def test_agents_are_watched_in_the_order_of_the_file(planned: Planner) -> None:
-    agents = planned("agents:\n- {name: s2, address: http://b}\n- {name: s1, address: https://a:4646}\n").agents
+def test_agents_keep_order_of_file(load: LoadText) -> None:
+    agents = load("agents:\n- {name: s2, address: http://b}\n- {name: s1, address: https://a:4646}\n").agents
 
     assert agents == (Agent("s2", Address("http", "b", 80)), Agent("s1", Address("https", "a", 4646)))
 
 
-def test_all_that_a_file_says_of_an_agent_is_taken(planned: Planner, tmp_path: Path) -> None:
+def test_agent_has_all_values_of_file(load: LoadText, tmp_path: Path) -> None:
     agent = the_agent(
-        planned,
+        load,
         """
 agents:
 - name: s1
@@ -98,33 +96,34 @@ agents:
     assert (agent.cluster, agent.labels) == ("east", (("az", "1"), ("rack", "b")))
 
 
-def test_an_agent_without_a_name_is_called_by_its_address(planned: Planner) -> None:
-    assert the_agent(planned, "agents: [{address: 'http://10.0.0.1:4646'}]").name == "10.0.0.1:4646"
+def test_agent_without_name_is_named_after_address(load: LoadText) -> None:
+    assert the_agent(load, "agents: [{address: 'http://10.0.0.1:4646'}]").name == "10.0.0.1:4646"
 
 
-def test_agents_of_equal_text_are_equal(planned: Planner) -> None:
+def test_agents_with_equal_entries_are_equal(load: LoadText) -> None:
     text = "agents: [{name: s1, address: http://a, token: t, labels: {b: 1, a: 2}}]"
 
-    assert planned(text).agents == planned("# moved\n" + text.replace("b: 1, a: 2", "a: 2, b: 1")).agents
+    assert load(text).agents == load("# moved\n" + text.replace("b: 1, a: 2", "a: 2, b: 1")).agents
 
 
-def test_what_the_command_line_says_of_its_one_agent_reaches_none_of_the_file(planned: Planner) -> None:
-    (agent,) = planned(
+def test_settings_of_default_agent_do_not_reach_listed_agents(load: LoadText) -> None:
+    (agent,) = load(
         "agents: [{name: s1, address: http://a}]",
-        token=Secret("of-the-environment"),
+        token="of-the-environment",
+        http_auth="user:password",
         token_file=Path("token"),
-        http_auth=Secret("user:password"),
         ca_file=Path("ca"),
         cert_file=Path("cert"),
         server_name="other",
         skip_verify=True,
         agent_name="n1",
+        cluster="west",
     ).agents
 
     assert agent == Agent("s1", Address("http", "a", 80))
 
 
-def test_a_file_may_list_no_agents(tmp_path: Path) -> None:
+def test_file_may_list_no_agents(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text("log: {level: debug}\n")
 
@@ -132,7 +131,7 @@ def test_a_file_may_list_no_agents(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}"])
-def test_an_empty_file_sets_nothing(tmp_path: Path, text: str) -> None:
+def test_empty_file_sets_nothing(tmp_path: Path, text: str) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text(text)
     file = config_file.read(path)
@@ -143,8 +142,8 @@ def test_an_empty_file_sets_nothing(tmp_path: Path, text: str) -> None:
 # Defaults.
 
 
-def test_defaults_hold_for_every_agent_that_says_nothing_else(planned: Planner) -> None:
-    first, second = planned(
+def test_defaults_apply_unless_agent_overrides_them(load: LoadText) -> None:
+    first, second = load(
         """
 defaults: {ca_file: /ca.pem, server_name: shared, cluster: east, skip_verify: true}
 agents:
@@ -157,35 +156,35 @@ agents:
     assert (second.tls, second.cluster) == (Tls(Path("/own.pem"), server_name="own"), "west")
 
 
-def test_half_of_a_certificate_pair_may_come_from_the_defaults(planned: Planner) -> None:
-    agent = the_agent(planned, "defaults: {cert_file: /cert.pem}\nagents: [{address: https://a, key_file: /key.pem}]\n")
+def test_certificate_and_key_may_be_split_over_defaults_and_agent(load: LoadText) -> None:
+    agent = the_agent(load, "defaults: {cert_file: /cert.pem}\nagents: [{address: https://a, key_file: /key.pem}]\n")
 
     assert (agent.tls.cert_file, agent.tls.key_file) == (Path("/cert.pem"), Path("/key.pem"))
 
 
 @pytest.mark.parametrize(
-    ("shared", "own", "token", "token_file"),
+    ("default", "override", "token", "token_file"),
     [
-        pytest.param("token: t1", "", Secret("t1"), None, id="a shared token"),
-        pytest.param("token_file: /t1", "", None, Path("/t1"), id="a shared file"),
-        pytest.param("token_file: /t1", "token: t2", Secret("t2"), None, id="a token in place of a shared file"),
-        pytest.param("token: t1", "token_file: /t2", None, Path("/t2"), id="a file in place of a shared token"),
-        pytest.param("token: t1", "token: t2", Secret("t2"), None, id="a token in place of a shared one"),
-        pytest.param("token_file: /t1", "token_file: /t2", None, Path("/t2"), id="a file in place of a shared one"),
+        pytest.param("token: t1", "", Secret("t1"), None, id="default token"),
+        pytest.param("token_file: /t1", "", None, Path("/t1"), id="default file"),
+        pytest.param("token_file: /t1", "token: t2", Secret("t2"), None, id="token overrides default file"),
+        pytest.param("token: t1", "token_file: /t2", None, Path("/t2"), id="file overrides default token"),
+        pytest.param("token: t1", "token: t2", Secret("t2"), None, id="token overrides default token"),
+        pytest.param("token_file: /t1", "token_file: /t2", None, Path("/t2"), id="file overrides default file"),
     ],
 )
-def test_an_own_token_takes_the_place_of_the_shared_one_of_either_kind(
-    planned: Planner, shared: str, own: str, token: Secret | None, token_file: Path | None
+def test_token_of_agent_overrides_default_of_either_kind(
+    load: LoadText, default: str, override: str, token: Secret | None, token_file: Path | None
 ) -> None:
-    first, _ = planned(
-        f"defaults: {{{shared}}}\nagents:\n- {{name: s1, address: http://a, {own}}}\n- {{name: s2, address: http://b}}"
+    first, _ = load(
+        f"defaults: {{{default}}}\nagents:\n- {{name: s1, address: http://a, {override}}}\n- {{name: s2, address: http://b}}"
     ).agents
 
     assert (first.credentials.token, first.credentials.token_file) == (token, token_file)
 
 
-def test_an_empty_token_is_none_in_place_of_a_shared_file(planned: Planner) -> None:
-    agent = the_agent(planned, "defaults: {token_file: /t1}\nagents: [{address: http://a, token: ''}]")
+def test_empty_token_overrides_default_file(load: LoadText) -> None:
+    agent = the_agent(load, "defaults: {token_file: /t1}\nagents: [{address: http://a, token: ''}]")
 
     assert agent.credentials.token_file is None
 
@@ -193,9 +192,9 @@ def test_an_empty_token_is_none_in_place_of_a_shared_file(planned: Planner) -> N
 # Paths.
 
 
-def test_paths_are_relative_to_the_folder_of_the_file(planned: Planner, tmp_path: Path) -> None:
+def test_paths_are_relative_to_directory_of_file(load: LoadText, tmp_path: Path) -> None:
     agent = the_agent(
-        planned,
+        load,
         "defaults: {token_file: secrets/token, ca_path: cas}\n"
         "agents: [{address: https://a, ca_file: tls/ca.pem, cert_file: ../cert.pem, key_file: /key.pem}]\n",
     )
@@ -206,11 +205,11 @@ def test_paths_are_relative_to_the_folder_of_the_file(planned: Planner, tmp_path
     )
 
 
-# The settings beside the agents.
+# Other settings.
 
 
-def test_the_settings_beside_the_agents_are_taken(planned: Planner) -> None:
-    made = planned(
+def test_settings_are_read_from_their_sections(load: LoadText) -> None:
+    config = load(
         """
 agents: [{address: http://a}]
 poll: {interval: 30s, health_interval: 10s, timeout: 2s, max_age: 1m}
@@ -219,13 +218,13 @@ log: {level: debug, format: json}
 """
     )
 
-    assert made.poll == PollConfig(30.0, 10.0, 2.0, 60.0)
-    assert (made.listen, made.enable_lifecycle) == ((Listen("", 1), Listen(path="/x")), True)
-    assert (made.log_level, made.log_format) == ("debug", "json")
+    assert config.poll == PollConfig(30.0, 10.0, 2.0, 60.0)
+    assert (config.listen, config.enable_lifecycle) == ((Listen("", 1), Listen(path="/x")), True)
+    assert (config.log_level, config.log_format) == ("debug", "json")
 
 
-def test_the_limits_of_the_verdicts_are_taken(planned: Planner) -> None:
-    made = planned(
+def test_thresholds_are_read_from_verdict_section(load: LoadText) -> None:
+    config = load(
         """
 agents: [{address: http://a}]
 poll: {autopilot: true}
@@ -233,19 +232,19 @@ verdict: {failure_threshold: 5, heartbeat_grace: 1m, max_leader_contact: 500ms, 
 """
     )
 
-    assert made.thresholds == Thresholds(5.0, 45.0, 5, 60.0, 0.5, 7, trust_gossip=True, autopilot=True)
+    assert config.thresholds == Thresholds(5.0, 45.0, 5, 60.0, 0.5, 7, trust_gossip=True, autopilot=True)
 
 
 @pytest.mark.parametrize(("text", "allowed"), [("true", True), ("false", False), ('"true"', True)])
-def test_a_switch_is_true_or_false(planned: Planner, text: str, allowed: bool) -> None:
-    made = planned(f"agents: [{{address: http://a}}]\nweb: {{enable_lifecycle: {text}}}")
+def test_switch_is_true_or_false(load: LoadText, text: str, allowed: bool) -> None:
+    config = load(f"agents: [{{address: http://a}}]\nweb: {{enable_lifecycle: {text}}}")
 
-    assert made.enable_lifecycle is allowed
+    assert config.enable_lifecycle is allowed
 
 
-def test_no_is_a_name_like_any_other(planned: Planner) -> None:
+def test_yaml_booleans_are_plain_texts(load: LoadText) -> None:
     agent = the_agent(
-        planned, "agents: [{name: no, address: http://a, cluster: off, token: 0123, labels: {on: yes, t: 12:30:00}}]"
+        load, "agents: [{name: no, address: http://a, cluster: off, token: 0123, labels: {on: yes, t: 12:30:00}}]"
     )
 
     assert (agent.name, agent.cluster) == ("no", "off")
@@ -253,7 +252,7 @@ def test_no_is_a_name_like_any_other(planned: Planner) -> None:
     assert agent.credentials.token == Secret("0123")
 
 
-# Mistakes.
+# Errors.
 
 ONE = "agents: [{name: s1, address: http://a}]\n"
 
@@ -271,14 +270,14 @@ ONE = "agents: [{name: s1, address: http://a}]\n"
         ),
         pytest.param(
             ONE + "verdict: {failure_threshold: 0}",
-            "fleet.yml:2: verdict.failure-threshold: '0': must be a whole number from 1 to 999999999",
-            id="a count of nothing",
+            "fleet.yml:2: verdict.failure_threshold: must be a whole number from 1 to 999999999 (got '0')",
+            id="a count of zero",
         ),
         pytest.param(
             ONE + "verdict: {max_kontact: 1s}",
             "fleet.yml:2: verdict.max_kontact: unknown key; "
-            "known: attempts, heartbeat_grace, max_apply_lag, max_contact, trust_gossip",
-            id="an unknown limit",
+            "known: failure_threshold, heartbeat_grace, max_apply_lag, max_leader_contact, trust_gossip",
+            id="an unknown threshold",
         ),
         pytest.param(
             ONE + "poll: {health-interval: 1s}",
@@ -287,104 +286,114 @@ ONE = "agents: [{name: s1, address: http://a}]\n"
             id="a flag's spelling",
         ),
         pytest.param(
-            ONE + "poll: {interval: 1s,\n interval: 2s}", "fleet.yml:3: poll.interval: is given twice", id="x2"
+            ONE + "poll: {interval: 1s,\n interval: 2s}",
+            "fleet.yml:3: poll.interval: duplicate key",
+            id="a duplicate setting",
         ),
         pytest.param(
             "agents:\n- address: http://a\n- address: http://b\n  address: http://c",
-            "fleet.yml:4: agents[1].address: is given twice",
-            id="an address given twice",
+            "fleet.yml:4: agents[1].address: duplicate key",
+            id="a duplicate address",
         ),
-        pytest.param(ONE + "agents: []", "fleet.yml:2: agents: is given twice", id="two lists of agents"),
+        pytest.param(ONE + "agents: []", "fleet.yml:2: agents: duplicate key", id="two lists of agents"),
         pytest.param("agents: []", "fleet.yml:1: agents: must list at least one agent", id="no agents"),
-        pytest.param("agents:", "fleet.yml:1: agents: must be a list", id="agents that are nothing"),
+        pytest.param("agents:", "fleet.yml:1: agents: must be a list", id="a missing list"),
         pytest.param("agents: [s1]", "fleet.yml:1: agents[0]: must be a mapping of keys to values", id="a name alone"),
-        pytest.param("agents:\n- {name: s1}", "fleet.yml:2: agents[0]: has no address", id="no address"),
-        pytest.param("defaults: {}", "fleet.yml:1: defaults: serve nothing without agents", id="defaults alone"),
+        pytest.param("agents:\n- {name: s1}", "fleet.yml:2: agents[0]: must have an address", id="no address"),
+        pytest.param("defaults: {}", "fleet.yml:1: defaults: has no effect without agents", id="defaults alone"),
         pytest.param(
             "agents:\n- {name: s1, address: http://a}\n- address: http://b\n  name: s1",
-            "fleet.yml:4: agents[1].name: another agent is called s1 too, in line 2",
+            "fleet.yml:4: agents[1].name: duplicate agent name s1 (first used in line 2)",
             id="one name twice",
         ),
         pytest.param(
             "agents:\n- address: http://a:1\n- address: http://a:1",
-            "fleet.yml:3: agents[1].address: another agent is called a:1 too, in line 2",
+            "fleet.yml:3: agents[1].address: duplicate agent name a:1 (first used in line 2)",
             id="one address twice",
         ),
         pytest.param(
             "agents:\n- {name: 'a:1', address: http://b}\n- address: http://a:1",
-            "fleet.yml:3: agents[1].address: another agent is called a:1 too, in line 2",
-            id="a name that is the address of another",
+            "fleet.yml:3: agents[1].address: duplicate agent name a:1 (first used in line 2)",
+            id="a name equal to the address of another",
         ),
         pytest.param(
             "agents:\n- address: https://a\n  cert_file: c",
-            "fleet.yml:3: agents[0].cert_file: needs key_file beside it",
+            "fleet.yml:3: agents[0].cert_file: requires key_file",
             id="a certificate alone",
         ),
         pytest.param(
             "defaults:\n  key_file: k\nagents:\n- address: https://a",
-            "fleet.yml:2: defaults.key_file: needs cert_file beside it",
+            "fleet.yml:2: defaults.key_file: requires cert_file",
             id="a key alone, in the defaults",
         ),
         pytest.param(
             ONE + "poll:\n  timeout: 6s",
-            "fleet.yml:3: poll.timeout: 6s is too long beside poll.health_interval of 5s: at most 4s",
-            id="a time-out above the interval",
+            "fleet.yml:3: poll.timeout: 6s exceeds 80 % of poll.health_interval (5s); maximum is 4s",
+            id="a timeout above the interval",
         ),
         pytest.param(
             ONE + "poll:\n  interval: 1s\n  timeout: 1s",
-            "fleet.yml:4: poll.timeout: 1s is too long beside poll.interval of 1s: at most 800ms",
-            id="a time-out as long as the interval",
+            "fleet.yml:4: poll.timeout: 1s exceeds 80 % of poll.interval (1s); maximum is 800ms",
+            id="a timeout equal to the interval",
         ),
         pytest.param(
             ONE + "poll: {max_age: 10s}",
-            "fleet.yml:2: poll.max_age: 10s is shorter than poll.interval of 15s",
-            id="values dropped before the next come",
+            "fleet.yml:2: poll.max_age: 10s is shorter than poll.interval (15s)",
+            id="a maximum age below the interval",
         ),
         pytest.param(
             ONE + "poll: {interval: 15}",
-            "fleet.yml:2: poll.interval: '15': not a duration such as 15s, 500ms or 1m30s",
+            "fleet.yml:2: poll.interval: must be a duration such as 15s, 500ms or 1m30s (got '15')",
             id="a bare number",
         ),
         pytest.param(
             ONE + "web: {listen_address: ':9441'}", "fleet.yml:2: web.listen_address: must be a list", id="one address"
         ),
-        pytest.param(ONE + "web: {listen_address: []}", "fleet.yml:2: web.listen_address: names no address", id="none"),
+        pytest.param(
+            ONE + "web: {listen_address: []}",
+            "fleet.yml:2: web.listen_address: must list at least one address",
+            id="none",
+        ),
         pytest.param(
             ONE + "web:\n  listen_address:\n  - :1\n  - nowhere",
-            "fleet.yml:5: web.listen_address[1]: 'nowhere': "
-            "must be like :9441, 127.0.0.1:9441, [::1]:9441 or unix:/path",
+            "fleet.yml:5: web.listen_address[1]: "
+            "must be an address such as :9441, 127.0.0.1:9441, [::1]:9441 or unix:/path (got 'nowhere')",
             id="a wrong one of two addresses",
         ),
         pytest.param(
-            ONE + "web: {enable_lifecycle: no}", "fleet.yml:2: web.enable_lifecycle: must be true or false", id="no"
+            ONE + "web: {enable_lifecycle: no}",
+            "fleet.yml:2: web.enable_lifecycle: must be true or false (got 'no')",
+            id="no",
         ),
         pytest.param(
             ONE + "web: {enable_lifecycle: False}",
-            "fleet.yml:2: web.enable_lifecycle: must be true or false",
+            "fleet.yml:2: web.enable_lifecycle: must be true or false (got 'False')",
             id="False",
         ),
         pytest.param(
-            ONE + "web: {enable_lifecycle: }", "fleet.yml:2: web.enable_lifecycle: must be true or false", id="nothing"
+            ONE + "web: {enable_lifecycle: }",
+            "fleet.yml:2: web.enable_lifecycle: must be true or false (got '')",
+            id="a missing value",
         ),
         pytest.param(
             ONE + "log: {level: warning}",
-            "fleet.yml:2: log.level: 'warning': must be one of debug, info, warn, error",
-            id="a level that is none",
+            "fleet.yml:2: log.level: must be one of debug, info, warn, error (got 'warning')",
+            id="an unknown level",
         ),
         pytest.param(
             "agents: [{address: nomad:4646}]",
-            "fleet.yml:1: agents[0].address: 'nomad:4646': must be like http://127.0.0.1:4646, https://host:4646 or "
-            "unix:///path/to/api.sock",
-            id="an address that is none",
+            "fleet.yml:1: agents[0].address: must be a URL such as http://127.0.0.1:4646, https://host:4646 or "
+            "unix:///path/to/api.sock (got 'nomad:4646')",
+            id="an address without a scheme",
         ),
         pytest.param(
             "agents: [{address: http://a, token_file: }]",
-            "fleet.yml:1: agents[0].token_file: '': must be a path",
-            id="a path that is nothing",
+            "fleet.yml:1: agents[0].token_file: must be a path (got '')",
+            id="an empty path",
         ),
         pytest.param(
             "agents: [{address: http://a, name: [s1]}]",
-            "fleet.yml:1: agents[0].name: must be one value",
+            "fleet.yml:1: agents[0].name: must be a single value",
             id="a list for a name",
         ),
         pytest.param(
@@ -394,81 +403,85 @@ ONE = "agents: [{name: s1, address: http://a}]\n"
         ),
     ],
 )
-def test_every_mistake_is_one_line_with_the_file_the_line_and_the_key(refusal: Refusal, text: str, line: str) -> None:
-    assert refusal(text) == line
+def test_error_is_one_line_with_file_line_and_key(error_of: ErrorOf, text: str, line: str) -> None:
+    assert error_of(text) == line
 
 
 @pytest.mark.parametrize("key", ["name", "address"])
-def test_what_tells_agents_apart_has_no_default(refusal: Refusal, key: str) -> None:
-    assert refusal(f"defaults:\n  {key}: http://a\n{ONE}").startswith(
+def test_name_and_address_have_no_default(error_of: ErrorOf, key: str) -> None:
+    assert error_of(f"defaults:\n  {key}: http://a\n{ONE}").startswith(
         f"fleet.yml:2: defaults.{key}: unknown key; known: "
     )
 
 
 @pytest.mark.parametrize("key", ["nomad.agent-name", "agent_name", "interval", "poll", "listen_address"])
-def test_an_agent_takes_only_the_keys_of_an_agent(refusal: Refusal, key: str) -> None:
-    assert refusal(f"agents:\n- address: http://a\n  {key}: 1s").startswith(
+def test_agent_accepts_only_keys_of_agents(error_of: ErrorOf, key: str) -> None:
+    assert error_of(f"agents:\n- address: http://a\n  {key}: 1s").startswith(
         f"fleet.yml:3: agents[0].{key}: unknown key; known: address, ca_file, "
     )
 
 
 @pytest.mark.parametrize("name", ["9lives", "with-dash", "with.dot", "", "ünder", "a b", "__name__", "a:b", "a\\n"])
-def test_what_is_no_name_of_a_label_is_refused(refusal: Refusal, name: str) -> None:
-    told = refusal(f'agents:\n- address: http://a\n  labels:\n    fine: 1\n    "{name}": x')
+def test_invalid_label_name_is_refused(error_of: ErrorOf, name: str) -> None:
+    error = error_of(f'agents:\n- address: http://a\n  labels:\n    fine: 1\n    "{name}": x')
 
-    assert told.startswith("fleet.yml:5: agents[0].labels.")
-    assert told.endswith(": is no name of a label")
+    assert error.startswith("fleet.yml:5: agents[0].labels.")
+    assert error.endswith(": is not a valid label name")
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_LABELS))
-def test_labels_that_others_set_are_refused(refusal: Refusal, name: str) -> None:
-    assert refusal(f"agents:\n- address: http://a\n  labels:\n    {name}: x") == (
-        f"fleet.yml:4: agents[0].labels.{name}: is a label that the exporter or Prometheus sets; choose another name"
+def test_reserved_label_name_is_refused(error_of: ErrorOf, name: str) -> None:
+    assert error_of(f"agents:\n- address: http://a\n  labels:\n    {name}: x") == (
+        f"fleet.yml:4: agents[0].labels.{name}: is a reserved label name, set by the exporter or by Prometheus"
     )
 
 
-def test_a_label_that_the_defaults_give_wrongly_is_found_there(refusal: Refusal) -> None:
-    assert refusal(f"defaults:\n  labels: {{job: x}}\n{ONE}").startswith("fleet.yml:2: defaults.labels.job: is a label")
+def test_labels_of_cluster_and_region_are_reserved() -> None:
+    assert {"nomad_cluster", "nomad_region", "cluster", "region"} <= RESERVED_LABELS
+
+
+def test_reserved_label_name_in_defaults_is_located_there(error_of: ErrorOf) -> None:
+    assert error_of(f"defaults:\n  labels: {{job: x}}\n{ONE}").startswith(
+        "fleet.yml:2: defaults.labels.job: is a reserved "
+    )
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("agents: [{address: 'http://user:s3cret@:x'}]", id="in an address that is none"),
-        pytest.param("agents: [{address: 'ftp://user:s3cret@host'}]", id="in an address of another kind"),
+        pytest.param("agents: [{address: 'http://user:s3cret@:x'}]", id="in an invalid address"),
+        pytest.param("agents: [{address: 'ftp://user:s3cret@host'}]", id="in an address with another scheme"),
         pytest.param("agents: [{address: http://a, token: [s3cret]}]", id="in a list"),
         pytest.param("agents: [{address: http://a, http_auth: {user: s3cret}}]", id="in a mapping"),
-        pytest.param("agents: [{address: http://a, tokn: s3cret}]", id="under a wrong key"),
-        pytest.param("agents: [{address: http://a, token: one, token: s3cret}]", id="given twice"),
-        pytest.param("agents: [{address: http://a, token: s3cret, cert_file: c}]", id="beside another mistake"),
+        pytest.param("agents: [{address: http://a, tokn: s3cret}]", id="in an unknown key"),
+        pytest.param("agents: [{address: http://a, token: one, token: s3cret}]", id="in a duplicate key"),
+        pytest.param("agents: [{address: http://a, token: s3cret, cert_file: c}]", id="beside another error"),
         pytest.param("token: s3cret", id="at the top"),
-        pytest.param("agents: [{address: http://a, token: @s3cret}]", id="that is no YAML"),
-        pytest.param("agents: [{address: http://a, token: *s3cret}]", id="that is an alias"),
-        pytest.param('agents: [{address: http://a, token: "s3cret\\q"}]', id="that has a wrong escape"),
-        pytest.param("agents: [{address: http://a, token: 's3cret}]", id="that does not end"),
+        pytest.param("agents: [{address: http://a, token: @s3cret}]", id="not YAML"),
+        pytest.param("agents: [{address: http://a, token: *s3cret}]", id="an alias"),
+        pytest.param('agents: [{address: http://a, token: "s3cret\\q"}]', id="with an invalid escape"),
+        pytest.param("agents: [{address: http://a, token: 's3cret}]", id="with an open quote"),
         pytest.param("agents:\n- address: http://a\n  token: s3cret: x", id="with a colon"),
-        pytest.param("agents: [{address: http://a, token: %s3cret}]", id="that begins with a percent sign"),
+        pytest.param("agents: [{address: http://a, token: %s3cret}]", id="with a percent sign"),
     ],
 )
-def test_no_refusal_quotes_a_secret(refusal: Refusal, text: str) -> None:
-    assert "s3cret" not in refusal(text)
+def test_errors_never_quote_secrets(error_of: ErrorOf, text: str) -> None:
+    assert "s3cret" not in error_of(text)
 
 
-def test_a_plan_of_a_file_can_be_shown_without_its_secrets(planned: Planner) -> None:
-    made = planned(
-        "agents: [{address: 'http://u:s3cret@a', token: s3cret}, {address: http://b, http_auth: 'u:s3cret'}]"
-    )
+def test_repr_hides_secrets(load: LoadText) -> None:
+    config = load("agents: [{address: 'http://u:s3cret@a', token: s3cret}, {address: http://b, http_auth: 'u:s3cret'}]")
 
-    assert "s3cret" not in repr(made)
+    assert "s3cret" not in repr(config)
 
 
-def test_a_mistake_of_the_command_line_is_told_by_its_flag(planned: Planner) -> None:
-    with pytest.raises(ConfigError, match=r"^--poll\.timeout: 9s is too long"):
-        planned(ONE, timeout=9.0)
+def test_error_in_flag_names_flag(load: LoadText) -> None:
+    with pytest.raises(ConfigError, match=r"^--poll\.timeout 9s exceeds 80 % of --poll\.health-interval \(5s\)"):
+        load(ONE, timeout=9.0)
 
 
 @pytest.mark.parametrize("keys", ['cluster: "\\uD800"', 'cluster: "a\\nb"', 'labels: {rack: "\\uDFFF"}'])
-def test_a_text_that_no_label_can_hold_is_refused(refusal: Refusal, keys: str) -> None:
-    line = refusal(f'agents: [{{address: "http://nomad:4646", {keys}}}]')
+def test_unprintable_label_value_is_refused(error_of: ErrorOf, keys: str) -> None:
+    error = error_of(f'agents: [{{address: "http://nomad:4646", {keys}}}]')
 
-    assert "must be one printable line" in line
+    assert "must be one printable line" in error

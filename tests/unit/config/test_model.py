@@ -1,4 +1,4 @@
-"""From settings to the plan: what follows from what, and which settings do not go together."""
+"""The configuration built from the settings: derived values and conflicting settings."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from nomad_exporter.config.settings import Settings
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.serving.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.settings import HTTP, UNTOLD
+from tests.support.settings import DEFAULTS, HTTP
 
 HTTPS = Address("https", "nomad.example.org", 4646)
 
 
-def settings(**given: Any) -> Settings:
-    """The settings of an exporter that was told nothing but ``given``."""
-    return Settings(**{**UNTOLD, **given})
+def settings(**changed: Any) -> Settings:
+    """Return the default settings with some ``changed``."""
+    return Settings(**{**DEFAULTS, **changed})
 
 
-def planned(**given: Any) -> Config:
-    told = settings(**given)
-    return build_config(told, (build_agent(told, "host-1"),))
+def config_of(**changed: Any) -> Config:
+    values = settings(**changed)
+    return build_config(values, (build_agent(values, "host-1"),))
 
 
-def refusal(**given: Any) -> str:
-    with pytest.raises(ConfigError) as refused:
-        planned(**given)
-    return str(refused.value)
+def error_of(**changed: Any) -> str:
+    with pytest.raises(ConfigError) as raised:
+        config_of(**changed)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -49,25 +49,25 @@ def refusal(**given: Any) -> str:
         pytest.param(Address("unix", path="/secrets/api.sock"), "host-1", id="unix"),
     ],
 )
-def test_an_agent_without_a_name_is_called_by_its_address_or_else_by_this_machine(address: Address, name: str) -> None:
+def test_default_name_is_address_or_local_host_name(address: Address, name: str) -> None:
     assert default_name(address, "host-1") == name
 
 
-def test_an_agent_has_the_name_that_it_was_given() -> None:
-    assert [build_agent.name for build_agent in planned(agent_name="n1").agents] == ["n1"]
+def test_agent_has_configured_name() -> None:
+    assert [agent.name for agent in config_of(agent_name="n1").agents] == ["n1"]
 
 
-def test_an_agent_without_a_name_gets_the_default_one() -> None:
+def test_agent_without_name_has_default_name() -> None:
     local = Address("http", "127.0.0.1", 4646)
 
-    assert [build_agent.name for build_agent in planned(address=(local, None)).agents] == ["host-1"]
+    assert [agent.name for agent in config_of(address=(local, None)).agents] == ["host-1"]
 
 
-def test_all_that_was_said_of_an_agent_is_in_the_plan() -> None:
+def test_agent_has_all_configured_values() -> None:
     token, auth = Secret("hidden-1"), Secret("hidden-2")
     tls = Tls(Path("ca"), Path("folder"), Path("cert"), Path("key"), "server.global.nomad", True)
 
-    (build_agent,) = planned(
+    (agent,) = config_of(
         address=(HTTPS, None),
         token=token,
         token_file=Path("token"),
@@ -80,101 +80,99 @@ def test_all_that_was_said_of_an_agent_is_in_the_plan() -> None:
         skip_verify=True,
     ).agents
 
-    assert build_agent == Agent("nomad.example.org:4646", HTTPS, Credentials(token, Path("token"), auth), tls)
+    assert agent == Agent("nomad.example.org:4646", HTTPS, Credentials(token, Path("token"), auth), tls)
 
 
-def test_the_password_in_the_url_wins_over_that_of_the_environment() -> None:
-    (build_agent,) = planned(address=(HTTP, Secret("of:url")), http_auth=Secret("of:environment")).agents
+def test_password_in_url_precedes_http_auth() -> None:
+    (agent,) = config_of(address=(HTTP, Secret("of:url")), http_auth=Secret("of:environment")).agents
 
-    assert build_agent.credentials.basic_auth == Secret("of:url")
-
-
-def test_where_to_serve_and_how_to_log_are_taken_as_they_are() -> None:
-    made = planned(listen=(Listen("", 1), Listen(path="/x")), log_level="debug", log_format="json")
-
-    assert (made.listen, made.log_level, made.log_format) == ((Listen("", 1), Listen(path="/x")), "debug", "json")
+    assert agent.credentials.basic_auth == Secret("of:url")
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_autopilot_is_asked_for_where_that_was_said(told: bool) -> None:
-    assert planned(autopilot=told).thresholds.autopilot is told
+def test_listen_addresses_and_log_settings_are_kept() -> None:
+    config = config_of(listen=(Listen("", 1), Listen(path="/x")), log_level="debug", log_format="json")
+
+    assert (config.listen, config.log_level, config.log_format) == ((Listen("", 1), Listen(path="/x")), "debug", "json")
 
 
-def test_who_told_nothing_is_judged_by_the_usual_limits() -> None:
-    assert planned().thresholds == Thresholds()
+@pytest.mark.parametrize("enabled", [False, True])
+def test_thresholds_include_autopilot(enabled: bool) -> None:
+    assert config_of(autopilot=enabled).thresholds.autopilot is enabled
+
+
+def test_default_settings_build_default_thresholds() -> None:
+    assert config_of().thresholds == Thresholds()
 
 
 @pytest.mark.parametrize(
-    ("given", "limits"),
+    ("changed", "thresholds"),
     [
-        pytest.param({"health_interval": 2.0}, Thresholds(health_interval=2.0), id="the interval is that of the polls"),
-        pytest.param({"interval": 20.0}, Thresholds(max_age=60.0), id="old is what the pages drop"),
-        pytest.param({"max_age": 20.0}, Thresholds(max_age=20.0), id="or what was told"),
-        pytest.param({"attempts": 5}, Thresholds(failure_threshold=5), id="attempts"),
+        pytest.param({"health_interval": 2.0}, Thresholds(health_interval=2.0), id="health-interval"),
+        pytest.param({"interval": 20.0}, Thresholds(max_age=60.0), id="default-max-age"),
+        pytest.param({"max_age": 20.0}, Thresholds(max_age=20.0), id="max-age"),
+        pytest.param({"failure_threshold": 5}, Thresholds(failure_threshold=5), id="failure-threshold"),
         pytest.param({"heartbeat_grace": 1.0}, Thresholds(heartbeat_grace=1.0), id="heartbeat-grace"),
-        pytest.param({"max_contact": 2.5}, Thresholds(max_leader_contact=2.5), id="max-contact"),
+        pytest.param({"max_leader_contact": 2.5}, Thresholds(max_leader_contact=2.5), id="max-leader-contact"),
         pytest.param({"max_apply_lag": 7}, Thresholds(max_apply_lag=7), id="max-apply-lag"),
         pytest.param({"trust_gossip": True}, Thresholds(trust_gossip=True), id="trust-gossip"),
         pytest.param({"autopilot": True}, Thresholds(autopilot=True), id="autopilot"),
     ],
 )
-def test_the_limits_of_the_verdicts_follow_from_the_settings(given: dict[str, Any], thresholds: Thresholds) -> None:
-    assert planned(**given).thresholds == thresholds
+def test_thresholds_follow_from_settings(changed: dict[str, Any], thresholds: Thresholds) -> None:
+    assert config_of(**changed).thresholds == thresholds
 
 
 @pytest.mark.parametrize(
-    ("given", "cadence"),
+    ("changed", "poll"),
     [
-        pytest.param({}, PollConfig(15.0, 5.0, 4.0, 45.0), id="nothing-told"),
-        pytest.param(
-            {"interval": 60.0, "health_interval": 30.0}, PollConfig(60.0, 30.0, 4.0, 180.0), id="never-above-4s"
-        ),
-        pytest.param({"health_interval": 1.0}, PollConfig(15.0, 1.0, 0.8, 45.0), id="most-of-a-short-health-interval"),
-        pytest.param({"interval": 1.0}, PollConfig(1.0, 5.0, 0.8, 15.0), id="most-of-a-short-interval"),
-        pytest.param({"timeout": 2.0, "max_age": 20.0}, PollConfig(15.0, 5.0, 2.0, 20.0), id="told"),
-        pytest.param({"timeout": 4.0, "max_age": 15.0}, PollConfig(15.0, 5.0, 4.0, 15.0), id="just-possible"),
+        pytest.param({}, PollConfig(15.0, 5.0, 4.0, 45.0), id="defaults"),
+        pytest.param({"interval": 60.0, "health_interval": 30.0}, PollConfig(60.0, 30.0, 4.0, 180.0), id="at-most-4s"),
+        pytest.param({"health_interval": 1.0}, PollConfig(15.0, 1.0, 0.8, 45.0), id="share-of-short-health-interval"),
+        pytest.param({"interval": 1.0}, PollConfig(1.0, 5.0, 0.8, 15.0), id="share-of-short-interval"),
+        pytest.param({"timeout": 2.0, "max_age": 20.0}, PollConfig(15.0, 5.0, 2.0, 20.0), id="configured"),
+        pytest.param({"timeout": 4.0, "max_age": 15.0}, PollConfig(15.0, 5.0, 4.0, 15.0), id="largest-allowed"),
     ],
 )
-def test_the_cadence_follows_from_the_intervals(given: dict[str, float], cadence: PollConfig) -> None:
-    assert planned(**given).poll == cadence
+def test_timeout_and_max_age_follow_from_intervals(changed: dict[str, float], poll: PollConfig) -> None:
+    assert config_of(**changed).poll == poll
 
 
 @pytest.mark.parametrize(
-    ("given", "line"),
+    ("changed", "line"),
     [
         pytest.param(
             {"timeout": 4.5},
-            "--poll.timeout: 4.5s is too long beside --poll.health-interval of 5s: at most 4s",
-            id="timeout-beside-health",
+            "--poll.timeout 4.5s exceeds 80 % of --poll.health-interval (5s); maximum is 4s",
+            id="timeout-of-health-interval",
         ),
         pytest.param(
             {"timeout": 2.0, "interval": 2.0},
-            "--poll.timeout: 2s is too long beside --poll.interval of 2s: at most 1.6s",
-            id="timeout-beside-self",
+            "--poll.timeout 2s exceeds 80 % of --poll.interval (2s); maximum is 1.6s",
+            id="timeout-of-interval",
         ),
-        pytest.param({"max_age": 14.0}, "--poll.max-age: 14s is shorter than --poll.interval of 15s", id="max-age"),
-        pytest.param({"cert_file": Path("c")}, "--nomad.cert-file: needs --nomad.key-file beside it", id="lone-cert"),
-        pytest.param({"key_file": Path("k")}, "--nomad.key-file: needs --nomad.cert-file beside it", id="lone-key"),
+        pytest.param({"max_age": 14.0}, "--poll.max-age 14s is shorter than --poll.interval (15s)", id="max-age"),
+        pytest.param({"cert_file": Path("c")}, "--nomad.cert-file requires --nomad.key-file", id="lone-cert"),
+        pytest.param({"key_file": Path("k")}, "--nomad.key-file requires --nomad.cert-file", id="lone-key"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused_by_name(given: dict[str, Any], line: str) -> None:
-    assert refusal(**given) == line
+def test_conflicting_settings_are_refused_by_name(changed: dict[str, Any], line: str) -> None:
+    assert error_of(**changed) == line
 
 
-def test_a_plan_can_be_shown_without_its_secrets() -> None:
-    made = planned(address=(HTTP, Secret("hidden-1")), token=Secret("hidden-2"), http_auth=Secret("hidden-3"))
+def test_repr_hides_secrets() -> None:
+    config = config_of(address=(HTTP, Secret("hidden-1")), token=Secret("hidden-2"), http_auth=Secret("hidden-3"))
 
-    assert "hidden-" not in f"{made} {made!r} {made.agents[0].credentials}"
+    assert "hidden-" not in f"{config} {config!r} {config.agents[0].credentials}"
 
 
 @pytest.mark.parametrize(("interval", "timeout"), [("145ms", "116ms"), ("350ms", "280ms"), ("700ms", "560ms")])
-def test_the_longest_possible_timeout_is_possible(interval: str, timeout: str) -> None:
+def test_longest_timeout_is_accepted(interval: str, timeout: str) -> None:
     seconds = parsers.duration(timeout)
 
-    assert planned(health_interval=parsers.duration(interval), timeout=seconds).poll.timeout == seconds
+    assert config_of(health_interval=parsers.duration(interval), timeout=seconds).poll.timeout == seconds
 
 
-def test_a_health_that_is_asked_for_rarely_stays_on_the_page_until_it_is_asked_for_again() -> None:
-    cadence = planned(interval=15.0, health_interval=60.0).poll
+def test_default_max_age_exceeds_long_health_interval() -> None:
+    poll = config_of(interval=15.0, health_interval=60.0).poll
 
-    assert cadence.max_age > cadence.health_interval
+    assert poll.max_age > poll.health_interval
