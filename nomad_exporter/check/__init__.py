@@ -1,1 +1,1 @@
-"""The command ``check``: asks the agents themselves, once, and tells by lines and an exit code how they are."""
+"""The command ``check``, which polls the agents once and reports verdicts by lines and an exit code."""

@@ -1,8 +1,7 @@
-"""Asks agents once, all at the same time, and waits no longer than it may.
+"""Polling of all agents once, at the same time and within a deadline."""
 
-An agent is asked for its health on one thread and for the rest on another, so that a leader who keeps the first one
-waiting takes no time of the second.
-"""
+# Health is polled on one thread and the other sources on another: a leader that delays the response about health does
+# not shorten the time for the others.
 
 from __future__ import annotations
 
@@ -21,93 +20,92 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.poller import Wire, poll
 from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
 
-WORKERS = 256
-"""The most threads that ask."""
+MAX_THREADS = 256
 
-GRACE = 0.1
-"""So many seconds later than told a thread may end; beyond that, it waits for a name that nobody resolves."""
+# A thread that takes longer than this past its deadline is stuck in name resolution, which has no timeout.
+GRACE_SECONDS = 0.1
 
-Ask = Callable[[Source], AnyReading]
+PollSource = Callable[[Source], AnyReading]
 
 
 def collect(wires: Mapping[Agent, Wire], sources: Collection[Source], clock: Clock, seconds: float) -> list[Snapshot]:
-    """What is known of each agent once it was asked for ``sources``, of which health is one; raises nothing.
+    """Poll ``sources``, which include health, and return a snapshot of each agent. Raises nothing.
 
-    It is over within ``seconds`` and ``GRACE``: who has not answered by then was silent.
+    Returns after at most ``seconds`` and ``GRACE_SECONDS``. An agent that has not responded by then has timed out.
     """
     began = clock()
     readings: dict[Agent, list[AnyReading]] = {agent: [] for agent in wires}
-    errands = [
-        partial(_do, errand(partial(_ask, wire, clock, began + seconds), sources), readings[agent])
-        for errand in (_health, _facts)
+    tasks = [
+        partial(_store_readings, plan(partial(_poll, wire, clock, began + seconds), sources), readings[agent])
+        for plan in (_poll_health, _poll_state)
         for agent, wire in wires.items()
     ]
-    _run(errands, clock, began + (seconds + GRACE))
-    silent = [_silence(source, began, seconds) for source in (Source.HEALTH, Source.SELF) if source in sources]
-    return [_snapshot(agent, tuple(found), silent) for agent, found in readings.items()]
+    _run_all(tasks, clock, began + (seconds + GRACE_SECONDS))
+    timeouts = [_timeout(source, began, seconds) for source in (Source.HEALTH, Source.SELF) if source in sources]
+    return [_build_snapshot(agent, tuple(received), timeouts) for agent, received in readings.items()]
 
 
-def _health(ask_for: Ask, sources: Collection[Source]) -> Iterator[AnyReading]:
-    """A server that reaches its leader is then asked for what that leader's autopilot says."""
-    told = ask_for(Source.HEALTH)
-    yield told
-    if Source.AUTOPILOT in sources and isinstance(told.outcome, Health) and told.outcome.leader_reachable:
-        yield ask_for(Source.AUTOPILOT)
+def _poll_health(poll_source: PollSource, sources: Collection[Source]) -> Iterator[AnyReading]:
+    """Poll health and, from a server that reaches its leader, the autopilot health of that leader."""
+    reading = poll_source(Source.HEALTH)
+    yield reading
+    if Source.AUTOPILOT in sources and isinstance(reading.outcome, Health) and reading.outcome.leader_reachable:
+        yield poll_source(Source.AUTOPILOT)
 
 
-def _facts(ask_for: Ask, sources: Collection[Source]) -> Iterator[AnyReading]:
-    """A server is then asked for its members; a client would pass that question on, and might wait for ever."""
+def _poll_state(poll_source: PollSource, sources: Collection[Source]) -> Iterator[AnyReading]:
+    """Poll self and, from a server, the members."""
     if Source.SELF not in sources:
         return
-    told = ask_for(Source.SELF)
-    yield told
-    if Source.MEMBERS in sources and isinstance(told.outcome, AgentSelf) and Role.SERVER in told.outcome.roles:
-        yield ask_for(Source.MEMBERS)
+    reading = poll_source(Source.SELF)
+    yield reading
+    # A client forwards a request for members to a server, and may wait for one without end.
+    if Source.MEMBERS in sources and isinstance(reading.outcome, AgentSelf) and Role.SERVER in reading.outcome.roles:
+        yield poll_source(Source.MEMBERS)
 
 
-def _ask(wire: Wire, clock: Clock, end: Instant, source: Source) -> AnyReading:
-    """One attempt with what is left of the time. A fault of our own, too, is an outcome."""
+def _poll(wire: Wire, clock: Clock, deadline: Instant, source: Source) -> AnyReading:
+    """Poll a source once before the deadline; return a bug of the check as a failure, too."""
     began = clock()
     try:
-        return poll(source, wire, clock, end.since(began))
-    except Exception as error:  # noqa: BLE001  # On a thread, it would be told by a traceback.
-        return Reading(
-            source, Failure(FailureReason.INTERNAL, f"an error of the check, {type(error).__name__}"), began, 0.0
-        )
+        return poll(source, wire, clock, deadline.since(began))
+    except Exception as error:  # noqa: BLE001  # A thread would print the traceback.
+        failure = Failure(FailureReason.INTERNAL, f"internal error: {type(error).__name__}")
+        return Reading(source, failure, began, 0.0)
 
 
-def _do(errand: Iterable[AnyReading], found: list[AnyReading]) -> None:
-    for reading in errand:
-        found.append(reading)  # At once, for the next one may never come.
+def _store_readings(polled: Iterable[AnyReading], readings: list[AnyReading]) -> None:
+    for reading in polled:
+        readings.append(reading)  # Not extend(), which would lose a reading if the next poll never returns.
 
 
-def _run(errands: Iterable[Callable[[], None]], clock: Clock, end: Instant) -> None:
-    """Does all errands on threads that end with the process, and leaves behind what is not done by ``end``."""
-    waiting: SimpleQueue[Callable[[], None]] = SimpleQueue()
-    for errand in errands:
-        waiting.put(errand)
+def _run_all(tasks: Iterable[Callable[[], None]], clock: Clock, deadline: Instant) -> None:
+    """Run tasks on daemon threads until ``deadline``, and abandon those that run longer."""
+    queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    for task in tasks:
+        queue.put(task)
     threads = [
-        threading.Thread(target=_work, args=(waiting,), daemon=True) for _ in range(min(waiting.qsize(), WORKERS))
+        threading.Thread(target=_run_queued, args=(queue,), daemon=True) for _ in range(min(queue.qsize(), MAX_THREADS))
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(max(0.0, end.since(clock())))
+        thread.join(max(0.0, deadline.since(clock())))
 
 
-def _work(waiting: SimpleQueue[Callable[[], None]]) -> None:
+def _run_queued(queue: SimpleQueue[Callable[[], None]]) -> None:
     with suppress(Empty):
         while True:
-            waiting.get_nowait()()
+            queue.get_nowait()()
 
 
-def _silence(source: Source, began: Instant, seconds: float) -> AnyReading:
-    silence = Failure(FailureReason.TIMEOUT, f"no whole answer within {durations.text(seconds)}")
-    reading: AnyReading = Reading(source, silence, began, seconds)
+def _timeout(source: Source, began: Instant, seconds: float) -> AnyReading:
+    failure = Failure(FailureReason.TIMEOUT, f"no complete response within {durations.text(seconds)}")
+    reading: AnyReading = Reading(source, failure, began, seconds)
     return reading
 
 
-def _snapshot(agent: Agent, found: Iterable[AnyReading], silent: Iterable[AnyReading]) -> Snapshot:
-    """What was found of ``agent``; ``silent`` takes the place of what was not."""
-    by_source = {reading.source: reading for reading in (*silent, *found)}
+def _build_snapshot(agent: Agent, received: Iterable[AnyReading], timeouts: Iterable[AnyReading]) -> Snapshot:
+    """Return the snapshot of an agent; a source without a reading has timed out."""
+    by_source = {reading.source: reading for reading in (*timeouts, *received)}
     return reduce(Snapshot.after, by_source.values(), Snapshot(agent))

@@ -1,4 +1,6 @@
-"""The command ``nomad-exporter check``. What asks and judges is imported once it is known what is wanted."""
+"""The command ``nomad-exporter check``."""
+
+# The modules that poll and evaluate are imported late, so that --help and errors in settings are fast.
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nomad_exporter import clock
-from nomad_exporter.cli_options import CONTEXT, Value, from_context, options
+from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, Value, from_context, options
 from nomad_exporter.config import parsers
 from nomad_exporter.config.load import RawSettings, load_config
 from nomad_exporter.config.settings import AGENT, SETTINGS
@@ -26,69 +28,85 @@ if TYPE_CHECKING:
     from nomad_exporter.polling.snapshot import Snapshot
 
 QUESTIONS = (*map(str, Question), "health")
-MOST_SECONDS = 60.0
+MAX_TIMEOUT = 60.0
 
-_RESERVE = 0.2
-"""Seconds of the time-out that are for judging and telling, and for a thread that is a little late."""
+_RESERVED_SECONDS = 0.2
+"""Part of the timeout for the evaluation and the output, and for a thread that ends a little late."""
 
-_ONCE: Mapping[str, Any] = {"interval": 3600.0, "health_interval": 3600.0, "max_age": None, "failure_threshold": 1}
-"""What these settings are here, whatever else was told: there is no cadence that could bound anything."""
+_SINGLE_POLL: Mapping[str, Any] = {
+    "interval": 3600.0,
+    "health_interval": 3600.0,
+    "max_age": None,
+    "failure_threshold": 1,
+}
+"""Values that replace the settings here: with a single poll, no interval limits anything and one failure decides."""
 
 _FLAGS = {
     field
-    for field, row in SETTINGS.items()
-    if (row.section in (AGENT, "verdict") and field != "failure_threshold") or field in ("timeout", "autopilot")
+    for field, setting in SETTINGS.items()
+    if (setting.section in (AGENT, "verdict") and field != "failure_threshold") or field in ("timeout", "autopilot")
 }
-"""Of the exporter's settings those that mean something where all is asked once."""
+"""The settings of the exporter that have an effect on a single poll."""
 
-_HELP = """Ask agents how they are, once and without an exporter; tell it by a line for each and by the exit code.
+_HELP = """Check agents once, without a running exporter.
+
+Prints one line per agent; the exit code is the result.
 
 \b
-live    Would a restart of this agent help?
-ready   Can it do its work? (the default)
-quorum  Does the cluster survive without this server?
-health  What does Nomad say of itself?
+live    Would a restart of the agent help?
+ready   Can the agent do its work? (default)
+quorum  Does the cluster keep its quorum without this server?
+health  What does Nomad itself report at /v1/agent/health?
 
-One attempt decides: whoever acts on it repeats it. Of quorum, all agents of the configuration are witnesses.
+\b
+Exit codes:
+0  OK        all checks passed
+1  WARNING   a check failed, with --warn
+2  CRITICAL  a check failed
+3  UNKNOWN   wrong command line or setting, or a token that is missing or lacks a permission
 
-The exit code is 0 for yes, 2 for no, or 1 with --warn, and 3 where the command, a setting or a token is at fault."""
+A single failed poll fails the check, so retry before you act on a failure. For quorum, all configured agents are
+polled, because each of them is evidence."""
 
 
 def command() -> click.Command:
-    """The command, with an option for every setting that matters to it."""
-    return click.Command(
+    """Return the command, with an option for every setting that has an effect on a single poll."""
+    return GroupedHelp(
         "check",
         callback=click.pass_context(_check),
-        params=[*_params(), *options(_FLAGS)],
+        params=[*_parameters(), *options(_FLAGS)],
         help=_HELP,
-        short_help="Ask agents how they are, once.",
+        epilog=EPILOG,
+        short_help="Check agents once, without a running exporter.",
         context_settings=CONTEXT,
     )
 
 
-def _params() -> list[click.Parameter]:
+def _parameters() -> list[click.Parameter]:
     return [
         click.Argument(["question"], type=click.Choice(QUESTIONS), default="ready", metavar=f"[{'|'.join(QUESTIONS)}]"),
         click.Option(
             ["--agent", "names"],
             multiple=True,
             metavar="NAME",
-            help="An agent that is asked about; repeatable; default: all of the configuration.",
+            help="Name of an agent to check; repeatable (default: all configured agents).",
         ),
         click.Option(
-            ["--timeout", "whole"],
-            type=Value(_timeout, "DURATION"),
+            ["--timeout", "check_timeout"],
+            type=Value(_parse_timeout, "DURATION"),
             metavar="DURATION",
-            help="For the check, whole; default: --poll.timeout.",
+            help="Timeout for the whole check, at most 1m (default: --poll.timeout).",
         ),
-        click.Option(["--warn"], is_flag=True, help="A no is a warning: exit code 1 instead of 2."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Tell it as JSON, with the numbers behind it."),
+        click.Option(
+            ["--warn"], is_flag=True, help="Report a failed check as WARNING (exit code 1) instead of CRITICAL (2)."
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON, with details."),
     ]
 
 
-def _timeout(text: str) -> float:
+def _parse_timeout(text: str) -> float:
     seconds = parsers.duration(text)
-    if seconds > MOST_SECONDS:
+    if seconds > MAX_TIMEOUT:
         raise ValueError("must be at most 1m")
     return seconds
 
@@ -97,48 +115,47 @@ def _check(
     context: click.Context,
     question: str,
     names: Collection[str],
-    whole: float | None,
+    check_timeout: float | None,
     warn: bool,
     as_json: bool,
     **_: Any,
 ) -> int:
-    plan = load_config(_once(from_context(context)), socket.gethostname(), lambda agent: agent.name)
-    for warning in plan.warnings:
+    config = load_config(_for_single_poll(from_context(context)), socket.gethostname(), lambda agent: agent.name)
+    for warning in config.warnings:
         click.echo(f"nomad-exporter: {warning}", err=True)
-    names = names or [agent.name for agent in plan.agents]
-    _must_be_known(names, plan.agents)
+    names = names or [agent.name for agent in config.agents]
+    _require_known(names, config.agents)
 
     from nomad_exporter.check import output
-    from nomad_exporter.check.evaluate import findings, sources
+    from nomad_exporter.check.evaluate import check_agents, required_sources
 
-    seconds = _seconds(whole or plan.poll.timeout, time.process_time())
-    asked = [agent for agent in plan.agents if question == Question.QUORUM or agent.name in names]
-    fleet = _ask(asked, sources(question, plan.thresholds), seconds)
-    found = findings(question, fleet, names, clock.now(), plan.thresholds)
-    found = output.downgrade_critical(found) if warn else found
-    _tell(output.format_json(question, found) if as_json else output.format_lines(question, found))
-    return output.worst(found)
-
-
-def _once(told: RawSettings) -> RawSettings:
-    """The settings where all is asked once: there is no cadence, so no answer is old, and one attempt decides."""
-    return replace(told, values={**told.values, **_ONCE}, defaults=told.defaults - _ONCE.keys())
+    seconds = _polling_seconds(check_timeout or config.poll.timeout, time.process_time())
+    agents = [agent for agent in config.agents if question == Question.QUORUM or agent.name in names]
+    fleet = _poll_agents(agents, required_sources(question, config.thresholds), seconds)
+    findings = check_agents(question, fleet, names, clock.now(), config.thresholds)
+    findings = output.downgrade_critical(findings) if warn else findings
+    _print(output.format_json(question, findings) if as_json else output.format_lines(question, findings))
+    return output.worst_state(findings)
 
 
-def _must_be_known(names: Iterable[str], agents: Sequence[Agent]) -> None:
+def _for_single_poll(raw: RawSettings) -> RawSettings:
+    return replace(raw, values={**raw.values, **_SINGLE_POLL}, defaults=raw.defaults - _SINGLE_POLL.keys())
+
+
+def _require_known(names: Iterable[str], agents: Sequence[Agent]) -> None:
     known = [agent.name for agent in agents]
-    missing = next((name for name in names if name not in known), None)
-    if missing is not None:
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
         shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
-        raise click.UsageError(f"--agent: no agent has the name {missing!r}; known: {shown}")
+        raise click.UsageError(f"--agent must be one of {shown} (got {unknown!r})")
 
 
-def _seconds(timeout: float, spent: float) -> float:
-    """The seconds of a time-out that are for asking, once so many were ``spent`` on the start; at least half of it."""
-    return max(0.01, round(max(timeout - spent - _RESERVE, timeout / 2), 2))
+def _polling_seconds(timeout: float, elapsed: float) -> float:
+    """Return how much of ``timeout`` is left for polling after a start of ``elapsed`` seconds; at least half of it."""
+    return max(0.01, round(max(timeout - elapsed - _RESERVED_SECONDS, timeout / 2), 2))
 
 
-def _ask(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -> list[Snapshot]:
+def _poll_agents(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -> list[Snapshot]:
     from nomad_exporter.check.collect import collect
     from nomad_exporter.nomad.tls import Contexts
     from nomad_exporter.nomad.transport import Transport
@@ -147,11 +164,12 @@ def _ask(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -
     return collect({agent: Transport(agent, contexts) for agent in agents}, sources, clock.now, seconds)
 
 
-def _tell(text: str) -> None:
-    """Prints; where nobody reads it, the exit code still tells."""
+def _print(text: str) -> None:
+    """Print ``text``, and ignore a closed or full standard output: the exit code remains correct."""
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         print(text, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Where Python would try again at its end.
+        # Python flushes standard output once more at its end, which would fail and change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

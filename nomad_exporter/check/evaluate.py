@@ -1,10 +1,11 @@
-"""What a verdict means to whoever runs a check: a state, which is the exit code, and why. Pure."""
+"""Evaluation of a check: the state of each agent, which becomes the exit code, and its report. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.failures import Failure, FailureReason
@@ -13,12 +14,15 @@ from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.report import SOURCES, Report, ages, build_report, health_messages
-from nomad_exporter.verdicts.verdict import Thresholds, Verdict
+from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets
 from nomad_exporter.verdicts.view import STABLE_ANSWERS
+
+HEALTH = "health"
+"""The question beside those of ``Question``: what Nomad itself reports."""
 
 
 class State(IntEnum):
-    """The states of Nagios and its like; the number is the exit code."""
+    """The states of Nagios; the value is the exit code."""
 
     OK = 0
     WARNING = 1
@@ -27,119 +31,124 @@ class State(IntEnum):
 
 
 SEVERITY = (State.CRITICAL, State.UNKNOWN, State.WARNING, State.OK)
-"""The worst first."""
-
-Status = tuple[State, VerdictReason, str]
-
-_OPEN = frozenset({VerdictReason.POLL_ERROR, VerdictReason.UNKNOWN, VerdictReason.INSUFFICIENT_EVIDENCE})
-"""Reasons that do not say that anything is wrong with the agent, but that too little is known of it."""
-
-_BARS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNAUTHORIZED})
-"""Failures that are the fault of whoever asks."""
+"""The states, the worst first."""
 
 
-def live(judged: Evaluation, _: Sequence[Snapshot]) -> Status:
-    """Where nothing could be asked, nothing is known."""
-    failure = judged.snapshot.health.failure
-    if failure and not (failure.is_unresponsive or failure.is_responsive):
-        return State.UNKNOWN, VerdictReason.POLL_ERROR, f"The agent could not be asked ({failure})."
-    return _status(judged.verdicts[Question.LIVE], [judged.snapshot])
+class Status(NamedTuple):
+    """The state of one agent, with its reason and message."""
 
-
-def ready(judged: Evaluation, _: Sequence[Snapshot]) -> Status:
-    """Where the agent did not let us in, nothing is known."""
-    return _status(judged.verdicts[Question.READY], [judged.snapshot])
-
-
-def quorum(judged: Evaluation, fleet: Sequence[Snapshot]) -> Status:
-    """Where any witness did not let us in, nothing is known; what they did not tell is told."""
-    witnesses = sorted(fleet, key=lambda one: one is not judged.snapshot)
-    state, reason, sentence = _status(judged.verdicts[Question.QUORUM], witnesses)
-    missing = [f"{one.agent.name} ({why[0]})" for one in witnesses if (why := _failures(one))]
-    told = f" Not told: {', '.join(missing[:3])}." if missing and reason in _OPEN else ""
-    return state, reason, sentence + told
-
-
-def _status(verdict: Verdict, witnesses: Iterable[Snapshot]) -> Status:
-    if verdict.ok:
-        return State.OK, verdict.reason, verdict.message
-    failures = (failure for one in witnesses for failure in _failures(one))
-    state = _state_of(failures) if verdict.reason in _OPEN else State.CRITICAL
-    return state, verdict.reason, verdict.message
-
-
-def _failures(snapshot: Snapshot) -> list[Failure]:
-    return [seen.failure for seen in snapshot.source_states if seen.failure]
-
-
-def _state_of(failures: Iterable[Failure]) -> State:
-    return State.UNKNOWN if any(failure.reason in _BARS for failure in failures) else State.CRITICAL
-
-
-STATUSES: Mapping[Question, Callable[[Evaluation, Sequence[Snapshot]], Status]] = {
-    Question.LIVE: live,
-    Question.READY: ready,
-    Question.QUORUM: quorum,
-}
-
-
-def health(snapshot: Snapshot) -> Status:
-    """What Nomad says of itself, as the bridge gives it."""
-    failure, answer = snapshot.health.failure, snapshot.health.answer
-    if answer is None:
-        reason = VerdictReason.UNRESPONSIVE if failure and failure.is_unresponsive else VerdictReason.POLL_ERROR
-        return _state_of(_failures(snapshot)), reason, f"The agent did not tell its health ({failure})."
-    phrases = "; ".join(f"of the {role}: {check.message}" for role, check in sorted(answer.plain.checks.items()))
-    state, reason = (
-        (State.OK, VerdictReason.OK) if answer.plain.status == 200 else (State.CRITICAL, VerdictReason.UNHEALTHY)
-    )
-    return state, reason, f"Nomad says {phrases}."
-
-
-HEALTH = "health"
-"""The question beside those of the judge: what Nomad says of itself."""
+    state: State
+    reason: VerdictReason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer to a question about one agent, and the state that it means."""
+    """The result of a check of one agent."""
 
     state: State
-    told: Report
+    report: Report
 
 
-def sources(question: str, thresholds: Thresholds) -> frozenset[Source]:
-    """What agents are to be asked for, so that the question can be answered."""
+_INCONCLUSIVE = frozenset({VerdictReason.POLL_ERROR, VerdictReason.UNKNOWN, VerdictReason.INSUFFICIENT_EVIDENCE})
+"""Reasons that prove no fault of the agent: too little is known of it."""
+
+_CALLER_FAULTS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNAUTHORIZED})
+"""Failures caused by the credentials of the caller."""
+
+
+def required_sources(question: str, thresholds: Thresholds) -> frozenset[Source]:
+    """Return the sources to poll for a question."""
     needed = () if question == HEALTH else SOURCES[Question(question)]
     return frozenset({Source.HEALTH, *needed}) - (frozenset() if thresholds.autopilot else {Source.AUTOPILOT})
 
 
-def findings(
-    question: str, fleet: Sequence[Snapshot], names: Iterable[str], at: Instant, thresholds: Thresholds
+def check_agents(
+    question: str, fleet: Sequence[Snapshot], names: Iterable[str], now: Instant, thresholds: Thresholds
 ) -> list[Finding]:
-    """What is found about the agents ``names`` of a ``fleet``, in its order.
-
-    No second answer will prove that two servers contradict each other for long: that they do is enough.
-    """
-    steady = [replace(snapshot, unchanged_answers=STABLE_ANSWERS) for snapshot in fleet]
-    chosen = [snapshot for snapshot in steady if snapshot.agent.name in names]
+    """Return a finding for each agent of ``fleet`` in ``names``, in the order of the fleet."""
+    # A check polls once, so a single answer must count as a stable one.
+    stable = [replace(snapshot, unchanged_answers=STABLE_ANSWERS) for snapshot in fleet]
+    chosen = [snapshot for snapshot in stable if snapshot.agent.name in names]
     if question == HEALTH:
-        return [_health(snapshot, at) for snapshot in chosen]
+        return [_health_finding(snapshot, now) for snapshot in chosen]
     asked = Question(question)
     return [
-        _finding(STATUSES[asked](each, steady), build_report(each, asked, at))
-        for each in evaluate(steady, chosen, at, thresholds, [asked])
+        _verdict_finding(_STATUSES[asked](evaluation, stable), build_report(evaluation, asked, now))
+        for evaluation in evaluate(stable, chosen, now, thresholds, [asked])
     ]
 
 
-def _finding(weighed: Status, told: Report) -> Finding:
-    """What was told, as it weighs for whoever runs the check."""
-    state, reason, sentence = weighed
-    return Finding(state, replace(told, ok=state is State.OK, reason=reason, message=sentence))
+def _verdict_finding(status: Status, report: Report) -> Finding:
+    is_ok = status.state is State.OK
+    return Finding(status.state, replace(report, ok=is_ok, reason=status.reason, message=status.message))
 
 
-def _health(snapshot: Snapshot, at: Instant) -> Finding:
-    told = health_messages(snapshot.health.answer) if snapshot.health.answer else {}
-    known = ages(Evaluation(snapshot, {}), Question.LIVE, at)
-    state, reason, sentence = health(snapshot)
-    return Finding(state, Report(snapshot.agent.name, state is State.OK, reason, sentence, told, known))
+def _health_finding(snapshot: Snapshot, now: Instant) -> Finding:
+    state, reason, message = _health(snapshot)
+    details = health_messages(snapshot.health.answer) if snapshot.health.answer else {}
+    poll_ages = ages(Evaluation(snapshot, {}), Question.LIVE, now)
+    failure = describe(snapshot.health.failure) if snapshot.health.failure else ""
+    return Finding(state, Report(snapshot.agent.name, state is State.OK, reason, message, details, poll_ages, failure))
+
+
+def _live(evaluation: Evaluation, _: Sequence[Snapshot]) -> Status:
+    failure = evaluation.snapshot.health.failure
+    # A failure such as an unknown host name proves neither that the agent is live nor that it is not.
+    if failure and not (failure.is_unresponsive or failure.is_responsive):
+        return Status(State.UNKNOWN, VerdictReason.POLL_ERROR, _failed_poll_message(failure))
+    return _status(evaluation.verdicts[Question.LIVE], [evaluation.snapshot])
+
+
+def _ready(evaluation: Evaluation, _: Sequence[Snapshot]) -> Status:
+    return _status(evaluation.verdicts[Question.READY], [evaluation.snapshot])
+
+
+def _quorum(evaluation: Evaluation, fleet: Sequence[Snapshot]) -> Status:
+    """Return the status of a server; an inconclusive one names the agents without an answer, this server first."""
+    evidence = sorted(fleet, key=lambda snapshot: snapshot is not evaluation.snapshot)
+    status = _status(evaluation.verdicts[Question.QUORUM], evidence)
+    missing = [f"{snapshot.agent.name} ({failed[0]})" for snapshot in evidence if (failed := _failures(snapshot))]
+    if not missing or status.reason not in _INCONCLUSIVE:
+        return status
+    return status._replace(message=f"{status.message} Not reporting: {', '.join(missing[:3])}.")
+
+
+def _health(snapshot: Snapshot) -> Status:
+    failure, answer = snapshot.health.failure, snapshot.health.answer
+    if answer is None:
+        reason = VerdictReason.UNRESPONSIVE if failure and failure.is_unresponsive else VerdictReason.POLL_ERROR
+        return Status(_failed_state(_failures(snapshot)), reason, _failed_poll_message(failure))
+    messages = "; ".join(f"{role}: {check.message}" for role, check in sorted(answer.plain.checks.items()))
+    state, reason = (
+        (State.OK, VerdictReason.OK) if answer.plain.status == 200 else (State.CRITICAL, VerdictReason.UNHEALTHY)
+    )
+    return Status(state, reason, f"Nomad reports {messages}.")
+
+
+def _status(verdict: Verdict, evidence: Iterable[Snapshot]) -> Status:
+    """Return the status of a verdict that rests on the snapshots in ``evidence``."""
+    if verdict.ok:
+        return Status(State.OK, verdict.reason, verdict.message)
+    failures = (failure for snapshot in evidence for failure in _failures(snapshot))
+    state = _failed_state(failures) if verdict.reason in _INCONCLUSIVE else State.CRITICAL
+    return Status(state, verdict.reason, verdict.message)
+
+
+def _failed_poll_message(failure: Failure | None) -> str:
+    return f"Poll of /v1/agent/health failed{in_brackets(failure)}."
+
+
+def _failures(snapshot: Snapshot) -> list[Failure]:
+    return [source_state.failure for source_state in snapshot.source_states if source_state.failure]
+
+
+def _failed_state(failures: Iterable[Failure]) -> State:
+    return State.UNKNOWN if any(failure.reason in _CALLER_FAULTS for failure in failures) else State.CRITICAL
+
+
+_STATUSES: Mapping[Question, Callable[[Evaluation, Sequence[Snapshot]], Status]] = {
+    Question.LIVE: _live,
+    Question.READY: _ready,
+    Question.QUORUM: _quorum,
+}

@@ -1,4 +1,4 @@
-"""How findings are told: a line for each agent, as monitoring systems read it, or as JSON; and the exit code."""
+"""Output of a check: lines for monitoring systems, JSON, and the state of all agents together."""
 
 from __future__ import annotations
 
@@ -13,49 +13,57 @@ from nomad_exporter.verdicts.report import Report, summarize, to_dict
 
 
 def downgrade_critical(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings where a warning is enough."""
-    return [replace(one, state=State.WARNING) if one.state is State.CRITICAL else one for one in findings]
+    """Return the findings with WARNING instead of CRITICAL."""
+    return [
+        replace(finding, state=State.WARNING) if finding.state is State.CRITICAL else finding for finding in findings
+    ]
 
 
-def worst(findings: Sequence[Finding]) -> State:
-    """The state of all agents together."""
-    return min((one.state for one in findings), key=SEVERITY.index)
+def worst_state(findings: Sequence[Finding]) -> State:
+    """Return the state of all agents together."""
+    return min((finding.state for finding in findings), key=SEVERITY.index)
 
 
 def format_lines(question: str, findings: Sequence[Finding]) -> str:
-    """The worst one first, for of several lines most monitoring systems show the first.
+    """Return one line per agent, the worst first.
 
-    ``CRITICAL s2 ready: no_leader: The server is unhealthy: No cluster leader.``
+    Such as ``CRITICAL s2 ready: no_leader: The server is unhealthy: No cluster leader.``
     """
-    told = sorted(findings, key=lambda one: SEVERITY.index(one.state))
-    return "\n".join(_plain(f"{one.state.name} {one.told.agent} {question}: {_why(one.told)}") for one in told)
+    # Most monitoring systems show only the first line.
+    return "\n".join(
+        _to_plain_text(f"{finding.state.name} {finding.report.agent} {question}: {_explanation(finding.report)}")
+        for finding in _worst_first(findings)
+    )
 
 
-def _why(told: Report) -> str:
-    return told.message if told.reason is VerdictReason.OK else f"{told.reason}: {told.message}"
+def _worst_first(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: SEVERITY.index(finding.state))
 
 
-def _plain(text: str) -> str:
-    """One line of what a terminal shows; behind a bar, Nagios would look for numbers."""
+def _explanation(report: Report) -> str:
+    return report.message if report.reason is VerdictReason.OK else f"{report.reason}: {report.message}"
+
+
+def _to_plain_text(text: str) -> str:
+    """Return ``text`` in one line, without control characters and without the bar."""
+    # Nagios parses the text after a bar as performance data.
     return "".join(char if char.isprintable() else " " for char in text).replace("|", "/")
 
 
 def format_json(question: str, findings: Sequence[Finding]) -> str:
-    """The object that the path of the question answers, with the ``state``; of several agents each is told."""
-    told = _one(findings[0]) if len(findings) == 1 else _several(question, findings)
-    return json.dumps({"verdict": question, **told}, indent=2)
+    """Return the object that the path of the question returns, and the state; several agents have one object each."""
+    result = _to_object(findings[0]) if len(findings) == 1 else _combine(question, findings)
+    return json.dumps({"verdict": question, **result}, indent=2)
 
 
-def _one(finding: Finding) -> Mapping[str, Any]:
-    return {"state": finding.state.name, **to_dict(finding.told)}
+def _to_object(finding: Finding) -> Mapping[str, Any]:
+    return {"state": finding.state.name, **to_dict(finding.report)}
 
 
-def _several(question: str, findings: Sequence[Finding]) -> Mapping[str, Any]:
-    """All must hold; the first of the worst is named where one does not."""
-    ordered = sorted(findings, key=lambda one: SEVERITY.index(one.state))
-    failing = [one.told for one in ordered if not one.told.ok]
+def _combine(question: str, findings: Sequence[Finding]) -> Mapping[str, Any]:
+    failing = [finding.report for finding in _worst_first(findings) if not finding.report.ok]
     return {
-        "state": worst(findings).name,
+        "state": worst_state(findings).name,
         **summarize(question, len(findings), len(findings) - len(failing), failing),
-        "agents": [_one(one) for one in findings],
+        "agents": [_to_object(finding) for finding in findings],
     }

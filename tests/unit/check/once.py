@@ -1,8 +1,8 @@
-"""Agents that were asked once, for a check, and what is found about them."""
+"""Agents that were polled once, for a check, and the findings about them."""
 
 from __future__ import annotations
 
-from nomad_exporter.check.evaluate import Finding, findings
+from nomad_exporter.check.evaluate import Finding, check_agents
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Role
 from nomad_exporter.nomad.sources import Source
@@ -12,37 +12,38 @@ from tests.support.answers import WELL, health
 from tests.support.fleets import AT, Fleet, after_poll, agent, gossip, raft, self_answer
 
 ONCE = Thresholds(health_interval=3600.0, max_age=10800.0, failure_threshold=1)
-"""What the command makes of the limits."""
+"""The thresholds of the command."""
 
-SILENT = Failure(FailureReason.TIMEOUT, "no whole answer within 4s")
-DENIED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403: the token was rejected or may not read this")
-LOCKED = Failure(FailureReason.CREDENTIALS, "token: No such file or directory")
-NAMELESS = Failure(FailureReason.DNS, "the host name could not be resolved")
-DISTRUSTED = Failure(FailureReason.TLS, "the agent's certificate was refused")
+TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
+DENIED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403: the token was rejected or lacks a permission")
+UNREADABLE = Failure(FailureReason.CREDENTIALS, "token: No such file or directory")
+UNRESOLVED = Failure(FailureReason.DNS, "cannot resolve host name")
+UNTRUSTED = Failure(FailureReason.TLS, "cannot verify agent certificate")
 
 ALL = raft(1, 2, 3)
-WELL_SERVER = health({Role.SERVER: WELL})
+HEALTHY_SERVER = health({Role.SERVER: WELL})
 
 
-def server(number: int, says: object = WELL_SERVER, own: object = None, members: object = None) -> Snapshot:
-    """A server of three that was asked once; of what is not named, it says that all is well."""
-    snapshot = after_poll(Snapshot(agent(f"s{number}")), Source.HEALTH, says)
-    snapshot = after_poll(snapshot, Source.SELF, self_answer(number, ALL) if own is None else own)
+def server(number: int, health: object = HEALTHY_SERVER, agent_self: object = None, members: object = None) -> Snapshot:
+    """Return one of three servers after a single poll of each source, healthy unless an argument differs."""
+    snapshot = after_poll(Snapshot(agent(f"s{number}")), Source.HEALTH, health)
+    snapshot = after_poll(snapshot, Source.SELF, self_answer(number, ALL) if agent_self is None else agent_self)
     return after_poll(snapshot, Source.MEMBERS, gossip(1, 2, 3) if members is None else members)
 
 
-def nothing_from(number: int, failure: Failure) -> Snapshot:
+def failed(number: int, failure: Failure) -> Snapshot:
+    """Return a server of which every poll failed."""
     snapshot = Snapshot(agent(f"s{number}"))
     for source in (Source.HEALTH, Source.SELF):
         snapshot = after_poll(snapshot, source, failure)
     return snapshot
 
 
-def found(question: str, *fleet: Snapshot, thresholds: Thresholds = ONCE) -> Finding:
-    """What is found about the first agent."""
-    (finding,) = findings(question, fleet, [fleet[0].agent.name], AT, thresholds)
+def finding_of(question: str, *fleet: Snapshot, thresholds: Thresholds = ONCE) -> Finding:
+    """Return the finding about the first agent."""
+    (finding,) = check_agents(question, fleet, [fleet[0].agent.name], AT, thresholds)
     return finding
 
 
-def fleet_of(fleet: Fleet) -> list[Snapshot]:
+def snapshots_of(fleet: Fleet) -> list[Snapshot]:
     return list(fleet.values())

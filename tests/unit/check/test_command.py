@@ -1,4 +1,4 @@
-"""The command line of a check: which settings it reads, whom it asks, how long, and what it refuses."""
+"""The command line of a check: its settings, the agents it polls, its timeout and its errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from nomad_exporter.check.command import _seconds, command
+from nomad_exporter.check.command import _polling_seconds, command
 from nomad_exporter.config.settings import SETTINGS, Setting
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.sources import Source
@@ -21,37 +21,39 @@ from tests.support.fleets import AT, reading
 
 
 @dataclass(frozen=True)
-class Asked:
+class Polled:
+    """The arguments of one call that polls agents."""
+
     agents: list[Agent]
     sources: set[Source]
     seconds: float
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("NOMAD_")]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
-    """What is asked, of agents that all refuse."""
-    taken: list[Asked] = []
+def polled(monkeypatch: pytest.MonkeyPatch) -> list[Polled]:
+    """Record the calls that poll agents; every agent refuses the connection."""
+    calls: list[Polled] = []
 
-    def take(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -> list[Snapshot]:
+    def poll_agents(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -> list[Snapshot]:
         chosen = list(agents)
-        taken.append(Asked(chosen, set(sources), seconds))
+        calls.append(Polled(chosen, set(sources), seconds))
         return [Snapshot(agent).after(reading(Source.HEALTH, REFUSED)) for agent in chosen]
 
-    monkeypatch.setattr("nomad_exporter.check.command._ask", take)
+    monkeypatch.setattr("nomad_exporter.check.command._poll_agents", poll_agents)
     monkeypatch.setattr("nomad_exporter.clock.now", lambda: AT)
     monkeypatch.setattr("time.process_time", lambda: 0.1)
-    return taken
+    return calls
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> str:
-    """A file that lists three agents."""
+    """Write a file that lists three agents."""
     path = tmp_path / "fleet.yml"
     agents = [{"name": name, "address": f"http://{name}.example.org"} for name in ("s1", "s2", "c1")]
     path.write_text(json.dumps({"agents": agents, "poll": {"timeout": "2s"}, "web": {"listen_address": [":1"]}}))
@@ -63,18 +65,18 @@ def check(*arguments: str) -> int:
     return code
 
 
-def refusal(*arguments: str) -> str:
-    with pytest.raises(click.ClickException) as refused:
+def error_of(*arguments: str) -> str:
+    with pytest.raises(click.ClickException) as raised:
         check(*arguments)
-    return refused.value.format_message()
+    return raised.value.format_message()
 
 
-def test_without_any_setting_the_agent_on_this_machine_is_asked_whether_it_is_ready(asked: list[Asked]) -> None:
+def test_default_check_polls_local_agent_for_ready(polled: list[Polled]) -> None:
     assert check() == 2
 
-    (one,) = asked
-    assert [str(agent.address) for agent in one.agents] == ["http://127.0.0.1:4646"]
-    assert one.sources == {Source.HEALTH, Source.SELF}
+    (call,) = polled
+    assert [str(agent.address) for agent in call.agents] == ["http://127.0.0.1:4646"]
+    assert call.sources == {Source.HEALTH, Source.SELF}
 
 
 @pytest.mark.parametrize(
@@ -82,21 +84,21 @@ def test_without_any_setting_the_agent_on_this_machine_is_asked_whether_it_is_re
     [
         pytest.param(["ready"], ["s1", "s2", "c1"], id="all"),
         pytest.param(["--agent", "s2"], ["s2"], id="one"),
-        pytest.param(["live", "--agent", "c1", "--agent", "s1"], ["s1", "c1"], id="two, in the order of the file"),
-        pytest.param(["--agent", "s1", "--agent", "s1"], ["s1"], id="one twice"),
-        pytest.param(["quorum", "--agent", "s2"], ["s1", "s2", "c1"], id="of quorum all are witnesses"),
+        pytest.param(["live", "--agent", "c1", "--agent", "s1"], ["s1", "c1"], id="two in the order of the file"),
+        pytest.param(["--agent", "s1", "--agent", "s1"], ["s1"], id="a repeated name"),
+        pytest.param(["quorum", "--agent", "s2"], ["s1", "s2", "c1"], id="all for quorum"),
     ],
 )
-def test_only_those_are_asked_who_can_tell(
-    asked: list[Asked], fleet: str, arguments: list[str], names: list[str]
+def test_only_selected_agents_are_polled(
+    polled: list[Polled], fleet: str, arguments: list[str], names: list[str]
 ) -> None:
     check("--config.file", fleet, *arguments)
 
-    assert [agent.name for agent in asked[0].agents] == names
+    assert [agent.name for agent in polled[0].agents] == names
 
 
-def test_only_those_are_told_who_were_asked_about(
-    asked: list[Asked], fleet: str, capsys: pytest.CaptureFixture[str]
+def test_only_selected_agents_are_reported(
+    polled: list[Polled], fleet: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check("--config.file", fleet, "quorum", "--agent", "s2")
 
@@ -104,26 +106,26 @@ def test_only_those_are_told_who_were_asked_about(
     assert line.startswith("CRITICAL s2 quorum: ")
 
 
-def test_an_unknown_agent_is_told_with_those_that_are_known(asked: list[Asked], fleet: str) -> None:
-    line = refusal("--config.file", fleet, "--agent", "s9")
+def test_unknown_agent_is_refused_with_known_names(polled: list[Polled], fleet: str) -> None:
+    line = error_of("--config.file", fleet, "--agent", "s9")
 
-    assert line == "--agent: no agent has the name 's9'; known: s1, s2, c1"
-    assert asked == []
+    assert line == "--agent must be one of s1, s2, c1 (got 's9')"
+    assert polled == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "timeout"),
     [
         pytest.param([], {}, 4.0, id="default"),
-        pytest.param(["--poll.timeout", "3s"], {}, 3.0, id="that of one attempt"),
-        pytest.param(["--poll.timeout", "3s", "--timeout", "2s"], {}, 2.0, id="its own"),
-        pytest.param(["--timeout", "30s"], {}, 30.0, id="longer than any attempt of an exporter"),
-        pytest.param([], {"NOMAD_EXPORTER_POLL_TIMEOUT": "1s"}, 1.0, id="a variable"),
-        pytest.param([], {"NOMAD_EXPORTER_POLL_HEALTH_INTERVAL": "2s"}, 4.0, id="an interval means nothing"),
+        pytest.param(["--poll.timeout", "3s"], {}, 3.0, id="poll timeout"),
+        pytest.param(["--poll.timeout", "3s", "--timeout", "2s"], {}, 2.0, id="timeout of the check"),
+        pytest.param(["--timeout", "30s"], {}, 30.0, id="longer than a poll of the exporter"),
+        pytest.param([], {"NOMAD_EXPORTER_POLL_TIMEOUT": "1s"}, 1.0, id="variable"),
+        pytest.param([], {"NOMAD_EXPORTER_POLL_HEALTH_INTERVAL": "2s"}, 4.0, id="interval without effect"),
     ],
 )
-def test_the_time_out_is_that_of_the_exporter_unless_it_is_told(
-    asked: list[Asked],
+def test_timeout_defaults_to_poll_timeout(
+    polled: list[Polled],
     arguments: list[str],
     environment: dict[str, str],
     timeout: float,
@@ -134,83 +136,86 @@ def test_the_time_out_is_that_of_the_exporter_unless_it_is_told(
 
     check(*arguments)
 
-    assert asked[0].seconds == _seconds(timeout, 0.1)
+    assert polled[0].seconds == _polling_seconds(timeout, 0.1)
 
 
 @pytest.mark.parametrize(
-    ("timeout", "spent", "seconds"),
+    ("timeout", "elapsed", "seconds"),
     [
-        pytest.param(4.0, 0.15, 3.65, id="the start and the end have their share"),
-        pytest.param(60.0, 0.2, 59.6, id="the longest"),
-        pytest.param(0.2, 0.15, 0.1, id="half of a short one is for asking"),
-        pytest.param(0.01, 5.0, 0.01, id="never nothing"),
+        pytest.param(4.0, 0.15, 3.65, id="minus start and end"),
+        pytest.param(60.0, 0.2, 59.6, id="longest timeout"),
+        pytest.param(0.2, 0.15, 0.1, id="at least half"),
+        pytest.param(0.01, 5.0, 0.01, id="never zero"),
     ],
 )
-def test_the_whole_command_is_over_within_its_time_out(timeout: float, spent: float, seconds: float) -> None:
-    assert _seconds(timeout, spent) == pytest.approx(seconds)
+def test_polling_takes_what_is_left_of_timeout(timeout: float, elapsed: float, seconds: float) -> None:
+    assert _polling_seconds(timeout, elapsed) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["soon", "0s", "61s"])
-def test_a_wrong_time_out_is_refused(text: str) -> None:
-    assert refusal("--timeout", text).startswith(f"Invalid value for '--timeout': '{text}': ")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("soon", "a duration such as 15s, 500ms or 1m30s"), ("0s", "from 10ms to 24h"), ("61s", "at most 1m")],
+)
+def test_invalid_timeout_is_refused(text: str, problem: str) -> None:
+    assert error_of("--timeout", text) == f"--timeout must be {problem} (got '{text}')"
 
 
-def test_autopilot_is_asked_where_that_is_wanted(asked: list[Asked]) -> None:
+def test_autopilot_is_polled_if_enabled(polled: list[Polled]) -> None:
     check("quorum", "--poll.autopilot")
 
-    assert Source.AUTOPILOT in asked[0].sources
+    assert Source.AUTOPILOT in polled[0].sources
 
 
-def test_no_is_a_warning_where_that_is_enough(asked: list[Asked], capsys: pytest.CaptureFixture[str]) -> None:
+def test_warn_reports_failure_as_warning(polled: list[Polled], capsys: pytest.CaptureFixture[str]) -> None:
     assert check("--warn", "--nomad.agent-name", "s1") == 1
     assert capsys.readouterr().out.startswith("WARNING s1 ready: unresponsive: ")
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in SETTINGS.values() if row.section in ("web", "log")], ids=lambda row: row.name
+    "setting",
+    [setting for setting in SETTINGS.values() if setting.section in ("web", "log")],
+    ids=lambda setting: setting.name,
 )
-def test_a_flag_that_means_nothing_here_is_refused(row: Setting) -> None:
-    assert refusal(row.flag, "1").startswith(f"No such option '{row.flag}'")
+def test_flag_without_effect_is_refused(setting: Setting) -> None:
+    assert error_of(setting.flag, "1").startswith(f"No such option '{setting.flag}'")
 
 
-def test_a_setting_that_means_nothing_here_may_stand_in_the_environment(
-    asked: list[Asked], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variable_without_effect_is_accepted(polled: list[Polled], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMAD_EXPORTER_WEB_LISTEN_ADDRESS", ":1 :2")
     monkeypatch.setenv("NOMAD_EXPORTER_VERDICT_FAILURE_THRESHOLD", "9")
 
     assert check("live") == 2
 
 
-def test_the_help_tells_the_settings_that_matter_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_only_flags_with_effect(capsys: pytest.CaptureFixture[str]) -> None:
     check("--help")
 
-    told = capsys.readouterr().out
+    text = capsys.readouterr().out
     assert [
-        flag for flag in ("--nomad.address", "--poll.timeout", "--verdict.max-leader-contact") if flag not in told
+        flag for flag in ("--nomad.address", "--poll.timeout", "--verdict.max-leader-contact") if flag not in text
     ] == []
     assert [
-        flag for flag in ("--web.", "--log.", "--poll.interval", "--verdict.failure-threshold") if flag in told
+        flag for flag in ("--web.", "--log.", "--poll.interval", "--verdict.failure-threshold") if flag in text
     ] == []
 
 
-def test_inside_a_task_no_time_is_lost_to_ask_for_a_name(
-    asked: list[Asked], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_check_in_task_does_not_request_node_name(
+    polled: list[Polled], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NOMAD_UNIX_ADDR", "unix:///secrets/api.sock")
     monkeypatch.setenv("NOMAD_ADDR", "")
-    monkeypatch.setattr("nomad_exporter.nomad.naming.node_name", lambda _: pytest.fail("it was asked"))
+    monkeypatch.setattr("nomad_exporter.nomad.naming.node_name", lambda _: pytest.fail("node name requested"))
 
     check()
 
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_ignored_is_told_beside_the_answer(
-    asked: list[Asked], fleet: str, capsys: pytest.CaptureFixture[str]
+def test_ignored_setting_is_reported_on_stderr(
+    polled: list[Polled], fleet: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check("--config.file", fleet, "--nomad.address", "http://other")
 
-    told = capsys.readouterr()
-    assert told.err == "nomad-exporter: --nomad.address is ignored: the file lists the agents\n"
-    assert len(told.out.splitlines()) == 3
+    output = capsys.readouterr()
+    assert output.err == "nomad-exporter: --nomad.address is ignored: the configuration file lists agents\n"
+    assert len(output.out.splitlines()) == 3

@@ -1,4 +1,4 @@
-"""How findings are told: the lines, the JSON, and the exit code of all together."""
+"""The output of a check: lines, JSON, and the state of all agents together."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nomad_exporter.check.evaluate import Finding, State
-from nomad_exporter.check.output import downgrade_critical, format_json, format_lines, worst
-from nomad_exporter.verdicts.reasons import VerdictReason
+from nomad_exporter.check.output import downgrade_critical, format_json, format_lines, worst_state
+from nomad_exporter.verdicts.reasons import VERDICT_REASONS, VerdictReason
 from nomad_exporter.verdicts.report import Report
 
-SENTENCES = {
+MESSAGES = {
     State.OK: "The server can do its work.",
     State.CRITICAL: "The server is unhealthy: No cluster leader.",
     State.WARNING: "The server is unhealthy: No cluster leader.",
-    State.UNKNOWN: "The agent did not tell its health.",
+    State.UNKNOWN: "Poll of /v1/agent/health failed (tls: cannot verify agent certificate).",
 }
 REASONS = {State.OK: VerdictReason.OK, State.UNKNOWN: VerdictReason.POLL_ERROR}
 
 
-def finding(agent: str, state: State, sentence: str = "") -> Finding:
+def finding(agent: str, state: State, message: str = "") -> Finding:
     reason = REASONS.get(state, VerdictReason.NO_LEADER)
-    holds = state is State.OK
-    return Finding(state, Report(agent, holds, reason, sentence or SENTENCES[state], {"voters": 3}, {"poll": 0.12345}))
+    ok = state is State.OK
+    return Finding(state, Report(agent, ok, reason, message or MESSAGES[state], {"voters": 3}, {"poll": 0.12345}))
 
 
-def test_a_well_agent_has_a_plain_line() -> None:
+def test_line_of_ok_agent_has_no_reason() -> None:
     assert format_lines("ready", [finding("s1", State.OK)]) == "OK s1 ready: The server can do its work."
 
 
-def test_a_line_tells_the_reason_before_the_sentence() -> None:
-    told = format_lines("ready", [finding("s2", State.CRITICAL)])
+def test_line_has_reason_before_message() -> None:
+    line = format_lines("ready", [finding("s2", State.CRITICAL)])
 
-    assert told == "CRITICAL s2 ready: no_leader: The server is unhealthy: No cluster leader."
+    assert line == "CRITICAL s2 ready: no_leader: The server is unhealthy: No cluster leader."
 
 
-def test_the_first_line_is_the_worst() -> None:
-    told = format_lines("ready", [finding(state.name.lower(), state) for state in State])
+def test_first_line_is_the_worst() -> None:
+    lines = format_lines("ready", [finding(state.name.lower(), state) for state in State])
 
-    assert [line.split()[0] for line in told.splitlines()] == ["CRITICAL", "UNKNOWN", "WARNING", "OK"]
+    assert [line.split()[0] for line in lines.splitlines()] == ["CRITICAL", "UNKNOWN", "WARNING", "OK"]
 
 
 @given(st.text(), st.text())
-def test_whatever_an_agent_says_there_is_one_line_that_steers_nobody(name: str, words: str) -> None:
-    told = format_lines("health", [finding(name, State.CRITICAL, words or "-")])
+def test_line_never_has_control_characters_or_bars(name: str, message: str) -> None:
+    line = format_lines("health", [finding(name, State.CRITICAL, message or "-")])
 
-    assert told.isprintable()
-    assert "|" not in told
+    assert line.isprintable()
+    assert "|" not in line
 
 
 @pytest.mark.parametrize(
-    ("states", "together"),
+    ("states", "worst"),
     [
         ((State.OK, State.OK), State.OK),
         ((State.OK, State.WARNING), State.WARNING),
@@ -63,47 +63,53 @@ def test_whatever_an_agent_says_there_is_one_line_that_steers_nobody(name: str, 
         ((State.CRITICAL, State.OK), State.CRITICAL),
     ],
 )
-def test_the_worst_of_all_is_the_exit_code(states: tuple[State, ...], together: State) -> None:
-    found = [finding("s1", state) for state in states]
+def test_worst_state_counts(states: tuple[State, ...], worst: State) -> None:
+    findings = [finding("s1", state) for state in states]
 
-    assert worst(found) is worst(found[::-1]) is together
+    assert worst_state(findings) is worst_state(findings[::-1]) is worst
 
 
-def test_the_states_are_the_exit_codes_of_nagios() -> None:
+def test_states_are_exit_codes_of_nagios() -> None:
     assert {state.name: int(state) for state in State} == {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 
 
-def test_softened_only_what_is_critical_becomes_a_warning() -> None:
-    found = [finding("s1", state) for state in State]
+def test_downgrade_changes_only_critical() -> None:
+    states = [downgraded.state for downgraded in downgrade_critical([finding("s1", state) for state in State])]
 
-    assert [one.state for one in downgrade_critical(found)] == [State.OK, State.WARNING, State.WARNING, State.UNKNOWN]
+    assert states == [State.OK, State.WARNING, State.WARNING, State.UNKNOWN]
 
 
-def test_one_agent_is_told_in_json_as_its_path_tells_it() -> None:
-    told = json.loads(format_json("quorum", [finding("s1", State.CRITICAL)]))
+def test_json_of_one_agent_equals_json_of_path() -> None:
+    result = json.loads(format_json("quorum", [finding("s1", State.CRITICAL)]))
 
-    assert told == {
+    assert result == {
         "verdict": "quorum",
         "ok": False,
         "state": "CRITICAL",
         "agent": "s1",
         "reason": "no_leader",
         "message": "The server is unhealthy: No cluster leader.",
+        "remedy": VERDICT_REASONS[VerdictReason.NO_LEADER].remedy,
         "details": {"voters": 3},
         "ages": {"poll": 0.123},
     }
 
 
-def test_several_agents_are_told_together_and_each() -> None:
-    told = json.loads(format_json("ready", [finding("s1", State.OK), finding("s2", State.CRITICAL)]))
+def test_json_of_several_agents_has_summary_and_each_agent() -> None:
+    result = json.loads(format_json("ready", [finding("s1", State.OK), finding("s2", State.CRITICAL)]))
 
-    assert (told["verdict"], told["ok"], told["state"], told["reason"]) == ("ready", False, "CRITICAL", "no_leader")
-    assert told["message"] == "1 of 2 agents: yes. s2: The server is unhealthy: No cluster leader."
-    assert [(one["agent"], one["ok"]) for one in told["agents"]] == [("s1", True), ("s2", False)]
+    assert (result["verdict"], result["ok"], result["state"], result["reason"]) == (
+        "ready",
+        False,
+        "CRITICAL",
+        "no_leader",
+    )
+    assert result["message"] == "1 of 2 agents ready. Not ready: s2 (no_leader)."
+    assert [(agent["agent"], agent["ok"]) for agent in result["agents"]] == [("s1", True), ("s2", False)]
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(State, State)))
-def test_several_hold_only_together(first: State, second: State) -> None:
-    told = json.loads(format_json("live", [finding("s1", first), finding("s2", second)]))
+def test_several_agents_are_ok_only_together(first: State, second: State) -> None:
+    result = json.loads(format_json("live", [finding("s1", first), finding("s2", second)]))
 
-    assert told["ok"] is (first is second is State.OK)
+    assert result["ok"] is (first is second is State.OK)
