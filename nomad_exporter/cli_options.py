@@ -1,38 +1,75 @@
-"""The settings as options of a command line, and what a command that has them was given."""
+"""The settings as options of a command, grouped in its help, and the values that a command received."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
 from nomad_exporter.config.load import RawSettings
-from nomad_exporter.config.parsers import masked
-from nomad_exporter.config.settings import PREFIX, SETTINGS, Setting
+from nomad_exporter.config.parsers import mask_password
+from nomad_exporter.config.settings import AGENT, PREFIX, SETTINGS, Setting
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
-"""How every command tells its help."""
+"""Context settings of the commands that have these options."""
 
-_PUBLIC = {field: row for field, row in SETTINGS.items() if not row.secret}
+EPILOG = """\
+Every setting can also be set by an environment variable, such as --poll.timeout by NOMAD_EXPORTER_POLL_TIMEOUT.
+Precedence: flag, NOMAD_EXPORTER_*, Nomad's own variable, configuration file, default. Nomad's own variables:
+NOMAD_ADDR, NOMAD_TOKEN, NOMAD_HTTP_AUTH, NOMAD_CACERT, NOMAD_CAPATH, NOMAD_CLIENT_CERT, NOMAD_CLIENT_KEY,
+NOMAD_TLS_SERVER_NAME, NOMAD_SKIP_VERIFY.
+
+Documentation: README.md and docs/ of the nomad-exporter source distribution."""
+"""The end of the help of these commands."""
+
+_HEADINGS = {AGENT: "Agent", "poll": "Polling", "verdict": "Verdicts", "web": "Web", "log": "Logging"}
+_GENERAL = "General"
+_MAX_OPTION_WIDTH = 40
+
+_PUBLIC = {field: setting for field, setting in SETTINGS.items() if not setting.secret}
+
+
+class GroupedHelp(click.Command):
+    """A command whose help groups the options under the headings of their sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                groups.setdefault(_heading(parameter), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records, col_max=_MAX_OPTION_WIDTH)
+
+
+def _heading(parameter: click.Parameter) -> str:
+    section = parameter.opts[0].removeprefix("--").partition(".")[0]
+    return _HEADINGS.get(section, _GENERAL)
 
 
 def options(flags: Collection[str] = frozenset(_PUBLIC)) -> list[click.Parameter]:
-    """An option for the file and for every setting that is no secret; only those in ``flags`` have a flag.
+    """Return an option for every setting that is not a secret, and for the configuration file.
 
-    The others are told by their variables and the file alone.
+    Only the settings in ``flags`` have a flag; the others are read from the environment and the file.
     """
     return [
-        _file(),
-        *(_option(field, row, click.Option if field in flags else EnvOnlyOption) for field, row in _PUBLIC.items()),
+        *(_option(field, setting, field in flags) for field, setting in _PUBLIC.items()),
+        click.Option(
+            ["--config.file", "file"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            envvar=f"{PREFIX}CONFIG_FILE",
+            help="YAML file with agents and settings.",
+        ),
     ]
 
 
 def from_context(context: click.Context) -> RawSettings:
-    """What a command with these options was given."""
+    """Return the settings that a command with these options received."""
     sources = {field: context.get_parameter_source(field) for field in _PUBLIC}
     return RawSettings(
         values={field: context.params[field] for field in sources},
@@ -43,53 +80,71 @@ def from_context(context: click.Context) -> RawSettings:
     )
 
 
-class EnvOnlyOption(click.Option):
-    """A setting that is read as any other, but has no flag here."""
+def help_text(setting: Setting) -> str:
+    """Return the help of a setting, with its default in brackets."""
+    return f"{setting.help.removesuffix('.')} (default: {setting.default})." if setting.default else setting.help
 
-    def __init__(self, *arguments: Any, **rest: Any) -> None:
-        super().__init__(*arguments, **rest)
+
+class EnvOnlyOption(click.Option):
+    """An option without a flag, which is set by its environment variables only."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.hidden = True
 
     def add_to_parser(self, *_: Any) -> None:
-        """It is not added: a command line that has it is refused."""
+        """Add nothing, so that the flag is refused on a command line."""
 
 
-class Value(click.ParamType):  # type: ignore[type-arg]  # only the newest click has it generic
-    """A value that ``read`` reads; what is wrong is said in the reader's words."""
+class Value(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest click
+    """A value that ``parse`` parses. An error names the flag or the variable that holds the value."""
 
-    def __init__(self, read: Callable[[str], Any], metavar: str) -> None:
-        self.read = read
+    def __init__(self, parse: Callable[[str], Any], metavar: str) -> None:
+        self.parse = parse
         self.name = metavar.lower()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
         try:
-            return self.read(value)
+            return self.parse(value)
         except ValueError as error:
-            self.fail(f"{masked(value)!r}: {error}", param, ctx)
+            _refuse(value, str(error), param, ctx)
 
 
-def _option(field: str, row: Setting, kind: type[click.Option]) -> click.Option:
-    default = f" [default: {row.default}]" if row.default else ""
-    takes: dict[str, Any] = (
-        {"is_flag": True} if row.switch else {"type": Value(row.read, row.metavar), "metavar": row.metavar}
+class Switch(click.types.BoolParamType):
+    """The value of a switch. An error names the flag or the variable that holds the value."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        state = self.str_to_bool(value)
+        return _refuse(value, "must be true or false", param, ctx) if state is None else state
+
+
+def _refuse(value: str, problem: str, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+    raise click.UsageError(f"{_origin(param, ctx)} {problem} (got {mask_password(value)!r})", ctx)
+
+
+def _origin(param: click.Parameter | None, ctx: click.Context | None) -> str:
+    """Return the variable that set a parameter, or else its flag."""
+    if param is None or ctx is None or param.name is None:
+        return "value"
+    if ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT:
+        return next(name for name in param.envvar or () if os.environ.get(name))
+    return param.opts[0]
+
+
+def _option(field: str, setting: Setting, has_flag: bool) -> click.Option:
+    kind = click.Option if has_flag else EnvOnlyOption
+    value_type: dict[str, Any] = (
+        {"is_flag": True, "type": Switch()}
+        if setting.switch
+        else {"type": Value(setting.parse, setting.metavar), "metavar": setting.metavar}
     )
     return kind(
-        [row.flag, field],
-        default=False if row.switch else [row.default] if row.repeat else row.default,
-        envvar=list(row.variables),
-        multiple=row.repeat,
-        help=row.help + default,
-        **takes,
-    )
-
-
-def _file() -> click.Option:
-    return click.Option(
-        ["--config.file", "file"],
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        envvar=f"{PREFIX}CONFIG_FILE",
-        help="YAML file with agents and settings.",
+        [setting.flag, field],
+        default=False if setting.switch else [setting.default] if setting.repeat else setting.default,
+        envvar=list(setting.variables),
+        multiple=setting.repeat,
+        help=help_text(setting),
+        **value_type,
     )

@@ -1,4 +1,4 @@
-"""The command: where each setting comes from, which wins, and how a wrong one is told."""
+"""The command: sources of settings and their precedence, help, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -14,87 +14,86 @@ import click
 import pytest
 
 from nomad_exporter import __version__
-from nomad_exporter.cli import command
+from nomad_exporter.cli import COMMANDS, command
+from nomad_exporter.cli_options import help_text
 from nomad_exporter.config.model import Config
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.serving.listen import Listen, listen
 from tests.support.exporter import environment, run
 
-Planner = Callable[..., Config]
+LoadArguments = Callable[..., Config]
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("NOMAD_")]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
-def planned(monkeypatch: pytest.MonkeyPatch) -> Planner:
-    """The plan with which the exporter would run, had it been started with these arguments."""
+def load(monkeypatch: pytest.MonkeyPatch) -> LoadArguments:
+    """Return the configuration with which these arguments would start the exporter."""
 
-    def start(*arguments: str) -> Config:
-        plans: list[Config] = []
+    def load_arguments(*arguments: str) -> Config:
+        configs: list[Config] = []
 
-        def take(plan: Config, _: Callable[[], Config | str]) -> int:
-            plans.append(plan)
+        def run_exporter(config: Config, _: Callable[[], Config | str]) -> int:
+            configs.append(config)
             return 0
 
-        monkeypatch.setattr("nomad_exporter.app.run", take)
+        monkeypatch.setattr("nomad_exporter.app.run", run_exporter)
         assert command().main([*arguments], standalone_mode=False) == 0
-        (plan,) = plans
-        return plan
+        (config,) = configs
+        return config
 
-    return start
+    return load_arguments
 
 
-def refusal(*arguments: str) -> str:
-    """The words with which a start with these arguments is refused."""
-    with pytest.raises(click.ClickException) as refused:
+def error_of(*arguments: str) -> str:
+    """Return the error with which these arguments are refused."""
+    with pytest.raises(click.ClickException) as raised:
         command().main([*arguments], standalone_mode=False)
-    return refused.value.format_message()
+    return raised.value.format_message()
 
 
-def the_one_line(text: str) -> str:
+def only_line(text: str) -> str:
     (line,) = text.splitlines()
     return line
 
 
-def test_without_any_setting_the_agent_on_this_machine_is_watched(planned: Planner) -> None:
-    plan = planned()
+def test_default_agent_is_local(load: LoadArguments) -> None:
+    config = load()
 
-    (agent,) = plan.agents
+    (agent,) = config.agents
     assert (agent.name, agent.address) == (socket.gethostname(), Address("http", "127.0.0.1", 4646))
-    assert plan.listen == (Listen("", 9441),)
-    assert (plan.log_level, plan.log_format) == ("info", "logfmt")
+    assert config.listen == (Listen("", 9441),)
+    assert (config.log_level, config.log_format) == ("info", "logfmt")
 
 
-def test_every_flag_reaches_the_plan(planned: Planner) -> None:
-    plan = planned(
+def test_flags_reach_configuration(load: LoadArguments) -> None:
+    config = load(
         *("--nomad.address", "https://nomad:4646", "--nomad.agent-name", "n1", "--nomad.token-file", "token"),
         *("--nomad.ca-file", "ca", "--nomad.ca-path", "cas", "--nomad.cert-file", "cert", "--nomad.key-file", "key"),
-        *("--nomad.server-name", "server.global.nomad", "--nomad.skip-verify"),
+        *("--nomad.server-name", "server.global.nomad", "--nomad.skip-verify", "--nomad.cluster", "east"),
         *("--poll.interval", "30s", "--poll.health-interval", "10s", "--poll.timeout", "3s", "--poll.max-age", "1m"),
         *("--web.listen-address", "127.0.0.1:1", "--web.listen-address", "unix:/x"),
         *("--log.level", "debug", "--log.format", "json"),
     )
 
-    (agent,) = plan.agents
-    assert (agent.name, agent.address) == ("n1", Address("https", "nomad", 4646))
+    (agent,) = config.agents
+    assert (agent.name, agent.cluster, agent.address) == ("n1", "east", Address("https", "nomad", 4646))
     assert agent.credentials.token_file == Path("token")
     assert (agent.tls.ca_file, agent.tls.ca_path) == (Path("ca"), Path("cas"))
     assert (agent.tls.cert_file, agent.tls.key_file) == (Path("cert"), Path("key"))
     assert (agent.tls.server_name, agent.tls.skip_verify) == ("server.global.nomad", True)
-    cadence = plan.poll
-    assert (cadence.interval, cadence.health_interval, cadence.timeout, cadence.max_age) == (30.0, 10.0, 3.0, 60.0)
-    assert plan.listen == (Listen("127.0.0.1", 1), Listen(path="/x"))
-    assert (plan.log_level, plan.log_format) == ("debug", "json")
+    poll = config.poll
+    assert (poll.interval, poll.health_interval, poll.timeout, poll.max_age) == (30.0, 10.0, 3.0, 60.0)
+    assert config.listen == (Listen("127.0.0.1", 1), Listen(path="/x"))
+    assert (config.log_level, config.log_format) == ("debug", "json")
 
 
-def test_every_setting_of_the_nomad_command_is_taken_from_its_variable(
-    planned: Planner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nomad_variables_reach_configuration(load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "NOMAD_ADDR": "https://nomad:4646",
         "NOMAD_TOKEN": "hidden-1",
@@ -108,7 +107,7 @@ def test_every_setting_of_the_nomad_command_is_taken_from_its_variable(
     }.items():
         monkeypatch.setenv(name, value)
 
-    (agent,) = planned().agents
+    (agent,) = load().agents
 
     assert agent.address == Address("https", "nomad", 4646)
     secrets = (agent.credentials.token, agent.credentials.basic_auth)
@@ -125,35 +124,33 @@ def test_every_setting_of_the_nomad_command_is_taken_from_its_variable(
         pytest.param([], {"NOMAD_ADDR": "http://of-nomad"}, "of-nomad", id="nomad-over-default"),
         pytest.param(
             [],
-            {"NOMAD_ADDR": "http://of-nomad", "NOMAD_EXPORTER_NOMAD_ADDRESS": "http://own"},
-            "own",
-            id="own-over-nomad",
+            {"NOMAD_ADDR": "http://of-nomad", "NOMAD_EXPORTER_NOMAD_ADDRESS": "http://exporter"},
+            "exporter",
+            id="exporter-over-nomad",
         ),
         pytest.param(
             ["--nomad.address=http://flag"],
-            {"NOMAD_ADDR": "http://of-nomad", "NOMAD_EXPORTER_NOMAD_ADDRESS": "http://own"},
+            {"NOMAD_ADDR": "http://of-nomad", "NOMAD_EXPORTER_NOMAD_ADDRESS": "http://exporter"},
             "flag",
-            id="flag-over-own",
+            id="flag-over-exporter",
         ),
         pytest.param(["--nomad.address=http://flag"], {"NOMAD_ADDR": "http://of-nomad"}, "flag", id="flag-over-nomad"),
         pytest.param(
             [],
             {"NOMAD_ADDR": "http://of-nomad", "NOMAD_EXPORTER_NOMAD_ADDRESS": ""},
             "of-nomad",
-            id="an-empty-own-is-unset",
+            id="empty-exporter-variable",
         ),
-        pytest.param(
-            [], {"NOMAD_ADDR": "", "NOMAD_EXPORTER_NOMAD_ADDRESS": ""}, "127.0.0.1", id="two-empty-ones-are-unset"
-        ),
+        pytest.param([], {"NOMAD_ADDR": "", "NOMAD_EXPORTER_NOMAD_ADDRESS": ""}, "127.0.0.1", id="two-empty-variables"),
     ],
 )
-def test_a_flag_wins_over_the_own_variable_and_that_over_the_one_of_nomad(
-    arguments: list[str], environment: dict[str, str], host: str, planned: Planner, monkeypatch: pytest.MonkeyPatch
+def test_flag_precedes_exporter_variable_precedes_nomad_variable(
+    arguments: list[str], environment: dict[str, str], host: str, load: LoadArguments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    (agent,) = planned(*arguments).agents
+    (agent,) = load(*arguments).agents
 
     assert agent.address.host == host
 
@@ -164,17 +161,21 @@ def test_a_flag_wins_over_the_own_variable_and_that_over_the_one_of_nomad(
         pytest.param({"NOMAD_SKIP_VERIFY": "1"}, True, id="one"),
         pytest.param({"NOMAD_SKIP_VERIFY": "0"}, False, id="zero"),
         pytest.param({"NOMAD_SKIP_VERIFY": "false"}, False, id="false"),
-        pytest.param({"NOMAD_SKIP_VERIFY": "1", "NOMAD_EXPORTER_NOMAD_SKIP_VERIFY": "0"}, False, id="own-wins"),
-        pytest.param({"NOMAD_SKIP_VERIFY": "1", "NOMAD_EXPORTER_NOMAD_SKIP_VERIFY": ""}, True, id="empty-own-is-unset"),
+        pytest.param(
+            {"NOMAD_SKIP_VERIFY": "1", "NOMAD_EXPORTER_NOMAD_SKIP_VERIFY": "0"}, False, id="exporter-variable-wins"
+        ),
+        pytest.param(
+            {"NOMAD_SKIP_VERIFY": "1", "NOMAD_EXPORTER_NOMAD_SKIP_VERIFY": ""}, True, id="empty-exporter-variable"
+        ),
     ],
 )
-def test_a_switch_can_be_set_by_its_variables(
-    environment: dict[str, str], skips: bool, planned: Planner, monkeypatch: pytest.MonkeyPatch
+def test_switch_is_set_by_variables(
+    environment: dict[str, str], skips: bool, load: LoadArguments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    (agent,) = planned().agents
+    (agent,) = load().agents
 
     assert agent.tls.skip_verify is skips
 
@@ -182,38 +183,36 @@ def test_a_switch_can_be_set_by_its_variables(
 @pytest.mark.parametrize(
     "name", ["NOMAD_TOKEN", "NOMAD_HTTP_AUTH", "NOMAD_EXPORTER_POLL_INTERVAL", "NOMAD_CACERT", "NOMAD_CLIENT_CERT"]
 )
-def test_an_empty_variable_counts_as_not_set(name: str, planned: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = planned()
+def test_empty_variable_is_unset(name: str, load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = load()
     monkeypatch.setenv(name, "")
 
-    assert planned() == usual
+    assert load() == default
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         pytest.param("NOMAD_EXPORTER_PORT", "tcp://10.0.0.1:9441", id="injected-by-kubernetes"),
-        pytest.param("NOMAD_EXPORTER_SERVICE_PORT_HTTP", "9441", id="injected-by-kubernetes-too"),
-        pytest.param("NOMAD_EXPORTER_NOMAD_TOKEN", "hidden-1", id="secrets-have-no-variable-of-ours"),
+        pytest.param("NOMAD_EXPORTER_SERVICE_PORT_HTTP", "9441", id="also-injected-by-kubernetes"),
+        pytest.param("NOMAD_EXPORTER_NOMAD_TOKEN", "hidden-1", id="secrets-have-no-exporter-variable"),
         pytest.param("NOMAD_REGION", "west", id="region"),
         pytest.param("NOMAD_NAMESPACE", "apps", id="namespace"),
     ],
 )
-def test_a_variable_that_is_no_setting_is_ignored(
-    name: str, value: str, planned: Planner, monkeypatch: pytest.MonkeyPatch
+def test_other_variables_are_ignored(
+    name: str, value: str, load: LoadArguments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = planned()
+    default = load()
     monkeypatch.setenv(name, value)
 
-    assert planned() == usual
+    assert load() == default
 
 
-def test_several_addresses_to_listen_on_stand_in_one_variable(
-    planned: Planner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variable_holds_several_listen_addresses(load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMAD_EXPORTER_WEB_LISTEN_ADDRESS", "127.0.0.1:1 unix:/x")
 
-    assert planned().listen == (Listen("127.0.0.1", 1), Listen(path="/x"))
+    assert load().listen == (Listen("127.0.0.1", 1), Listen(path="/x"))
 
 
 @pytest.mark.parametrize(
@@ -221,66 +220,69 @@ def test_several_addresses_to_listen_on_stand_in_one_variable(
     [
         pytest.param(
             ["--poll.interval", "soon"],
-            "Invalid value for '--poll.interval': 'soon': not a duration such as 15s, 500ms or 1m30s",
+            "--poll.interval must be a duration such as 15s, 500ms or 1m30s (got 'soon')",
             id="duration",
         ),
         pytest.param(
             ["--log.level", "loud"],
-            "Invalid value for '--log.level': 'loud': must be one of debug, info, warn, error",
-            id="word",
+            "--log.level must be one of debug, info, warn, error (got 'loud')",
+            id="choice",
         ),
         pytest.param(
             ["--web.listen-address", ":1", "--web.listen-address", "here"],
-            "Invalid value for '--web.listen-address': 'here': "
-            "must be like :9441, 127.0.0.1:9441, [::1]:9441 or unix:/path",
+            "--web.listen-address must be an address such as :9441, 127.0.0.1:9441, [::1]:9441 or unix:/path "
+            "(got 'here')",
             id="the-second-of-two",
         ),
     ],
 )
-def test_a_wrong_value_is_told_with_its_flag_and_what_is_wanted(arguments: list[str], line: str) -> None:
-    assert refusal(*arguments) == line
+def test_error_names_flag_and_valid_values(arguments: list[str], line: str) -> None:
+    assert error_of(*arguments) == line
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "flag"),
+    ("name", "value", "problem"),
     [
-        ("NOMAD_EXPORTER_POLL_INTERVAL", "soon", "--poll.interval"),
-        ("NOMAD_ADDR", "nomad:4646", "--nomad.address"),
-        ("NOMAD_SKIP_VERIFY", "perhaps", "--nomad.skip-verify"),
+        ("NOMAD_EXPORTER_POLL_INTERVAL", "soon", "must be a duration such as 15s, 500ms or 1m30s"),
+        (
+            "NOMAD_ADDR",
+            "nomad:4646",
+            "must be a URL such as http://127.0.0.1:4646, https://host:4646 or unix:///path/to/api.sock",
+        ),
+        ("NOMAD_SKIP_VERIFY", "perhaps", "must be true or false"),
+        ("NOMAD_EXPORTER_NOMAD_CLUSTER", "a\nb", "must be one printable line of at most 200 characters"),
     ],
 )
-def test_a_wrong_variable_is_told_with_the_flag_of_its_setting(
-    name: str, value: str, flag: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_names_variable(name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
 
-    assert f"'{flag}': '{value}'" in refusal()
+    assert error_of() == f"{name} {problem} (got {value!r})"
 
 
-def test_the_password_in_a_wrong_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_masks_password_in_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMAD_ADDR", "http://user:hidden-1@nomad:99999")
 
-    line = refusal()
+    line = error_of()
 
-    assert "'--nomad.address': 'http://********@nomad:99999'" in line
+    assert line == "NOMAD_ADDR must have a port from 1 to 65535 (got 'http://********@nomad:99999')"
     assert "hidden-1" not in line
 
 
 @pytest.mark.parametrize("flag", ["--nomad.token", "--nomad.http-auth"])
-def test_a_secret_cannot_be_given_as_an_argument_and_is_not_repeated(flag: str) -> None:
-    line = refusal(f"{flag}=hidden-1")
+def test_secret_flag_is_refused_without_quoting_it(flag: str) -> None:
+    line = error_of(f"{flag}=hidden-1")
 
     assert f"'{flag}'" in line
     assert "hidden-1" not in line
 
 
-def test_the_version_is_told_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     command().main(["--version"], standalone_mode=False)
 
-    assert the_one_line(capsys.readouterr().out).startswith(f"nomad-exporter, version {__version__} (python 3.")
+    assert only_line(capsys.readouterr().out).startswith(f"nomad-exporter, version {__version__} (python 3.")
 
 
-def test_a_check_tells_what_would_be_done_and_does_not_do_it(
+def test_config_check_prints_summary_and_starts_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[Config] = []
@@ -292,79 +294,118 @@ def test_a_check_tells_what_would_be_done_and_does_not_do_it(
     )
 
     assert (code, started) == (0, [])
-    line = the_one_line(capsys.readouterr().out)
-    assert line == "The settings are good: watching n1 at http://nomad:4646; serving on :9441."
+    line = only_line(capsys.readouterr().out)
+    assert line == "Configuration is valid: monitoring n1 at http://nomad:4646; serving on :9441."
 
 
-def test_the_help_tells_every_flag_and_every_default(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_flag_and_every_default(capsys: pytest.CaptureFixture[str]) -> None:
     command().main(["--help"], standalone_mode=False)
 
-    words = " ".join(capsys.readouterr().out.split())
-    public = [row for row in SETTINGS.values() if not row.secret]
-    assert [row.flag for row in public if f" {row.flag} " not in words] == []
-    assert [row.flag for row in public if row.default and f"{row.help} [default: {row.default}] -" not in words] == []
-    assert words.count("[default: ") == sum(row.default is not None for row in public)
+    text = " ".join(capsys.readouterr().out.split())
+    public = [setting for setting in SETTINGS.values() if not setting.secret]
+    assert [setting.flag for setting in public if f" {setting.flag} " not in text] == []
+    assert [setting.flag for setting in public if help_text(setting) not in text] == []
+    assert text.count("(default: ") == sum("(default: " in help_text(setting) for setting in public)
 
 
-def test_the_help_fits_on_a_screen() -> None:
-    ended = run("--help", env={"COLUMNS": "100"})
+@pytest.mark.parametrize("name", ["", "check"])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_options_by_section(name: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    selected = COMMANDS[name]() if name else command()
+    selected.main([flag], standalone_mode=False)
+
+    headings = re.findall(r"^([A-Z]\w+):$", capsys.readouterr().out, re.MULTILINE)
+    assert headings == (
+        ["General", "Agent", "Polling", "Verdicts"]
+        if name
+        else ["Agent", "Polling", "Verdicts", "Web", "Logging", "General", "Commands"]
+    )
+
+
+@pytest.mark.parametrize("name", ["", "check"])
+def test_help_names_documentation(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    selected = COMMANDS[name]() if name else command()
+    selected.main(["--help"], standalone_mode=False)
+
+    assert "\n  Documentation: README.md and docs/ " in capsys.readouterr().out
+
+
+def test_help_has_one_line_per_option_in_120_columns() -> None:
+    ended = run("--help", env={"COLUMNS": "120"})
 
     lines = ended.stdout.splitlines()
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert len(lines) <= 50
-    assert max(map(len, lines)) <= 100
+    assert len(lines) <= 65
+    assert max(map(len, lines)) <= 120
+    assert [line for line in lines if line.startswith(" " * 10)] == []
 
 
-def test_the_version_is_told_at_once_by_the_command() -> None:
+def test_help_fits_in_width_of_terminal() -> None:
+    ended = run("--help", env={"COLUMNS": "100"})
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert max(map(len, ended.stdout.splitlines())) <= 100
+
+
+def test_command_prints_version() -> None:
     ended = run("--version")
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert __version__ in the_one_line(ended.stdout)
+    assert __version__ in only_line(ended.stdout)
 
 
-def test_a_wrong_setting_ends_the_start_with_one_line_and_exit_code_2() -> None:
+def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
     ended = run("--poll.interval", "soon\nor later")
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert the_one_line(ended.stderr).startswith("nomad-exporter: Invalid value for '--poll.interval': ")
+    assert only_line(ended.stderr).startswith("nomad-exporter: --poll.interval must be a duration ")
 
 
-def test_settings_that_do_not_go_together_end_the_start_likewise() -> None:
+def test_conflicting_settings_are_one_line_and_exit_code_2() -> None:
     ended = run("--poll.timeout", "10s")
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert the_one_line(ended.stderr).startswith("nomad-exporter: --poll.timeout: 10s is too long ")
+    assert only_line(ended.stderr).startswith("nomad-exporter: --poll.timeout 10s exceeds 80 % of ")
 
 
-def test_a_credential_file_that_cannot_be_read_is_found_by_the_check() -> None:
+def test_config_check_reads_credential_files() -> None:
     ended = run("--config.check", "--nomad.agent-name", "n1", "--nomad.token-file", "/no/such/token")
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert the_one_line(ended.stderr) == "nomad-exporter: --nomad.token-file: /no/such/token: No such file or directory"
+    assert only_line(ended.stderr) == "nomad-exporter: --nomad.token-file /no/such/token: No such file or directory"
 
 
-def test_a_port_that_is_taken_ends_the_start_with_one_line_that_names_it() -> None:
+def test_port_in_use_is_one_line_and_exit_code_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         ended = run("--web.listen-address", address)
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    line = the_one_line(ended.stderr)
-    assert line.startswith(f"nomad-exporter: --web.listen-address: {address}: Address already in use")
+    line = only_line(ended.stderr)
+    assert line.startswith(f"nomad-exporter: --web.listen-address {address}: Address already in use")
 
 
-def test_a_unix_socket_that_somebody_listens_on_ends_the_start_and_is_left_alone(tmp_path: Path) -> None:
+def test_port_in_use_names_variable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        ended = run(env={"NOMAD_EXPORTER_WEB_LISTEN_ADDRESS": address})
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert only_line(ended.stderr).startswith(f"nomad-exporter: NOMAD_EXPORTER_WEB_LISTEN_ADDRESS {address}: ")
+
+
+def test_unix_socket_in_use_is_refused_and_kept(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     with listen(Listen(path=path)), socket.socket(socket.AF_UNIX) as caller:
         ended = run("--web.listen-address", f"unix:{path}")
         caller.connect(path)
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert the_one_line(ended.stderr) == (f"nomad-exporter: --web.listen-address: unix:{path}: Address already in use")
+    assert only_line(ended.stderr) == (f"nomad-exporter: --web.listen-address unix:{path}: Address already in use")
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_a_stop_while_the_exporter_still_starts_is_clean(number: str) -> None:
+def test_signal_during_start_exits_cleanly(number: str) -> None:
     script = (
         "import os, signal; from nomad_exporter import app, cli;"
         f"app.run = lambda *_: os.kill(os.getpid(), signal.{number}) or 1; cli.main()"
@@ -376,39 +417,39 @@ def test_a_stop_while_the_exporter_still_starts_is_clean(number: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["http://user:hidden-1@nomad:99999", "htp://user:hidden-1@nomad"])
-def test_the_password_of_a_wrong_address_is_not_repeated(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_masks_password_in_invalid_url(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMAD_ADDR", address)
 
-    line = refusal()
+    line = error_of()
 
-    assert "'--nomad.address'" in line
+    assert line.startswith("NOMAD_ADDR must ")
     assert "hidden-1" not in line
 
 
-def test_a_host_that_can_have_no_address_ends_the_start_with_one_line() -> None:
+def test_invalid_listen_host_is_one_line_and_exit_code_2() -> None:
     ended = run("--web.listen-address", "nomad..example.org:9441")
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert the_one_line(ended.stderr).startswith("nomad-exporter: --web.listen-address: nomad..example.org:9441: ")
+    assert only_line(ended.stderr).startswith("nomad-exporter: --web.listen-address nomad..example.org:9441: ")
 
 
-def test_a_switch_that_was_not_set_is_off(planned: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_switch_with_empty_variable_is_off(load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMAD_SKIP_VERIFY", "")
 
-    (agent,) = planned().agents
+    (agent,) = load().agents
 
     assert agent.tls.skip_verify is False
 
 
 @pytest.mark.parametrize(("name", "code"), [("check", 3), ("demo", 2)])
-def test_what_stands_before_the_name_of_a_command_is_refused_and_not_ignored(name: str, code: int) -> None:
+def test_options_before_command_are_refused(name: str, code: int) -> None:
     ended = run("--nomad.address", "http://127.0.0.1:1", name)
 
     assert (ended.returncode, ended.stdout) == (code, "")
-    assert the_one_line(ended.stderr) == f"nomad-exporter: {name} must stand first, and its options behind it"
+    assert only_line(ended.stderr) == f"nomad-exporter: put the command first: nomad-exporter {name} [OPTIONS]"
 
 
-def test_a_command_is_not_hindered_by_a_setting_that_it_does_not_read() -> None:
+def test_command_ignores_settings_that_it_does_not_read() -> None:
     ended = run("demo", "--help", env={"NOMAD_ADDR": "nowhere"})
 
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -416,20 +457,20 @@ def test_a_command_is_not_hindered_by_a_setting_that_it_does_not_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["check", "demo"])
-def test_the_help_names_what_else_there_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_commands(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command().main(["--help"], standalone_mode=False)
 
     assert re.search(rf"^  {name}  +[A-Z].*\.$", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_a_fault_of_ours_is_one_line_for_the_exporter_and_for_a_check() -> None:
+def test_internal_error_is_one_line_for_exporter_and_check() -> None:
     script = "from nomad_exporter import cli; cli._run = lambda _: {}[0]; cli.main()"
     start = [sys.executable, "-c", script]
 
     codes = {}
     for arguments in ([], ["check"]):
         ended = subprocess.run([*start, *arguments], env=environment(), capture_output=True, text=True, timeout=20)
-        assert the_one_line(ended.stderr).startswith("nomad-exporter: internal error, please report it: KeyError in ")
+        assert only_line(ended.stderr).startswith("nomad-exporter: internal error, please report it: KeyError in ")
         codes[len(arguments)] = ended.returncode
 
     assert codes == {0: 70, 1: 3}
