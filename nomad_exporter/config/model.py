@@ -111,7 +111,7 @@ def build_agent(settings: Settings, host_name: str) -> Agent:
 
 def default_name(address: Address, host_name: str) -> str:
     """Return ``host:port`` of ``address``, or ``host_name`` for an agent on this machine."""
-    # A loopback address is the same on every machine, so it cannot tell the agents of two machines apart.
+    # A loopback address is the same on every machine, so the agents of two machines would share a name.
     return host_name if address.scheme == "unix" or _is_loopback(address.host) else address.host_port
 
 
