@@ -164,7 +164,7 @@ def test_later_poll_has_remaining_time() -> None:
 
     collect({AGENT: wire}, list(Source), moving_clock, PATIENCE)
 
-    seconds = dict(wire.asked)
+    seconds = dict(wire.requests)
     assert seconds[MEMBERS_PATH] < seconds[SELF_PATH] <= PATIENCE
 
 
