@@ -1,1 +1,1 @@
-"""The life of a cluster in small: raft, gossip, autopilot, clients. Time is an argument, chance comes from a seed."""
+"""A model of a Nomad cluster: Raft, gossip, autopilot, clients. Time is an argument; a seed fixes all random values."""

@@ -1,4 +1,4 @@
-"""What an agent writes into its log, and the last of it, kept for those who watch."""
+"""The log of an agent; a ring buffer keeps the latest lines for ``/v1/agent/monitor``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 LEVELS = ("trace", "debug", "info", "warn", "error", "off")
-"""From what is told least often to what is never told: no line is ``off``, but who watches can ask for it."""
+"""Log levels in ascending order; ``off`` is only a level to monitor at, which shows no line."""
 
 
 class Seconds(float):
-    """A duration among the pairs of a line: a text of Go in a plain line, a number of nanoseconds in JSON."""
+    """A duration as a value of a log line: written as a Go duration in text, in nanoseconds in JSON."""
 
     __slots__ = ()
 
@@ -21,7 +21,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line: when in Unix time, one of LEVELS, the part of the agent (``nomad.raft``), and what it says."""
+    """A log line: Unix time, one of LEVELS, Nomad's module name (``nomad.raft``), message and key-value pairs."""
 
     at: float
     level: str
@@ -30,13 +30,13 @@ class LogLine:
     pairs: tuple[tuple[str, Value], ...] = ()
 
     def is_shown_at(self, level: str) -> bool:
-        """Whether one who watches at ``level`` is told."""
+        """Return whether a monitor at ``level`` shows this line."""
         return LEVELS.index(self.level) >= LEVELS.index(level)
 
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """The lines since the last reading, how many were gone before they could be read, and where to read on."""
+    """The lines since the last read, the number of dropped lines, and the number to read from next."""
 
     lines: tuple[LogLine, ...]
     dropped: int
@@ -44,7 +44,7 @@ class LogChunk:
 
 
 class AgentLog:
-    """The last lines of one agent, numbered from 0 on; older lines fall out when it is full."""
+    """The latest lines of an agent's log, numbered from 0; a new line drops the oldest when the log is full."""
 
     def __init__(self, limit: int = 512) -> None:
         self._lines: deque[LogLine] = deque(maxlen=limit)
@@ -52,24 +52,25 @@ class AgentLog:
 
     @property
     def next(self) -> int:
-        """The number of the line to come: who watches from now on reads since this one."""
+        """Return the number of the next line; a new monitor reads from here."""
         return self._next
 
     def append(self, line: LogLine) -> None:
+        """Append a line."""
         self._lines.append(line)
         self._next += 1
 
     def read_from(self, number: int) -> LogChunk:
-        """The lines from ``number`` on that are still here."""
+        """Return the lines from ``number`` on that are still in the log."""
         oldest = self._next - len(self._lines)
         lines = islice(self._lines, max(0, number - oldest), None)
         return LogChunk(tuple(lines), max(0, oldest - number), self._next)
 
 
 def parse_level(text: str) -> str:
-    """The level that ``log_level`` of ``GET /v1/agent/monitor`` means, in any case; nothing means ``info``.
+    """Return the level that the parameter ``log_level`` of ``/v1/agent/monitor`` names; ``info`` if it is empty.
 
-    Raises ValueError in Nomad's words.
+    The name is case-insensitive. Raise ValueError with Nomad's message if it is unknown.
     """
     name = text.strip().lower() if text else "info"
     if name not in LEVELS:

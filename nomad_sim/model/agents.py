@@ -1,4 +1,4 @@
-"""A simulated agent as a value, and how it starts."""
+"""A simulated agent as an immutable value, and its start and restart."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from nomad_sim.setup import Setup
 
 
 class State(Enum):
-    """What the process of an agent does."""
+    """The state of an agent's process."""
 
     RUNNING = "running"
     PAUSED = "paused"
-    """It was stopped by SIGSTOP: its connections stay, and nothing is answered."""
+    """Stopped by SIGSTOP: connections stay open, requests get no response."""
     DEAD = "dead"
 
 
@@ -34,12 +34,13 @@ class Server:
 
     @property
     def is_leader(self) -> bool:
+        """Return whether the server is a leader that may serve requests."""
         return self.raft.is_ready
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent: its setup, its process, and the parts that it has."""
+    """One agent: its setup, the state and start time of its process, and its server and client parts."""
 
     setup: Setup
     started: float
@@ -49,22 +50,24 @@ class Agent:
 
     @property
     def name(self) -> str:
+        """Return the name by which the cluster knows the agent."""
         return self.setup.full_name
 
     @property
     def is_running(self) -> bool:
+        """Return whether the process runs, neither paused nor dead."""
         return self.state is State.RUNNING
 
 
 def create(setup: Setup, now: float, timing: Timing, draw: Draw) -> Agent:
-    """An agent that starts for the first time."""
+    """Return an agent that starts for the first time."""
     server = Server(_new_raft(setup, now, timing, draw), gossip.create(setup, now)) if setup.server else None
     client = Client(_known_servers(setup), now, now + draw(timing.latency)) if setup.client else None
     return Agent(setup, now, server, client)
 
 
 def restart(agent: Agent, setup: Setup, now: float, timing: Timing, draw: Draw) -> Agent:
-    """An agent that starts again with what is on its disk: its log, its vote, whom it knew."""
+    """Return an agent that restarts with the state on its disk: Raft log, term and vote, client registration."""
     server, client = agent.server, agent.client
     return Agent(
         setup,
@@ -75,7 +78,8 @@ def restart(agent: Agent, setup: Setup, now: float, timing: Timing, draw: Draw) 
 
 
 def _known_servers(setup: Setup) -> tuple[str, ...]:
-    """An agent that is both adds its own server to those that it was told, even where it was told that one."""
+    """Return the RPC addresses of the configured servers; an agent that is also a server adds its own."""
+    # Nomad adds the agent's own address even if the configuration already contains it.
     return (*setup.servers, setup.rpc_address) if setup.server else setup.servers
 
 
@@ -84,7 +88,8 @@ def _new_raft(setup: Setup, now: float, timing: Timing, draw: Draw) -> Raft:
 
 
 def _restart_server(server: Server, setup: Setup, now: float, timing: Timing, draw: Draw) -> Server:
-    """What was committed is known again only from the leader; a snapshot is at once."""
+    """Return the server part after a restart, as a follower whose commit index is that of the last snapshot."""
+    # Raft does not persist the commit index: the leader's next heartbeat restores it.
     raft = replace(
         server.raft,
         local_id=setup.raft_id,

@@ -1,4 +1,4 @@
-"""What the leader does about the servers of its region: takes in new ones, drops dead ones, gives votes. Pure."""
+"""Autopilot: add new servers, remove dead servers and promote stable servers; pure functions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nomad_sim.model.raft_log import NONVOTER, VOTER, Peer
 from nomad_sim.model.timing import Timing
 
 MAX_TRAILING_LOGS = 250
-"""A server whose log is more entries behind is not healthy; Nomad's ``max_trailing_logs``."""
+"""Maximum number of entries that a healthy server's log may be behind; Nomad's ``max_trailing_logs``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Autopilot:
-    """What a leader remembers: since when each server is healthy, by ID, and since when itself leads."""
+    """Autopilot's state on a leader: since when each server, by ID, is healthy, and since when the leader leads."""
 
     healthy_since: Mapping[str, float] = field(default_factory=dict)
     leader_since: float = math.inf
@@ -25,7 +25,7 @@ class Autopilot:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The next peers of the configuration, why, and the member that is told to have left, if one is."""
+    """A configuration change: the new peers, the reason, and the member to force-leave, if any."""
 
     peers: tuple[Peer, ...]
     reason: str
@@ -33,15 +33,13 @@ class Change:
 
 
 def member_of(gossip: Gossip, peer: Peer) -> Member | None:
-    """The member that a peer is."""
+    """Return the gossip member of a Raft peer, or None."""
     return next((member for member in gossip.members.values() if member.setup.raft_id == peer.id), None)
 
 
 def is_healthy(raft: Raft, gossip: Gossip, peer: Peer) -> bool:
-    """Whether the leader finds a server healthy: alive, and not far behind.
-
-    One that has just died is so until gossip notices it: autopilot goes by what the server said last of itself.
-    """
+    """Return whether a server is healthy for the leader: alive in gossip, and its log not far behind."""
+    # Autopilot relies on a server's last response: a dead server is healthy until gossip marks it as failed.
     member = member_of(gossip, peer)
     if member is None or member.status != ALIVE:
         return False
@@ -52,7 +50,7 @@ def is_healthy(raft: Raft, gossip: Gossip, peer: Peer) -> bool:
 
 
 def observe(autopilot: Autopilot, raft: Raft, gossip: Gossip, now: float) -> Autopilot:
-    """After a look at all servers."""
+    """Return autopilot's state after a health check of all servers at ``now``."""
     healthy = [peer.id for peer in raft.log.configuration.peers if is_healthy(raft, gossip, peer)]
     return Autopilot(
         {name: autopilot.healthy_since.get(name, now) for name in healthy}, min(autopilot.leader_since, now)
@@ -60,7 +58,7 @@ def observe(autopilot: Autopilot, raft: Raft, gossip: Gossip, now: float) -> Aut
 
 
 def reconcile(raft: Raft, gossip: Gossip) -> Change | None:
-    """What gossip asks for at once: a server that has left is dropped, one that is new is taken in."""
+    """Return the change that gossip requires at once: remove a server that left, or add a new server."""
     configuration = raft.log.configuration
     region = gossip.local_member.setup.region
     for peer in configuration.peers:
@@ -76,32 +74,32 @@ def reconcile(raft: Raft, gossip: Gossip) -> Change | None:
 
 
 def run(autopilot: Autopilot, raft: Raft, gossip: Gossip, now: float, timing: Timing) -> Change | None:
-    """What autopilot does when it looks: drops a dead server unless too many are dead, or promotes a stable one."""
+    """Return the change of one autopilot run: remove a dead server unless too many are dead, or promote a non-voter."""
     return _remove_dead_server(raft, gossip) or _promote_server(autopilot, raft, gossip, now, timing)
 
 
 def _remove_dead_server(raft: Raft, gossip: Gossip) -> Change | None:
-    """A server that gossip has forgotten counts as dead."""
     configuration = raft.log.configuration
     dead = [peer for peer in configuration.peers if _is_dead(member_of(gossip, peer))]
-    voting = [peer for peer in dead if peer.suffrage == VOTER]
-    if not dead or len(configuration.voters) - len(voting) < configuration.majority:
+    dead_voters = [peer for peer in dead if peer.suffrage == VOTER]
+    if not dead or len(configuration.voters) - len(dead_voters) < configuration.majority:
         return None
-    known = member_of(gossip, dead[0])
-    member = known.setup.member if known else None
-    left = member if gossip.local_member.setup.version.members_left_by_autopilot else None
-    return Change(configuration.without(dead[0].id), f"removing dead server: {member or dead[0].id}", left)
+    member = member_of(gossip, dead[0])
+    name = member.setup.member if member else None
+    left = name if gossip.local_member.setup.version.members_left_by_autopilot else None
+    return Change(configuration.without(dead[0].id), f"removing dead server: {name or dead[0].id}", left)
 
 
 def _is_dead(member: Member | None) -> bool:
+    """Return whether a peer is dead: its member has failed, or gossip has forgotten it."""
     return member is None or member.status == FAILED
 
 
 def _promote_server(autopilot: Autopilot, raft: Raft, gossip: Gossip, now: float, timing: Timing) -> Change | None:
     for peer in raft.log.configuration.peers:
         member = member_of(gossip, peer)
-        stable = now - autopilot.healthy_since.get(peer.id, now) >= timing.server_stabilization_time
-        if peer.suffrage == NONVOTER and member is not None and not member.setup.nonvoter and stable:
+        is_stable = now - autopilot.healthy_since.get(peer.id, now) >= timing.server_stabilization_time
+        if peer.suffrage == NONVOTER and member is not None and not member.setup.nonvoter and is_stable:
             return Change(
                 raft.log.configuration.with_peer(replace(peer, suffrage=VOTER)),
                 f"promoting server: {member.setup.member}",

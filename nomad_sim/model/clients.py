@@ -1,4 +1,4 @@
-"""A client in small: its heartbeats, the servers it knows, its allocations. Pure."""
+"""The client part of an agent: heartbeats, known servers and allocations; pure functions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from nomad_sim.model.timing import Timing
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client. ``servers`` are RPC addresses, in the order in which they are tried; ``ttl`` is 0 until registered.
+    """The state of one client.
 
-    ``last_heartbeat`` is when a server last accepted one, initially the start of the client; ``next_heartbeat`` is when
-    the next one is sent.
-    ``registered`` outlives a restart, for the client remembers it on its disk.
+    ``servers`` are RPC addresses, in the order in which the client tries them.
+    ``last_heartbeat`` is the time of the last accepted heartbeat, initially the time of the start.
+    ``next_heartbeat`` is the time of the next attempt. ``ttl`` is in seconds, 0 until a heartbeat is accepted.
+    ``registered`` survives a restart, because Nomad's client stores it on disk.
     """
 
     servers: tuple[str, ...]
@@ -26,17 +27,18 @@ class Client:
 
 
 def restart(client: Client, servers: tuple[str, ...], now: float) -> Client:
+    """Return the client after a restart; its next heartbeat is due at once."""
     return replace(client, servers=servers, last_heartbeat=now, next_heartbeat=now, ttl=0.0)
 
 
 def accept_heartbeat(client: Client, servers: tuple[str, ...], now: float, timing: Timing, draw: Draw) -> Client:
-    """After a server took the heartbeat: it says how long the next may take, and which servers live."""
+    """Return the client after an accepted heartbeat, with a new TTL and the ``servers`` from the response."""
     ttl = draw(timing.heartbeat_ttl)
     return replace(client, servers=servers, last_heartbeat=now, next_heartbeat=now + ttl, ttl=ttl, registered=True)
 
 
 def fail_heartbeat(client: Client, now: float, timing: Timing, draw: Draw) -> Client:
-    """After no server took it: the next server is tried first, later."""
+    """Return the client after a heartbeat that no server accepted; the retry begins with the next server."""
     return replace(
         client, servers=(*client.servers[1:], *client.servers[:1]), next_heartbeat=now + draw(timing.heartbeat_retry)
     )

@@ -1,4 +1,4 @@
-"""Gossip in small: what one server knows of the others, and how that spreads. Pure."""
+"""The gossip pool as each server sees it: probing, suspicion and status updates as in serf and memberlist; pure."""
 
 from __future__ import annotations
 
@@ -15,44 +15,48 @@ ALIVE, LEAVING, LEFT, FAILED = "alive", "leaving", "left", "failed"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member as one server knows it. ``lamport_time`` is the Lamport time of its status; the others are of the clock.
+    """A member of the gossip pool as one server sees it.
 
-    ``suspicion_timeout`` is how long after ``unreachable_since`` it counts as failed.
+    ``lamport_time`` is the Lamport time of the status; every ``…_since`` is a time on the cluster's clock.
+    ``suspicion_timeout`` is the time in seconds from ``unreachable_since`` until the member is failed.
     """
 
     setup: Setup
     status: str
     lamport_time: int
-    since: float
+    status_since: float
     unreachable_since: float | None = None
     suspicion_timeout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Gossip:
-    """All members that one server, ``local_name``, knows, itself included, by name."""
+    """All members that the server ``local_name`` knows, by name, including the server itself."""
 
     local_name: str
     members: Mapping[str, Member]
 
     @property
     def lamport_time(self) -> int:
+        """Return the latest Lamport time of any member."""
         return max(member.lamport_time for member in self.members.values())
 
     @property
     def local_member(self) -> Member:
+        """Return the server's own member."""
         return self.members[self.local_name]
 
     @property
     def alive_addresses(self) -> tuple[str, ...]:
-        """Where those are who are alive: a server that starts again tries to find them there."""
+        """Return the serf addresses of the members that are alive; a restarted server tries to rejoin them."""
         return tuple(member.setup.serf_address for member in self.members.values() if member.status == ALIVE)
 
     def count(self, status: str) -> int:
+        """Return the number of members with this status."""
         return sum(member.status == status for member in self.members.values())
 
     def alive(self, region: str) -> tuple[Member, ...]:
-        """The members of ``region`` that are alive, by name."""
+        """Return the members of ``region`` that are alive, sorted by name."""
         return tuple(
             member
             for _, member in sorted(self.members.items())
@@ -61,23 +65,24 @@ class Gossip:
 
 
 def create(setup: Setup, now: float) -> Gossip:
-    """What a server knows that starts for the first time."""
+    """Return the gossip state of a server that starts for the first time."""
     return Gossip(setup.member, {setup.member: Member(setup, ALIVE, 1, now)})
 
 
 def with_status(gossip: Gossip, name: str, status: str, now: float) -> Gossip:
-    """``name`` with a status that will spread."""
-    changed = replace(gossip.members[name], status=status, lamport_time=gossip.lamport_time + 1, since=now)
+    """Return the gossip state with a new status of ``name``, at a Lamport time that supersedes every other status."""
+    changed = replace(gossip.members[name], status=status, lamport_time=gossip.lamport_time + 1, status_since=now)
     return replace(gossip, members={**gossip.members, name: changed})
 
 
 def restart(gossip: Gossip, setup: Setup, now: float) -> Gossip:
-    """What a server knows that starts again: itself alone, at a time newer than all that it knew."""
+    """Return the gossip state of a restarted server: only its own member, at a later Lamport time than any before."""
     return replace(gossip, members={gossip.local_name: Member(setup, ALIVE, gossip.lamport_time + 1, now)})
 
 
 def force_leave(gossip: Gossip, name: str, now: float) -> Gossip:
-    """Tells that ``name`` has left; one that lives objects, itself at once, and counts as leaving until then."""
+    """Mark a failed member as left and any other member as leaving; ignore unknown, left and own members."""
+    # A member that is still running refutes the status in the next exchange.
     member = gossip.members.get(name)
     if member is None or member.status == LEFT or name == gossip.local_name:
         return gossip
@@ -85,7 +90,7 @@ def force_leave(gossip: Gossip, name: str, now: float) -> Gossip:
 
 
 def prune(gossip: Gossip, name: str) -> Gossip:
-    """Forgets ``name`` where it has left."""
+    """Remove the member ``name`` if it has left."""
     member = gossip.members.get(name)
     if member is None or member.status != LEFT:
         return gossip
@@ -93,51 +98,50 @@ def prune(gossip: Gossip, name: str) -> Gossip:
 
 
 def probe(gossip: Gossip, reachable: frozenset[str], now: float, timing: Timing, draw: Draw) -> Gossip:
-    """After a round in which the members ``reachable`` were heard of, by whatever way."""
-    fresh = {
+    """Return the gossip state after one probe round, in which the members ``reachable`` responded."""
+    probed = {
         name: member if name == gossip.local_name else _probe_member(member, name in reachable, now, timing, draw)
         for name, member in gossip.members.items()
     }
-    kept = {name: member for name, member in fresh.items() if not _is_reapable(member, now, timing)}
-    return gossip if kept == gossip.members else replace(gossip, members=kept)
+    members = {name: member for name, member in probed.items() if not _is_reapable(member, now, timing)}
+    return gossip if members == gossip.members else replace(gossip, members=members)
 
 
 def _probe_member(member: Member, reachable: bool, now: float, timing: Timing, draw: Draw) -> Member:
     if reachable:
-        back = member.status == FAILED
         return (
-            replace(member, status=ALIVE, since=now, unreachable_since=None)
-            if back
+            replace(member, status=ALIVE, status_since=now, unreachable_since=None)
+            if member.status == FAILED
             else replace(member, unreachable_since=None)
         )
     if member.unreachable_since is None:
         return replace(member, unreachable_since=now, suspicion_timeout=draw(timing.suspicion_timeout))
     if member.status in (ALIVE, LEAVING) and now - member.unreachable_since >= member.suspicion_timeout:
-        return replace(member, status=FAILED if member.status == ALIVE else LEFT, since=now)
+        return replace(member, status=FAILED if member.status == ALIVE else LEFT, status_since=now)
     return member
 
 
 def _is_reapable(member: Member, now: float, timing: Timing) -> bool:
-    limits = {FAILED: timing.reap_failed, LEFT: timing.reap_left}
-    return member.status in limits and now - member.since >= limits[member.status]
+    timeouts = {FAILED: timing.reap_failed, LEFT: timing.reap_left}
+    return member.status in timeouts and now - member.status_since >= timeouts[member.status]
 
 
 def merge(mine: Gossip, theirs: Gossip, now: float) -> Gossip:
-    """After ``theirs`` came: who is new, whose status is newer, who has failed meanwhile."""
+    """Merge the state ``theirs`` of another server into ``mine``: add new members, take over newer statuses."""
     if mine.members == theirs.members:
         return mine
-    fresh = {
-        name: replace(member, since=now, unreachable_since=None)
+    updates = {
+        name: replace(member, status_since=now, unreachable_since=None)
         for name, member in theirs.members.items()
         if name != mine.local_name and _is_newer(mine.members.get(name), member)
     }
-    return replace(mine, members={**mine.members, **fresh, mine.local_name: _refute(mine, theirs)})
+    return replace(mine, members={**mine.members, **updates, mine.local_name: _refute(mine, theirs)})
 
 
 def _refute(mine: Gossip, theirs: Gossip) -> Member:
-    """Itself as it is, and newer than a rumour that says otherwise."""
-    own, rumour = mine.local_member, theirs.members.get(mine.local_name)
-    if rumour is None or rumour.status == own.status or rumour.lamport_time < own.lamport_time:
+    """Return the server's own member, at a later Lamport time if the other server claims a different status."""
+    own, claim = mine.local_member, theirs.members.get(mine.local_name)
+    if claim is None or claim.status == own.status or claim.lamport_time < own.lamport_time:
         return own
     return replace(own, lamport_time=max(mine.lamport_time, theirs.lamport_time) + 1)
 
@@ -153,7 +157,7 @@ _EVENTS = {ALIVE: "serf: EventMemberJoin", FAILED: "serf: EventMemberFailed", LE
 
 
 def events(before: Gossip, after: Gossip) -> tuple[LogMessage, ...]:
-    """The lines that a server writes into its log about what changed."""
+    """Return the log messages of a server for members that joined, failed or left."""
     if before is after:
         return ()
     changed = [

@@ -1,4 +1,4 @@
-"""The rounds of gossip, and what the servers and their leader do about what they hear."""
+"""Run gossip rounds and autopilot, and apply the resulting changes to the Raft configuration and the nodes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from nomad_sim.model.world import World
 
 
 def start(world: World) -> None:
-    """Lets the rounds go on for ever."""
+    """Start the recurring gossip rounds and autopilot runs."""
     world.schedule(world.now, lambda: _round(world))
     world.schedule(world.now + world.timing.autopilot_interval, lambda: _run_autopilot(world))
 
 
 def finish_leave(world: World, name: str) -> None:
-    """A server that was leaving has left; whom it hears learns of it at once."""
-    world.gossip(name, lambda known: gossip.with_status(known, name, gossip.LEFT, world.now))
+    """Mark a leaving server as left and propagate the status to every reachable server."""
+    world.update_gossip(name, lambda known: gossip.with_status(known, name, gossip.LEFT, world.now))
     for other in sorted(world.gossip_reachable(name) - {name}):
         exchange(world, name, other)
 
 
 def exchange(world: World, name: str, other: str) -> None:
-    """Two servers tell each other whom they know; what ``name`` objects to, ``other`` learns at once."""
+    """Exchange the full gossip state between two servers (memberlist's push/pull)."""
+    # ``name`` merges first, so ``other`` receives a refutation in the same exchange.
     theirs = world.server(other).gossip
-    world.gossip(name, lambda known: gossip.merge(known, theirs, world.now))
+    world.update_gossip(name, lambda known: gossip.merge(known, theirs, world.now))
     mine = world.server(name).gossip
-    world.gossip(other, lambda known: gossip.merge(known, mine, world.now))
+    world.update_gossip(other, lambda known: gossip.merge(known, mine, world.now))
 
 
 def _round(world: World) -> None:
@@ -47,26 +48,26 @@ def _round(world: World) -> None:
 
 
 def _probe(world: World, name: str) -> None:
-    """A server hears who is there, and talks with one of them."""
+    """Probe all members of a server, then exchange states with a random reachable server."""
     reachable = world.gossip_reachable(name)
-    world.gossip(name, lambda known: gossip.probe(known, reachable, world.now, world.timing, world.draw))
+    world.update_gossip(name, lambda known: gossip.probe(known, reachable, world.now, world.timing, world.draw))
     others = sorted(reachable - {name})
     if others:
         exchange(world, name, world.rng.choice(others))
 
 
 def _bootstrap(world: World, name: str) -> None:
-    """As many servers as were expected, who know and reach each other and have no log, begin a cluster together."""
+    """Bootstrap the cluster when ``bootstrap_expect`` servers know and reach each other and none has a log."""
     setup = world.agents[name].setup
-    known = [member.setup for member in world.server(name).gossip.alive(setup.region)]
-    if not setup.bootstrap_expect or not all(_has_no_log(world, name, one.member) for one in known):
+    alive = [member.setup for member in world.server(name).gossip.alive(setup.region)]
+    if not setup.bootstrap_expect or not all(_has_no_log(world, name, other.member) for other in alive):
         return
-    expecting = [one for one in known if one.bootstrap_expect and not one.nonvoter]
-    if len(expecting) >= setup.bootstrap_expect:
-        peers = tuple(Peer(one.raft_id, one.rpc_address) for one in expecting)
-        for one in expecting:
-            server = world.server(one.member)
-            world.put_server(one.member, replace(server, raft=raft.bootstrap(server.raft, peers)))
+    voters = [other for other in alive if other.bootstrap_expect and not other.nonvoter]
+    if len(voters) >= setup.bootstrap_expect:
+        peers = tuple(Peer(voter.raft_id, voter.rpc_address) for voter in voters)
+        for voter in voters:
+            server = world.server(voter.member)
+            world.put_server(voter.member, replace(server, raft=raft.bootstrap(server.raft, peers)))
 
 
 def _has_no_log(world: World, name: str, other: str) -> bool:
@@ -74,7 +75,7 @@ def _has_no_log(world: World, name: str, other: str) -> bool:
 
 
 def _observe(world: World, name: str) -> None:
-    """A leader looks at the servers; another forgets what it saw when it led."""
+    """Update autopilot's view on a leader; reset it on any other server."""
     server = world.server(name)
     observed = observe(server.autopilot, server.raft, server.gossip, world.now) if server.is_leader else Autopilot()
     if observed != server.autopilot:
@@ -82,7 +83,7 @@ def _observe(world: World, name: str) -> None:
 
 
 def _reconcile(world: World, name: str) -> None:
-    """A leader follows what gossip says of the servers, and counts the clients that are overdue."""
+    """Reconcile the leader's Raft configuration with gossip, and mark nodes with an expired TTL as down."""
     server = world.server(name)
     if raft.can_change_peers(server.raft):
         _apply_change(world, name, reconcile(server.raft, server.gossip))
@@ -90,7 +91,7 @@ def _reconcile(world: World, name: str) -> None:
 
 
 def _run_autopilot(world: World) -> None:
-    """Autopilot's time has come."""
+    """Run autopilot on every leader, and schedule the next run."""
     for name in world.running():
         server = world.server(name)
         if raft.can_change_peers(server.raft):
@@ -105,14 +106,15 @@ def _apply_change(world: World, name: str, change: Change | None) -> None:
     raft_loop.propose(world, name, peers=change.peers)
     member = change.left_member
     if member:
-        world.gossip(name, lambda known: gossip.force_leave(known, member, world.now))
+        world.update_gossip(name, lambda known: gossip.force_leave(known, member, world.now))
 
 
 def _expire_nodes(world: World, name: str) -> None:
     region = world.agents[name].setup.region
-    late = nodes.expired(world.nodes[region], world.now, world.server(name).autopilot.leader_since, world.timing)
-    if late:
+    expired = nodes.expired(world.nodes[region], world.now, world.server(name).autopilot.leader_since, world.timing)
+    if expired:
         world.log(
-            name, "nomad.heartbeat", [LogMessage("warn", "node TTL expired", (("node_id", node),)) for node in late]
+            name, "nomad.heartbeat", [LogMessage("warn", "node TTL expired", (("node_id", node),)) for node in expired]
         )
-        world.put_nodes(region, nodes.mark_down(world.nodes[region], late, raft_loop.propose(world, name, len(late))))
+        index = raft_loop.propose(world, name, len(expired))
+        world.put_nodes(region, nodes.mark_down(world.nodes[region], expired, index))

@@ -1,4 +1,4 @@
-"""What clients and their servers have with each other: heartbeats, and allocations that come and go."""
+"""Run client heartbeats, and place and remove allocations."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from nomad_sim.model.network import Reach
 from nomad_sim.model.world import World
 
 MAX_ALLOCATIONS = 12
+"""Maximum number of allocations on one node."""
 
 
 def start(world: World) -> None:
-    """Lets allocations come and go for ever."""
+    """Start the recurring changes to allocations."""
     world.schedule(world.now + world.draw(world.timing.churn), lambda: _churn(world))
 
 
 def schedule(world: World, name: str, client: Client) -> None:
-    """Sees to it that the client ``name`` sends its next heartbeat."""
+    """Schedule the next heartbeat of the client ``name``."""
     world.schedule(client.next_heartbeat, lambda: _send_heartbeat(world, name))
 
 
 def leader_through(world: World, name: str, server: str) -> str | None:
-    """The leader that ``name`` reaches by asking ``server``, ready to be asked; None where there is none."""
+    """Return the ready leader to which ``server`` forwards a request from ``name``, or None if there is none."""
     if world.reach(name, server) is not Reach.CONNECTED:
         return None
     leader = world.known_leader(server)
@@ -39,15 +40,15 @@ def _send_heartbeat(world: World, name: str) -> None:
     agent = world.agents[name]
     if not agent.is_running or agent.client is None or agent.client.next_heartbeat > world.now:
         return
-    accepted_client = _try_servers(world, agent, agent.client)
-    after = accepted_client or clients.fail_heartbeat(agent.client, world.now, world.timing, world.draw)
+    accepted = _try_servers(world, agent, agent.client)
+    after = accepted or clients.fail_heartbeat(agent.client, world.now, world.timing, world.draw)
     world.put(replace(agent, client=after))
-    world.log(name, "client", _log_messages(agent.client, after, accepted=accepted_client is not None))
+    world.log(name, "client", _log_messages(agent.client, after, accepted=accepted is not None))
     schedule(world, name, after)
 
 
 def _try_servers(world: World, agent: Agent, client: Client) -> Client | None:
-    """The client after one of its servers took the heartbeat; None where none did."""
+    """Return the client after the first of its servers accepts the heartbeat, or None if no server accepts."""
     for address in client.servers:
         server = world.by_rpc_address(address)
         leader = leader_through(world, agent.name, server.name) if server else None
@@ -57,11 +58,11 @@ def _try_servers(world: World, agent: Agent, client: Client) -> Client | None:
 
 
 def _register(world: World, agent: Agent, client: Client, server: str, leader: str) -> Client:
+    """Register the client or renew its heartbeat in the state store; return the updated client."""
     region = agent.setup.region
-    alive = [known.setup.rpc_address for known in world.server(server).gossip.alive(region)]
+    alive = [member.setup.rpc_address for member in world.server(server).gossip.alive(region)]
     after = clients.accept_heartbeat(client, tuple(alive), world.now, world.timing, world.draw)
-    known = world.nodes[region]
-    index = 0 if nodes.is_ready(known, agent.setup) else raft_loop.propose(world, leader)
+    index = 0 if nodes.is_ready(world.nodes[region], agent.setup) else raft_loop.propose(world, leader)
     world.put_nodes(region, nodes.record_heartbeat(world.nodes[region], agent.setup, index, world.now, after.ttl))
     return replace(after, allocations=world.nodes[region][agent.setup.id].allocations)
 
@@ -74,7 +75,7 @@ def _log_messages(before: Client, after: Client, accepted: bool) -> list[LogMess
 
 
 def _churn(world: World) -> None:
-    """In each region that has a leader, one client gets an allocation or loses one."""
+    """Add or remove one allocation in each region with a leader and a ready node, and schedule the next change."""
     for name in world.running():
         region = world.agents[name].setup.region
         ready = [node for node in world.nodes[region].values() if node.status == nodes.READY]
@@ -84,7 +85,8 @@ def _churn(world: World) -> None:
 
 
 def _place_allocation(world: World, leader: str, region: str, node: nodes.Node) -> None:
-    """Two entries: the evaluation, and the plan that was made of it."""
+    """Add or remove an allocation on a node."""
+    # A change takes two log entries: the evaluation and the plan result.
     steps = [step for step in (-1, 1) if 0 <= node.allocations + step <= MAX_ALLOCATIONS]
     count = node.allocations + world.rng.choice(steps)
     index = raft_loop.propose(world, leader, 2)
@@ -93,8 +95,8 @@ def _place_allocation(world: World, leader: str, region: str, node: nodes.Node) 
 
 
 def _pull_allocations(world: World, node: nodes.Node, count: int) -> None:
-    """The client learns of it where it can ask a server."""
-    agent = next((one for one in world.agents.values() if one.setup.id == node.setup.id), None)
+    """Update the client's allocation count if the client can reach the leader through one of its servers."""
+    agent = next((agent for agent in world.agents.values() if agent.setup.id == node.setup.id), None)
     if agent is None:
         return
     is_reachable = agent.client and any(

@@ -1,4 +1,4 @@
-"""What raft servers say to each other, and what they write into their log."""
+"""The messages between Raft servers, and the log messages that servers write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nomad_sim.model.raft_log import Log
 
 @dataclass(frozen=True, slots=True)
 class RequestVote:
-    """A candidate asks for a vote; before that, with ``is_pre_vote``, whether it would be given one."""
+    """A candidate's request for a vote, or for a pre-vote before the candidate increments its term."""
 
     term: int
     candidate: str
@@ -21,6 +21,8 @@ class RequestVote:
 
 @dataclass(frozen=True, slots=True)
 class VoteResponse:
+    """A voter's response to RequestVote."""
+
     term: int
     voter: str
     granted: bool
@@ -29,8 +31,9 @@ class VoteResponse:
 
 @dataclass(frozen=True, slots=True)
 class AppendEntries:
-    """A leader's heartbeat, with its log as a whole: as a value it costs nothing to send."""
+    """A leader's heartbeat and log replication in one message."""
 
+    # The log is an immutable value, so sending the whole log is free.
     term: int
     leader: str
     log: Log
@@ -39,7 +42,10 @@ class AppendEntries:
 
 @dataclass(frozen=True, slots=True)
 class AppendEntriesResponse:
-    """A follower has the leader's log up to ``match_index``; None where it has a newer term than the leader."""
+    """A follower's response to AppendEntries.
+
+    ``match_index`` is the index up to which the follower has the leader's log, or None if the leader's term is stale.
+    """
 
     term: int
     follower: str
@@ -51,7 +57,7 @@ Message = RequestVote | VoteResponse | AppendEntries | AppendEntriesResponse
 
 @dataclass(frozen=True, slots=True)
 class LogMessage:
-    """A line for the server's log: a level, a message, and pairs of key and value."""
+    """A message for an agent's log: level, text, and key-value pairs."""
 
     level: str
     message: str

@@ -1,4 +1,4 @@
-"""Who reaches whom. Pure."""
+"""Connectivity between agents; pure functions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import Enum
 from nomad_sim.model.agents import Agent, State
 
 Partitions = frozenset[frozenset[str]]
-"""Pairs of agents between which every packet is lost."""
+"""Pairs of agents between which every packet is dropped."""
 
 
 class Reach(Enum):
-    """What comes of a connection from one agent to another."""
+    """The result of a connection from one agent to another."""
 
     CONNECTED = "connected"
     REFUSED = "refused"
@@ -20,7 +20,7 @@ class Reach(Enum):
 
 
 def reach(agents: Mapping[str, Agent], partitions: Partitions, source: str, target: str) -> Reach:
-    """What ``source`` meets at ``target``; itself it always reaches."""
+    """Return the result of a connection from ``source`` to ``target``; an agent always reaches itself."""
     if source == target:
         return Reach.CONNECTED
     if frozenset((source, target)) in partitions or agents[target].state is State.PAUSED:
@@ -29,24 +29,24 @@ def reach(agents: Mapping[str, Agent], partitions: Partitions, source: str, targ
 
 
 def can_gossip(agents: Mapping[str, Agent], partitions: Partitions, one: str, other: str) -> bool:
-    """Whether ``one`` can gossip with ``other``: who has a key takes no plain word, and who has none reads no other."""
-    alike = agents[one].setup.encrypted == agents[other].setup.encrypted
-    return alike and reach(agents, partitions, one, other) is Reach.CONNECTED
+    """Return whether two servers can exchange gossip: both or neither encrypt it, and they reach each other."""
+    same_encryption = agents[one].setup.encrypted == agents[other].setup.encrypted
+    return same_encryption and reach(agents, partitions, one, other) is Reach.CONNECTED
 
 
 def gossip_reachable(agents: Mapping[str, Agent], partitions: Partitions, source: str) -> frozenset[str]:
-    """The running servers that a server hears of, directly or through others that it knows."""
-    found = {source}
-    edge = [source]
-    while edge:
-        current = edge.pop()
-        for name in _neighbours(agents, current) - found:
+    """Return the running servers that ``source`` reaches by gossip, directly or through other members."""
+    reached = {source}
+    frontier = [source]
+    while frontier:
+        current = frontier.pop()
+        for name in _known_servers(agents, current) - reached:
             if can_gossip(agents, partitions, current, name):
-                found.add(name)
-                edge.append(name)
-    return frozenset(found)
+                reached.add(name)
+                frontier.append(name)
+    return frozenset(reached)
 
 
-def _neighbours(agents: Mapping[str, Agent], name: str) -> set[str]:
+def _known_servers(agents: Mapping[str, Agent], name: str) -> set[str]:
     server = agents[name].server
     return set(server.gossip.members) & agents.keys() if server else set()

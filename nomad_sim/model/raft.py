@@ -1,7 +1,7 @@
-"""Raft in small: how one server becomes a leader, follows one, and agrees with the others on a log.
+"""The Raft algorithm: leader election, log replication and configuration changes, as pure functions.
 
-Every function is pure: it takes the server as it is and gives an outcome. The rules are those of raft as Nomad has
-it, with pre-votes, non-voters, the leader's lease and the refusal to vote while a leader is known.
+Each function takes the state of one server and returns an outcome. The rules are those of hashicorp/raft as Nomad uses
+it: pre-votes, non-voters, the leader lease, and no votes while a leader is known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nomad_sim.model.timing import Timing
 FOLLOWER, CANDIDATE, LEADER = "Follower", "Candidate", "Leader"
 
 SNAPSHOT_THRESHOLD = 8192
-"""Entries between two snapshots."""
+"""Number of committed entries after which a server takes the next snapshot."""
 
 _LOST_QUORUM = LogMessage("warn", "failed to contact quorum of nodes, stepping down")
 _REMOVED = LogMessage("info", "removed ourself, stepping down")
@@ -32,7 +32,7 @@ _REMOVED = LogMessage("info", "removed ourself, stepping down")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a leader knows of a peer: up to which index their logs agree, and when it was last heard."""
+    """A leader's view of a peer: the index up to which their logs match, and the time of the last response."""
 
     match_index: int
     last_contact: float
@@ -40,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Raft:
-    """One server. Times are those of the cluster's clock; ``deadline`` is when it next acts of itself."""
+    """The Raft state of one server. Times are on the cluster's clock; ``deadline`` is the time of the next tick."""
 
     local_id: str
     timing: Timing
@@ -55,63 +55,66 @@ class Raft:
     last_contact: float | None = None
     votes: frozenset[str] = frozenset()
     pre_voting: bool = False
-    """Whether a candidate asks for pre-votes and has not raised its term."""
+    """Whether the candidate requests pre-votes and has not incremented its term yet."""
     peers: Mapping[str, Progress] = field(default_factory=dict)
     snapshot: tuple[int, int] = (0, 0)
-    """The index and the term of the last snapshot."""
+    """Index and term of the last snapshot."""
 
     @property
     def is_voter(self) -> bool:
+        """Return whether this server is a voter in its latest configuration."""
         return self.log.configuration.is_voter(self.local_id)
 
     @property
     def is_ready(self) -> bool:
-        """Whether this is a leader that has committed an entry of its own term: only then it may be asked."""
+        """Return whether this server is a leader that has committed an entry of its own term and may serve requests."""
         return self.state == LEADER and self.log.term(self.commit_index) == self.term
 
     @property
     def others(self) -> tuple[str, ...]:
+        """Return the IDs of all other servers in the latest configuration."""
         return tuple(peer.id for peer in self.log.configuration.peers if peer.id != self.local_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A server after something happened, what it says to whom, and what it writes into its log."""
+    """The result of a step: the new state, the messages to send by recipient, and the log messages to write."""
 
     raft: Raft
     messages: tuple[tuple[str, Message], ...] = ()
     logs: tuple[LogMessage, ...] = ()
 
     def then(self, step: Callable[[Raft], Outcome]) -> Outcome:
+        """Return the combined outcome of this step and the next ``step``."""
         after = step(self.raft)
         return Outcome(after.raft, self.messages + after.messages, self.logs + after.logs)
 
 
 def bootstrap(raft: Raft, peers: tuple[Peer, ...]) -> Raft:
-    """A server without a log that begins with these ``peers``."""
+    """Return a server whose first log entry is the configuration with these ``peers``."""
     return replace(raft, term=1, log=Log().append(1, peers=peers))
 
 
 def tick(raft: Raft, now: float, draw: Draw) -> Outcome:
-    """Its time ``deadline`` has come: a leader sends heartbeats, another starts an election where it has a vote."""
+    """Process the deadline: a leader sends heartbeats, any other voter starts an election."""
     if raft.state == LEADER:
         return (
             _broadcast_heartbeat(raft, now, draw)
             if _has_lease(raft, now)
             else _step_down(raft, now, draw, _LOST_QUORUM)
         )
-    waiting = replace(raft, deadline=now + draw(raft.timing.election_timeout), leader=None)
+    leaderless = replace(raft, deadline=now + draw(raft.timing.election_timeout), leader=None)
     if not raft.is_voter:
-        return Outcome(waiting)
+        return Outcome(leaderless)
     log = LogMessage("warn", "heartbeat timeout reached, starting election", (("last-leader-id", raft.leader or ""),))
-    candidate = replace(waiting, state=CANDIDATE, pre_voting=raft.pre_vote)
+    candidate = replace(leaderless, state=CANDIDATE, pre_voting=raft.pre_vote)
     return Outcome(candidate, logs=(log,) if raft.state == FOLLOWER else ()).then(
         lambda r: _start_election(r, now, draw)
     )
 
 
 def step(raft: Raft, message: Message, now: float, draw: Draw) -> Outcome:
-    """A message came."""
+    """Process a message from another server."""
     match message:
         case RequestVote():
             return _on_request_vote(raft, message, now, draw)
@@ -124,32 +127,32 @@ def step(raft: Raft, message: Message, now: float, draw: Draw) -> Outcome:
 
 
 def propose(raft: Raft, now: float, draw: Draw, count: int = 1, peers: tuple[Peer, ...] | None = None) -> Outcome:
-    """A leader takes ``count`` new entries into its log; with ``peers``, they change the configuration.
+    """Append ``count`` entries to the leader's log and replicate them; ``peers`` makes the last a configuration change.
 
-    A peer that is no more among them is sent that as the last.
+    A removed peer receives the configuration change as its last message from the leader.
     """
-    longer = replace(raft, log=raft.log.append(raft.term, count, peers))
-    return _broadcast_heartbeat(_advance_commit(longer), now, draw, raft.others)
+    appended = replace(raft, log=raft.log.append(raft.term, count, peers))
+    return _broadcast_heartbeat(_advance_commit(appended), now, draw, raft.others)
 
 
 def take_snapshot(raft: Raft) -> Raft:
-    """A server that has committed many entries since its last snapshot takes another."""
+    """Return the server with a new snapshot if SNAPSHOT_THRESHOLD entries were committed since the last one."""
     if raft.commit_index - raft.snapshot[0] < SNAPSHOT_THRESHOLD:
         return raft
     return replace(raft, snapshot=(raft.commit_index, raft.log.term(raft.commit_index)))
 
 
 def can_change_peers(raft: Raft) -> bool:
-    """Whether a leader may change the configuration: the last change is committed, and it is ready itself."""
+    """Return whether the server is a ready leader whose last configuration change is committed."""
     return raft.is_ready and raft.log.configuration.index <= raft.commit_index
 
 
 def _start_election(raft: Raft, now: float, draw: Draw) -> Outcome:
-    """Asks all voters; alone it has won at once."""
-    raised = raft if raft.pre_voting else replace(raft, term=raft.term + 1, voted_for=raft.local_id)
-    candidate = replace(raised, votes=frozenset({raft.local_id}))
+    """Request a vote, or a pre-vote, from every other voter; a single voter wins immediately."""
+    candidate = raft if raft.pre_voting else replace(raft, term=raft.term + 1, voted_for=raft.local_id)
+    candidate = replace(candidate, votes=frozenset({raft.local_id}))
     request = RequestVote(
-        raised.term + raft.pre_voting, raft.local_id, raft.log.last, raft.log.last_term, raft.pre_voting
+        candidate.term + raft.pre_voting, raft.local_id, raft.log.last, raft.log.last_term, raft.pre_voting
     )
     voters = [voter for voter in raft.log.configuration.voters if voter != raft.local_id]
     log = LogMessage("info", "entering candidate state", (("node", raft.local_id), ("term", request.term)))
@@ -159,7 +162,7 @@ def _start_election(raft: Raft, now: float, draw: Draw) -> Outcome:
 
 
 def _count_votes(raft: Raft, now: float, draw: Draw) -> Outcome:
-    """With a majority of votes a candidate goes on to the election, or leads."""
+    """Start the election after a majority of pre-votes; become the leader after a majority of votes."""
     if len(raft.votes) < raft.log.configuration.majority:
         return Outcome(raft)
     if raft.pre_voting:
@@ -173,7 +176,8 @@ def _count_votes(raft: Raft, now: float, draw: Draw) -> Outcome:
 
 
 def _on_request_vote(raft: Raft, request: RequestVote, now: float, draw: Draw) -> Outcome:
-    """Nobody gets a vote while a leader is known: so a server that comes back does not unseat one."""
+    """Grant the vote if the term is current, no leader is known, and the candidate's log is up to date."""
+    # Without the check for a leader, a server that rejoins the cluster would depose a working leader.
     if request.term < raft.term or (raft.leader and raft.leader != request.candidate):
         return Outcome(
             raft,
@@ -184,20 +188,20 @@ def _on_request_vote(raft: Raft, request: RequestVote, now: float, draw: Draw) -
                 ),
             ),
         )
-    newer = raft if request.is_pre_vote else _update_term(raft, request.term, now, draw)
-    current = (request.last_term, request.last_index) >= (raft.log.last_term, raft.log.last)
-    granted = current and (request.is_pre_vote or newer.voted_for in (None, request.candidate))
+    voter = raft if request.is_pre_vote else _update_term(raft, request.term, now, draw)
+    is_up_to_date = (request.last_term, request.last_index) >= (raft.log.last_term, raft.log.last)
+    granted = is_up_to_date and (request.is_pre_vote or voter.voted_for in (None, request.candidate))
     if granted and not request.is_pre_vote:
-        newer = replace(newer, voted_for=request.candidate, deadline=now + draw(raft.timing.election_timeout))
-    term = request.term if granted else newer.term
-    return Outcome(newer, ((request.candidate, VoteResponse(term, raft.local_id, granted, request.is_pre_vote)),))
+        voter = replace(voter, voted_for=request.candidate, deadline=now + draw(raft.timing.election_timeout))
+    term = request.term if granted else voter.term
+    return Outcome(voter, ((request.candidate, VoteResponse(term, raft.local_id, granted, request.is_pre_vote)),))
 
 
 def _on_vote_response(raft: Raft, vote: VoteResponse, now: float, draw: Draw) -> Outcome:
     if vote.term > raft.term and not (vote.is_pre_vote and vote.granted):
         return Outcome(_update_term(raft, vote.term, now, draw))
-    counts = raft.state == CANDIDATE and vote.granted and vote.is_pre_vote == raft.pre_voting
-    if not counts or vote.term != raft.term + raft.pre_voting or not raft.log.configuration.is_voter(vote.voter):
+    is_expected = raft.state == CANDIDATE and vote.granted and vote.is_pre_vote == raft.pre_voting
+    if not is_expected or vote.term != raft.term + raft.pre_voting or not raft.log.configuration.is_voter(vote.voter):
         return Outcome(raft)
     return _count_votes(replace(raft, votes=raft.votes | {vote.voter}), now, draw)
 
@@ -235,16 +239,16 @@ def _on_append_response(raft: Raft, response: AppendEntriesResponse, now: float,
         or response.follower not in raft.peers
     ):
         return Outcome(raft)
-    match = max(response.match_index, raft.peers[response.follower].match_index)
-    updated = replace(raft, peers={**raft.peers, response.follower: Progress(match, now)})
-    after = _advance_commit(updated)
-    configuration = after.log.configuration
-    is_removed = configuration.peer(raft.local_id) is None and configuration.index <= after.commit_index
-    return _step_down(after, now, draw, _REMOVED) if is_removed else Outcome(after)
+    match_index = max(response.match_index, raft.peers[response.follower].match_index)
+    updated = replace(raft, peers={**raft.peers, response.follower: Progress(match_index, now)})
+    leader = _advance_commit(updated)
+    configuration = leader.log.configuration
+    is_removed = configuration.peer(raft.local_id) is None and configuration.index <= leader.commit_index
+    return _step_down(leader, now, draw, _REMOVED) if is_removed else Outcome(leader)
 
 
 def _broadcast_heartbeat(raft: Raft, now: float, draw: Draw, removed: tuple[str, ...] = ()) -> Outcome:
-    """A heartbeat to every peer and to those ``removed``; a peer that is new is known from now on."""
+    """Send a heartbeat to every peer and to the peers ``removed``; start to track the progress of new peers."""
     heartbeat = AppendEntries(raft.term, raft.local_id, raft.log, raft.commit_index)
     peers = {peer: raft.peers.get(peer, Progress(0, now)) for peer in raft.others}
     leader = replace(raft, peers=peers, deadline=now + draw(raft.timing.heartbeat_interval))
@@ -252,11 +256,12 @@ def _broadcast_heartbeat(raft: Raft, now: float, draw: Draw, removed: tuple[str,
 
 
 def _has_lease(raft: Raft, now: float) -> bool:
-    updated = [
-        peer for peer, known in raft.peers.items() if now - known.last_contact <= raft.timing.leader_lease_timeout
+    """Return whether a majority of the voters, including the leader, responded within the lease timeout."""
+    contacted = [
+        peer for peer, progress in raft.peers.items() if now - progress.last_contact <= raft.timing.leader_lease_timeout
     ]
-    voters = raft.log.configuration
-    return sum(map(voters.is_voter, [*updated, raft.local_id])) >= voters.majority
+    configuration = raft.log.configuration
+    return sum(map(configuration.is_voter, [*contacted, raft.local_id])) >= configuration.majority
 
 
 def _step_down(raft: Raft, now: float, draw: Draw, reason: LogMessage) -> Outcome:
@@ -268,7 +273,7 @@ def _step_down(raft: Raft, now: float, draw: Draw, reason: LogMessage) -> Outcom
 
 
 def _update_term(raft: Raft, term: int, now: float, draw: Draw) -> Raft:
-    """A follower of ``term``: without a vote given or a leader known in it, where it is newer than its own."""
+    """Return the server as a follower in a newer ``term``, without a vote or a leader; unchanged if it is the same."""
     if term == raft.term:
         return raft
     deadline = now + draw(raft.timing.election_timeout)
@@ -286,13 +291,13 @@ def _update_term(raft: Raft, term: int, now: float, draw: Draw) -> Raft:
 
 
 def _advance_commit(raft: Raft) -> Raft:
-    """An entry of the leader's own term that a majority of the voters has is committed, and all before it."""
-    matches = {**{peer: known.match_index for peer, known in raft.peers.items()}, raft.local_id: raft.log.last}
+    """Commit every entry that a majority of the voters has, if the last of them is of the leader's own term."""
+    matches = {**{peer: progress.match_index for peer, progress in raft.peers.items()}, raft.local_id: raft.log.last}
     configuration = raft.log.configuration
     indexes = sorted((matches.get(voter, 0) for voter in configuration.voters), reverse=True)
-    reached = indexes[configuration.majority - 1] if indexes else 0
+    majority_index = indexes[configuration.majority - 1] if indexes else 0
     return (
-        replace(raft, commit_index=reached)
-        if reached > raft.commit_index and raft.log.term(reached) == raft.term
+        replace(raft, commit_index=majority_index)
+        if majority_index > raft.commit_index and raft.log.term(majority_index) == raft.term
         else raft
     )

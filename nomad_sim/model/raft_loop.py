@@ -1,4 +1,4 @@
-"""How the servers' rafts run: each acts when its time has come, and what it says reaches the others."""
+"""Run Raft on the servers of a cluster: ticks at their deadlines, and messages over the network."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from nomad_sim.model.world import World
 
 
 def schedule(world: World, name: str) -> None:
-    """Sees to it that the server ``name`` acts when it is due."""
+    """Schedule the next tick of the server ``name``."""
     world.schedule(world.server(name).raft.deadline, lambda: _tick(world, name))
 
 
 def propose(world: World, name: str, count: int = 1, peers: tuple[Peer, ...] | None = None) -> int:
-    """The leader ``name`` takes new entries into its log; gives the index of the last."""
+    """Append entries to the log of the leader ``name``; return the index of the last entry."""
     _apply(world, name, raft.propose(world.server(name).raft, world.now, world.draw, count, peers))
     return world.server(name).raft.log.last
 
 
 def _tick(world: World, name: str) -> None:
-    """A server that was put off meanwhile has another work for its new time."""
     server = world.server(name)
+    # If the deadline has moved, another tick is scheduled for the new deadline.
     if world.agents[name].is_running and server.raft.deadline <= world.now:
         _apply(world, name, raft.tick(server.raft, world.now, world.draw))
 
 
 def _apply(world: World, name: str, outcome: raft.Outcome) -> None:
-    """The server is from now on as the outcome has it, and what it says is under way."""
+    """Store the new state of a server, write its log messages, and send its messages."""
     server = world.server(name)
     world.put_server(name, replace(server, raft=raft.take_snapshot(outcome.raft)))
     world.log(name, "nomad.raft", outcome.logs)
@@ -41,9 +41,9 @@ def _apply(world: World, name: str, outcome: raft.Outcome) -> None:
 
 
 def _send(world: World, name: str, raft_id: str, message: Message) -> None:
-    other = world.by_raft_id(raft_id)
-    if other:
-        to = other.name
+    recipient = world.by_raft_id(raft_id)
+    if recipient:
+        to = recipient.name
         world.schedule(world.now + world.draw(world.timing.latency), lambda: _deliver(world, name, to, message))
 
 

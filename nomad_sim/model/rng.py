@@ -1,4 +1,4 @@
-"""Chance, from a seed."""
+"""Reproducible random values from a seeded generator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Callable
 from nomad_sim.model.timing import Range
 
 Draw = Callable[[Range], float]
-"""Gives a number by chance, from a range."""
+"""Draws a random number of seconds from a range."""
 
 
 def draw_from(rng: random.Random) -> Draw:
-    return lambda between: rng.uniform(*between)
+    """Return a function that draws uniformly from a range."""
+    return lambda bounds: rng.uniform(*bounds)
 
 
 def random_uuid(rng: random.Random) -> str:
-    """A UUID."""
+    """Return a random UUID (version 4)."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -1,4 +1,4 @@
-"""How long things take in a cluster."""
+"""The intervals and timeouts of a cluster."""
 
 from __future__ import annotations
 
@@ -6,60 +6,61 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 Range = tuple[float, float]
-"""Seconds, from and to: the time is drawn from between."""
+"""Minimum and maximum in seconds; each time is drawn uniformly from this range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The times of a cluster, in seconds; the defaults are Nomad's own, as they were seen on real agents."""
+    """Intervals and timeouts in seconds; the defaults are Nomad's own, as measured on real agents."""
 
     latency: Range = (0.0005, 0.002)
-    """A message from one agent to another."""
+    """One-way delay of a message between two agents."""
     heartbeat_interval: Range = (0.1, 0.2)
-    """From a leader to its followers."""
+    """Interval between two heartbeats from the leader to its followers."""
     election_timeout: Range = (1.0, 2.0)
-    """How long a follower bears to hear no leader, and a candidate to win no election."""
+    """Time without a heartbeat until a follower starts an election, and time until a candidate starts the next one."""
     leader_lease_timeout: float = 0.5
-    """How long a leader leads on without hearing from a majority."""
+    """Time without responses from a majority until a leader steps down."""
     suspicion_timeout: Range = (34.0, 36.0)
-    """Until gossip tells that a server has failed."""
+    """Time from the first failed probe of a member until gossip marks the member as failed."""
     gossip_interval: float = 0.3
-    """Between two rounds of gossip."""
+    """Interval between two gossip rounds."""
     leave_delay: float = 2.0
-    """How long a server that leaves is leaving."""
+    """Time that a leaving server has the status "leaving" before its process ends."""
     reap_failed: float = 72 * 3600.0
+    """Time until gossip forgets a failed member."""
     reap_left: float = 24 * 3600.0
-    """After these, gossip forgets a member."""
+    """Time until gossip forgets a member that left."""
     autopilot_interval: float = 10.0
-    """Between two looks of autopilot."""
+    """Interval between two autopilot runs."""
     server_stabilization_time: float = 10.0
-    """How long a server must be well to become a voter."""
+    """Time that a non-voter must be healthy before autopilot promotes it."""
     heartbeat_ttl: Range = (10.0, 20.0)
-    """The time within which a client must send the next heartbeat; it sends it at the end of it."""
+    """TTL of a client's heartbeat; the client sends the next heartbeat when the TTL ends."""
     heartbeat_retry: Range = (1.0, 15.0)
-    """After a heartbeat that failed."""
+    """Delay before a client retries a failed heartbeat."""
     heartbeat_grace: float = 10.0
-    """After the TTL, until the servers take a client for down."""
+    """Time after the TTL until the leader marks a node as down."""
     failover_heartbeat_ttl: float = 300.0
-    """Under a new leader, until a client that it has not heard itself counts as down."""
+    """TTL that a new leader assumes for a node that has not sent it a heartbeat yet."""
     retry_join_interval: float = 30.0
-    """Until a server that could join nobody at its start tries again."""
+    """Interval at which a server that could not join any member retries."""
     churn: Range = (5.0, 20.0)
-    """Between two changes of the allocations of a region."""
+    """Interval between two changes to the allocations of a region."""
     rpc_hold_timeout: Range = (5.0, 5.3)
-    """How long a question is held that needs a leader, where there is none."""
+    """Time that a server holds a request that needs a leader while there is none."""
     token_cache_ttl: float = 30.0
-    """How long a client believes what it heard of a token without asking again."""
+    """Time that a client caches a resolved ACL token."""
     dial_timeout: float = 10.0
-    """Until a connection to an agent that does not answer is given up."""
+    """Timeout for connecting to an agent that does not respond."""
 
     def at_pace(self, pace: float) -> Timing:
-        """The same, ``pace`` times as fast; the latency of a message stays."""
-        kept = ("latency", "reap_failed", "reap_left")
-        faster: dict[str, Any] = {
-            field.name: _divide(getattr(self, field.name), pace) for field in fields(self) if field.name not in kept
+        """Return a copy with every time divided by ``pace``, except the latency and the reap times."""
+        unscaled = ("latency", "reap_failed", "reap_left")
+        scaled: dict[str, Any] = {
+            field.name: _divide(getattr(self, field.name), pace) for field in fields(self) if field.name not in unscaled
         }
-        return replace(self, **faster)
+        return replace(self, **scaled)
 
 
 def _divide(time: float | Range, pace: float) -> float | Range:

@@ -1,4 +1,4 @@
-"""All agents of a cluster and what lies between them, at one time: the state that the course of things changes."""
+"""The state of a simulated cluster: agents, network partitions, nodes, logs and the clock."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from nomad_sim.model.timing import Timing
 
 
 class World:
-    """Agents by name: ``s1.global`` for a server, as in gossip, ``c1`` for a client alone. ``now`` is Unix time.
+    """The mutable state of the model; everything in it is an immutable value.
 
-    Everything in it is a value; only this object changes. The state store of a region (``nodes``) is one for all its
-    servers: of what is written into it, raft carries the indexes alone.
+    Agents are keyed by name: a server's member name (``s1.global``), or the name of a client (``c1``). ``now`` is Unix
+    time. All servers of a region share one state store (``nodes``); Raft replicates only its indexes.
     """
 
     def __init__(self, timing: Timing, seed: int, now: float) -> None:
         self.timing = timing
         self.now = now
-        self.rng = random.Random(seed)  # noqa: S311  # chance in a model, not a secret
+        self.rng = random.Random(seed)  # noqa: S311  # randomness of a model, not a secret
         self.draw = draw_from(self.rng)
         self.events = EventQueue()
         self.agents: Mapping[str, Agent] = {}
@@ -37,7 +37,7 @@ class World:
         self.logs: dict[str, AgentLog] = {}
 
     def schedule(self, time: float, callback: Callable[[], None]) -> None:
-        """Sets what is to happen at ``time``; then that is the present."""
+        """Schedule ``callback`` for ``time``, or for now if ``time`` is past; the clock is set to that time first."""
 
         def run(now: float) -> None:
             self.now = now
@@ -46,76 +46,80 @@ class World:
         self.events.schedule(max(time, self.now), run)
 
     def put(self, agent: Agent) -> None:
-        """An agent is from now on as given."""
+        """Add or replace an agent."""
         self.agents = {**self.agents, agent.name: agent}
 
     def put_server(self, name: str, server: Server) -> None:
+        """Replace the server part of an agent."""
         self.put(replace(self.agents[name], server=server))
 
     def put_nodes(self, region: str, nodes: Nodes) -> None:
+        """Replace the nodes of a region."""
         self.nodes = {**self.nodes, region: nodes}
 
     def server(self, name: str) -> Server:
-        """The server part of an agent. Raises LookupError where it has none."""
+        """Return the server part of an agent. Raise LookupError if the agent is not a server."""
         server = self.agents[name].server
         if server is None:
-            raise LookupError(f"{name} is no server")
+            raise LookupError(f"{name} is not a server")
         return server
 
     def servers(self) -> list[Agent]:
+        """Return all agents with a server part."""
         return [agent for agent in self.agents.values() if agent.server]
 
     def running(self) -> list[str]:
-        """The servers that run, by name."""
+        """Return the names of the running servers."""
         return [agent.name for agent in self.servers() if agent.is_running]
 
     def reach(self, source: str, target: str) -> Reach:
-        """What comes of a connection from ``source`` to ``target``."""
+        """Return the result of a connection from ``source`` to ``target``."""
         return network.reach(self.agents, self.partitions, source, target)
 
     def reach_agent(self, source: str, target: Agent | None) -> Reach:
-        """The same to whoever was found at an address; where nobody is, it is refused."""
+        """Return the result of a connection to the agent found at an address; REFUSED if there is none."""
         return self.reach(source, target.name) if target else Reach.REFUSED
 
     def can_gossip(self, one: str, other: str) -> bool:
-        """Whether gossip passes between two servers."""
+        """Return whether two servers can exchange gossip."""
         return network.can_gossip(self.agents, self.partitions, one, other)
 
     def gossip_reachable(self, name: str) -> frozenset[str]:
-        """The servers that ``name`` hears of, itself included."""
+        """Return the servers that ``name`` reaches by gossip, including itself."""
         return network.gossip_reachable(self.agents, self.partitions, name)
 
     def by_rpc_address(self, address: str) -> Agent | None:
-        """The server with this RPC address."""
+        """Return the server with this RPC address, or None."""
         return next((agent for agent in self.servers() if agent.setup.rpc_address == address), None)
 
     def by_serf_address(self, address: str) -> Agent | None:
-        """The server with this serf address."""
+        """Return the server with this serf address, or None."""
         return next((agent for agent in self.servers() if agent.setup.serf_address == address), None)
 
     def by_raft_id(self, raft_id: str | None) -> Agent | None:
-        """The server with this ID in the raft configuration."""
+        """Return the server with this ID in the Raft configuration, or None."""
         return next((agent for agent in self.servers() if agent.setup.raft_id == raft_id), None)
 
     def leader_of(self, name: str) -> Agent | None:
-        """The agent that the server ``name`` takes for its leader."""
+        """Return the leader as the server ``name`` knows it from Raft, or None."""
         return self.by_raft_id(self.server(name).raft.leader)
 
     def known_leader(self, name: str) -> Agent | None:
-        """The leader that the server ``name`` takes questions to: it is looked up among those that gossip tells of."""
+        """Return the leader to which the server ``name`` forwards requests, or None."""
+        # Nomad looks up the leader's address among the gossip members.
         leader = self.leader_of(name)
         known = self.server(name).gossip.members.get(leader.name) if leader else None
         return leader if known and known.status in (gossip.ALIVE, gossip.LEAVING) else None
 
-    def gossip(self, name: str, step: Callable[[Gossip], Gossip]) -> None:
-        """Changes what the server ``name`` knows of the members, and writes the events into its log."""
+    def update_gossip(self, name: str, update: Callable[[Gossip], Gossip]) -> None:
+        """Apply ``update`` to the gossip state of the server ``name``, and log the resulting events."""
         server = self.server(name)
-        after = step(server.gossip)
+        after = update(server.gossip)
         if after is not server.gossip:
             self.put_server(name, replace(server, gossip=after))
             self.log(name, "nomad", gossip.events(server.gossip, after))
 
-    def log(self, name: str, module: str, lines: Iterable[LogMessage]) -> None:
-        """Writes into the log of an agent."""
-        for line in lines:
-            self.logs[name].append(LogLine(self.now, line.level, module, line.message, line.pairs))
+    def log(self, name: str, module: str, messages: Iterable[LogMessage]) -> None:
+        """Append log messages of ``module`` to an agent's log, at the current time."""
+        for entry in messages:
+            self.logs[name].append(LogLine(self.now, entry.level, module, entry.message, entry.pairs))

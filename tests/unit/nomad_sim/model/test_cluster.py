@@ -1,4 +1,4 @@
-"""What can be done to a cluster: start, kill, freeze, cut, leave, join."""
+"""Tests of the actions on a cluster: start, kill, pause, partition, leave, join."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from tests.support.clusters import (
 S1, S2, S3 = NAMES = ("s1.global", "s2.global", "s3.global")
 
 
-def test_nothing_happens_before_the_clock_is_turned() -> None:
+def test_nothing_happens_before_the_clock_advances() -> None:
     cluster = new_cluster(clients=1)
 
     assert all(len(cluster.world.server(name).gossip.members) == 1 for name in NAMES)
     assert cluster.world.nodes == {"global": {}}
 
 
-def test_the_clock_goes_on_and_never_back() -> None:
+def test_clock_never_goes_back() -> None:
     cluster = new_cluster()
     cluster.advance(7.0)
     cluster.advance(3.0)
@@ -50,18 +50,18 @@ def test_the_clock_goes_on_and_never_back() -> None:
 
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 99), st.lists(st.floats(0.001, 5), min_size=1, max_size=8))
-def test_a_seed_gives_one_course_of_things_however_the_clock_is_turned(seed: int, steps: list[float]) -> None:
-    once, often = new_cluster(clients=1, seed=seed), new_cluster(clients=1, seed=seed)
-    once.advance(sum(steps))
+def test_result_of_a_seed_does_not_depend_on_step_sizes(seed: int, steps: list[float]) -> None:
+    single, repeated = new_cluster(clients=1, seed=seed), new_cluster(clients=1, seed=seed)
+    single.advance(sum(steps))
     for step in steps:
-        pass_time(often, step)
-    often.advance(sum(steps))
+        pass_time(repeated, step)
+    repeated.advance(sum(steps))
 
-    assert once.world.agents == often.world.agents
-    assert once.world.nodes == often.world.nodes
+    assert single.world.agents == repeated.world.agents
+    assert single.world.nodes == repeated.world.nodes
 
 
-def test_a_paced_cluster_does_all_faster() -> None:
+def test_pace_speeds_up_elections_and_failure_detection() -> None:
     cluster = Cluster(server_setups(3), Timing().at_pace(10), 1, 0.0)
     assert time_until(cluster, lambda: leaders(cluster)) < 0.6
     dead = followers(cluster)[0]
@@ -71,20 +71,20 @@ def test_a_paced_cluster_does_all_faster() -> None:
 
 
 @pytest.mark.parametrize(
-    ("do", "state", "reach"),
+    ("action", "state", "reach"),
     [(Cluster.kill, State.DEAD, Reach.REFUSED), (Cluster.pause, State.PAUSED, Reach.TIMED_OUT)],
 )
-def test_an_agent_that_is_killed_refuses_and_a_frozen_one_is_silent(do: object, state: State, reach: Reach) -> None:
+def test_killed_agent_refuses_and_paused_agent_times_out(action: object, state: State, reach: Reach) -> None:
     cluster = calm_cluster(clients=1)
     for name in (S1, "c1"):
-        assert callable(do)
-        do(cluster, name)
+        assert callable(action)
+        action(cluster, name)
 
         assert cluster.world.agents[name].state is state
         assert cluster.world.reach(S2, name) is reach
 
 
-def test_a_frozen_leader_is_succeeded_and_follows_when_it_is_thawed() -> None:
+def test_paused_leader_is_replaced_and_follows_once_resumed() -> None:
     cluster = calm_cluster()
     paused = leader(cluster)
     cluster.pause(paused)
@@ -98,7 +98,7 @@ def test_a_frozen_leader_is_succeeded_and_follows_when_it_is_thawed() -> None:
     assert leader(cluster) == successor
 
 
-def test_a_server_that_starts_again_has_its_log_and_learns_of_the_commits_from_the_leader() -> None:
+def test_restarted_server_keeps_log_and_relearns_commit_index() -> None:
     cluster = calm_cluster()
     name = followers(cluster)[0]
     before = raft_of(cluster, name)
@@ -111,7 +111,7 @@ def test_a_server_that_starts_again_has_its_log_and_learns_of_the_commits_from_t
     assert cluster.world.agents[name].started == 11.0
 
 
-def test_an_agent_can_start_again_with_another_setup() -> None:
+def test_agent_can_restart_with_another_setup() -> None:
     cluster = calm_cluster(version=VERSIONS["1.10"])
     name = followers(cluster)[0]
     cluster.kill(name)
@@ -122,7 +122,7 @@ def test_an_agent_can_start_again_with_another_setup() -> None:
     assert known.setup.version is VERSIONS["2.0"]
 
 
-def test_a_cluster_is_updated_server_by_server_across_raft_protocols() -> None:
+def test_rolling_upgrade_across_raft_protocols_keeps_all_voters() -> None:
     cluster = calm_cluster(version=VERSIONS["0.12"])
     for name in [*followers(cluster), leader(cluster)]:
         cluster.kill(name)
@@ -133,7 +133,7 @@ def test_a_cluster_is_updated_server_by_server_across_raft_protocols() -> None:
     assert sorted(configuration.voters) == [f"id-global-s{number}" for number in (1, 2, 3)]
 
 
-def test_a_new_server_is_taken_in() -> None:
+def test_new_server_is_nonvoter_then_voter() -> None:
     cluster = calm_cluster()
     cluster.add(replace(server_setups(4)[3], bootstrap_expect=3))
     pass_time(cluster, 1)
@@ -144,7 +144,7 @@ def test_a_new_server_is_taken_in() -> None:
     assert suffrage(cluster, leader(cluster), "s4.global") == VOTER
 
 
-def test_a_server_joins_at_its_start_only_those_that_it_reaches() -> None:
+def test_server_joins_only_reachable_servers_at_start() -> None:
     cluster = new_cluster()
     cluster.partition(S3, NAMES)
     pass_time(cluster, 10)
@@ -153,7 +153,7 @@ def test_a_server_joins_at_its_start_only_those_that_it_reaches() -> None:
     assert set(cluster.world.server(S1).gossip.members) == {S1, S2}
 
 
-def test_two_servers_that_are_joined_know_each_other_and_whom_they_knew() -> None:
+def test_join_exchanges_all_members() -> None:
     cluster = Cluster([*server_setups(2), *server_setups(2, region="eu", net=2)], Timing(), 1, 0.0)
     pass_time(cluster, 1)
     cluster.join(S1, "s1.eu")
@@ -162,7 +162,7 @@ def test_two_servers_that_are_joined_know_each_other_and_whom_they_knew() -> Non
         assert set(cluster.world.server(name).gossip.members) == {S1, S2, "s1.eu", "s2.eu"}
 
 
-def test_what_is_cut_is_silent_until_it_is_healed_at_either_end() -> None:
+def test_partition_times_out_until_healed_at_either_end() -> None:
     cluster = calm_cluster(clients=1)
     cluster.partition(S1, [S1, S2, "c1"])
     world = cluster.world
@@ -174,7 +174,7 @@ def test_what_is_cut_is_silent_until_it_is_healed_at_either_end() -> None:
     assert world.reach(S2, S1) is Reach.CONNECTED
 
 
-def test_a_server_that_leaves_is_leaving_first_then_left_and_no_peer() -> None:
+def test_leaving_server_has_left_and_is_removed_from_peers() -> None:
     cluster = calm_cluster()
     name, other = followers(cluster)
     cluster.leave(name)
@@ -189,7 +189,7 @@ def test_a_server_that_leaves_is_leaving_first_then_left_and_no_peer() -> None:
     assert suffrage(cluster, leader(cluster), name) is None
 
 
-def test_a_leader_that_leaves_is_succeeded_and_then_no_peer() -> None:
+def test_leaving_leader_is_replaced_and_removed_from_peers() -> None:
     cluster = calm_cluster()
     name = leader(cluster)
     cluster.leave(name)
@@ -200,7 +200,7 @@ def test_a_leader_that_leaves_is_succeeded_and_then_no_peer() -> None:
     assert {status(cluster, viewer, name) for viewer in cluster.world.running()} == {LEFT}
 
 
-def test_a_server_that_left_is_alive_when_it_starts_again() -> None:
+def test_server_that_left_is_alive_after_a_restart() -> None:
     cluster = calm_cluster()
     name = followers(cluster)[0]
     cluster.leave(name)
@@ -212,7 +212,7 @@ def test_a_server_that_left_is_alive_when_it_starts_again() -> None:
     assert suffrage(cluster, leader(cluster), name) == NONVOTER
 
 
-def test_a_server_that_is_killed_while_it_leaves_and_starts_again_stays() -> None:
+def test_server_killed_during_leave_stays_after_a_restart() -> None:
     cluster = calm_cluster()
     name = followers(cluster)[0]
     cluster.leave(name)
@@ -225,7 +225,7 @@ def test_a_server_that_is_killed_while_it_leaves_and_starts_again_stays() -> Non
     assert {status(cluster, viewer, name) for viewer in NAMES} == {ALIVE}
 
 
-def test_a_server_that_is_killed_while_it_leaves_does_not_tell_that_it_has_left() -> None:
+def test_server_killed_during_leave_stays_leaving_until_timeout() -> None:
     cluster = calm_cluster()
     name, other = followers(cluster)
     cluster.leave(name)
@@ -238,7 +238,7 @@ def test_a_server_that_is_killed_while_it_leaves_does_not_tell_that_it_has_left(
     assert status(cluster, other, name) == LEFT
 
 
-def test_a_server_that_is_frozen_while_it_leaves_leaves_when_it_is_thawed() -> None:
+def test_server_paused_during_leave_leaves_once_resumed() -> None:
     cluster = calm_cluster()
     name, other = followers(cluster)
     cluster.leave(name)
@@ -255,7 +255,7 @@ def test_a_server_that_is_frozen_while_it_leaves_leaves_when_it_is_thawed() -> N
 
 @pytest.mark.parametrize("prune", [False, True])
 @pytest.mark.parametrize("series", VERSIONS)
-def test_a_server_that_lives_is_alive_again_soon_after_a_force_leave(series: str, prune: bool) -> None:
+def test_live_server_refutes_a_force_leave(series: str, prune: bool) -> None:
     cluster = calm_cluster(version=VERSIONS[series])
     viewer, name = leader(cluster), followers(cluster)[0]
     before = raft_of(cluster, viewer)
@@ -269,7 +269,7 @@ def test_a_server_that_lives_is_alive_again_soon_after_a_force_leave(series: str
     assert (after.term, after.log, after.state) == (before.term, before.log, before.state)
 
 
-def test_a_server_that_tells_that_itself_has_left_stays() -> None:
+def test_server_ignores_force_leave_of_itself() -> None:
     cluster = calm_cluster()
     cluster.force_leave(S1, S1)
     pass_time(cluster, 5)
@@ -278,16 +278,16 @@ def test_a_server_that_tells_that_itself_has_left_stays() -> None:
 
 
 def failed_member() -> tuple[Cluster, str, str, str]:
-    """A cluster in which the third of the names is told to have failed, and is a peer still."""
+    """Return a cluster with a leader, a live follower and a dead follower that has failed in gossip but is a peer."""
     cluster = calm_cluster()
-    first, (other, dead) = leader(cluster), followers(cluster)
+    leader_name, (other, dead) = leader(cluster), followers(cluster)
     cluster.kill(dead)
-    time_until(cluster, lambda: {status(cluster, viewer, dead) for viewer in (first, other)} == {FAILED})
-    assert suffrage(cluster, first, dead) == VOTER
-    return cluster, first, other, dead
+    time_until(cluster, lambda: {status(cluster, viewer, dead) for viewer in (leader_name, other)} == {FAILED})
+    assert suffrage(cluster, leader_name, dead) == VOTER
+    return cluster, leader_name, other, dead
 
 
-def test_a_server_that_failed_has_left_after_a_force_leave_and_is_no_peer() -> None:
+def test_force_leave_of_failed_server_removes_the_peer() -> None:
     cluster, first, other, dead = failed_member()
     cluster.force_leave(other, dead)
     assert status(cluster, other, dead) == LEFT
@@ -296,7 +296,7 @@ def test_a_server_that_failed_has_left_after_a_force_leave_and_is_no_peer() -> N
     assert time_until(cluster, lambda: suffrage(cluster, first, dead) is None) < 1
 
 
-def test_a_server_that_failed_is_forgotten_by_all_after_a_force_leave_that_prunes() -> None:
+def test_force_leave_with_prune_removes_failed_member_everywhere() -> None:
     cluster, first, other, dead = failed_member()
     cluster.force_leave(other, dead, prune=True)
     pass_time(cluster, 5)
@@ -304,15 +304,15 @@ def test_a_server_that_failed_is_forgotten_by_all_after_a_force_leave_that_prune
     assert status(cluster, first, dead) is status(cluster, other, dead) is None
 
 
-def test_a_force_leave_of_nobody_changes_nothing() -> None:
+def test_force_leave_of_unknown_member_changes_nothing() -> None:
     cluster = calm_cluster()
     before = cluster.world.agents
-    cluster.force_leave(S1, "nobody.global")
+    cluster.force_leave(S1, "unknown.global")
 
     assert cluster.world.agents == before
 
 
-def test_a_client_can_be_told_other_servers_and_a_server_can_not() -> None:
+def test_set_servers_applies_only_to_clients() -> None:
     cluster = calm_cluster(clients=1)
     cluster.set_servers("c1", ("127.0.1.2:4647",))
     assert client_of(cluster, "c1").servers == ("127.0.1.2:4647",)
@@ -322,7 +322,7 @@ def test_a_client_can_be_told_other_servers_and_a_server_can_not() -> None:
     assert cluster.world.agents[S1] is before
 
 
-def test_a_server_can_be_a_client_too() -> None:
+def test_agent_can_be_server_and_client() -> None:
     (setup,) = server_setups(1)
     cluster = Cluster([replace(setup, client=True, servers=(setup.rpc_address,))], Timing(), 1, 0.0)
     pass_time(cluster, 30)
@@ -336,7 +336,7 @@ def test_a_server_can_be_a_client_too() -> None:
     assert cluster.world.now - client_of(cluster, S1).last_heartbeat < 20
 
 
-def test_a_server_that_can_join_nobody_at_its_start_tries_again() -> None:
+def test_failed_join_at_start_is_retried() -> None:
     first, second = server_setups(2)
     late = replace(second, retry_join=(first.serf_address,))
     cluster = Cluster([first, late], Timing(), 1, 0.0)
@@ -347,7 +347,7 @@ def test_a_server_that_can_join_nobody_at_its_start_tries_again() -> None:
     assert time_until(cluster, lambda: status(cluster, "s2.global", "s1.global") == ALIVE) > 19
 
 
-def test_a_server_that_was_killed_tries_no_more() -> None:
+def test_killed_server_does_not_retry_to_join() -> None:
     first, second = server_setups(2)
     cluster = Cluster([first, replace(second, retry_join=(first.serf_address,))], Timing(), 1, 0.0)
     for name in ("s1.global", "s2.global"):
@@ -359,7 +359,7 @@ def test_a_server_that_was_killed_tries_no_more() -> None:
     assert status(cluster, "s1.global", "s2.global") is None
 
 
-def test_a_server_that_starts_while_no_other_is_there_knows_itself_alone() -> None:
+def test_first_restarted_server_knows_only_itself() -> None:
     cluster = calm_cluster()
     for name in NAMES:
         cluster.kill(name)
@@ -374,7 +374,7 @@ def test_a_server_that_starts_while_no_other_is_there_knows_itself_alone() -> No
     assert leader(cluster) in (S1, S2)
 
 
-def test_a_server_that_starts_again_finds_those_whom_it_knew_also_where_it_was_told_nobody() -> None:
+def test_restarted_server_rejoins_prior_members_without_config() -> None:
     cluster = calm_cluster()
     cluster.add(replace(server_setups(4)[3], retry_join=()))
     cluster.join("s4.global", S1)
@@ -386,7 +386,7 @@ def test_a_server_that_starts_again_finds_those_whom_it_knew_also_where_it_was_t
     assert set(cluster.world.server("s4.global").gossip.members) == {*NAMES, "s4.global"}
 
 
-def test_an_agent_that_reads_its_configuration_again_goes_on() -> None:
+def test_reload_replaces_only_the_setup() -> None:
     cluster = calm_cluster()
     before = cluster.world.agents[S1]
     cluster.reload(S1, replace(before.setup, enable_debug=True))

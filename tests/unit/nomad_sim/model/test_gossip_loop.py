@@ -1,4 +1,4 @@
-"""The rounds of gossip and the looks of autopilot: how long a cluster takes for what, as real agents were seen to."""
+"""Tests of gossip rounds and autopilot, with the durations that real agents showed."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def cluster_of(series: str, servers: int = 3, seed: int = 1) -> Cluster:
     return calm_cluster(servers, version=VERSIONS[series], seed=seed)
 
 
-def without(cluster: Cluster, name: str, seconds: float = 60.0) -> str:
-    """Kills a server, lets time pass until autopilot has dropped it, and gives the leader."""
+def kill_and_remove(cluster: Cluster, name: str, seconds: float = 60.0) -> str:
+    """Kill a server and wait until autopilot has removed it; return the leader."""
     cluster.kill(name)
     pass_time(cluster, seconds)
     assert suffrage(cluster, leader(cluster), name) is None
@@ -49,17 +49,17 @@ def without(cluster: Cluster, name: str, seconds: float = 60.0) -> str:
 
 @each_version
 @pytest.mark.parametrize("servers", [1, 2, 3, 5])
-def test_new_servers_find_each_other_and_elect_one_of_them(series: str, servers: int) -> None:
+def test_new_servers_join_and_elect_a_leader(series: str, servers: int) -> None:
     cluster = new_cluster(servers, version=VERSIONS[series])
 
     assert 1 < time_until(cluster, lambda: leaders(cluster)) < 6
     pass_time(cluster, 1)
-    known = {name: cluster.world.server(name).raft for name in cluster.world.agents}
-    assert {raft.leader for raft in known.values()} == {known[leader(cluster)].local_id}
-    assert all(len(raft.log.configuration.voters) == servers for raft in known.values())
+    rafts = {name: cluster.world.server(name).raft for name in cluster.world.agents}
+    assert {raft.leader for raft in rafts.values()} == {rafts[leader(cluster)].local_id}
+    assert all(len(raft.log.configuration.voters) == servers for raft in rafts.values())
 
 
-def test_no_cluster_begins_with_fewer_servers_than_are_expected() -> None:
+def test_bootstrap_waits_for_expected_number_of_servers() -> None:
     cluster = Cluster(server_setups(3)[:2], Timing(), 1, 0.0)
     pass_time(cluster, 60)
 
@@ -70,7 +70,7 @@ def test_no_cluster_begins_with_fewer_servers_than_are_expected() -> None:
     assert time_until(cluster, lambda: leaders(cluster)) < 6
 
 
-def test_no_cluster_begins_while_one_of_those_expected_does_not_answer() -> None:
+def test_bootstrap_waits_while_an_expected_server_is_paused() -> None:
     cluster = new_cluster()
     cluster.join(S1, S2)
     cluster.join(S1, S3)
@@ -84,7 +84,7 @@ def test_no_cluster_begins_while_one_of_those_expected_does_not_answer() -> None
     assert time_until(cluster, lambda: leaders(cluster)) < 6
 
 
-def test_a_server_that_expects_nobody_waits_to_be_taken_in() -> None:
+def test_server_without_bootstrap_expect_is_added_as_nonvoter() -> None:
     first, second = server_setups(2)
     cluster = Cluster([replace(first, bootstrap_expect=1), replace(second, bootstrap_expect=0)], Timing(), 1, 0.0)
     pass_time(cluster, 5)
@@ -93,7 +93,7 @@ def test_a_server_that_expects_nobody_waits_to_be_taken_in() -> None:
     assert suffrage(cluster, S1, S2) == NONVOTER
 
 
-def test_a_server_that_is_to_have_no_vote_never_gets_one() -> None:
+def test_configured_nonvoter_is_never_promoted() -> None:
     setups = server_setups(3)
     cluster = Cluster(
         [*setups, replace(setups[0], name="s4", id="id-4", host="127.0.1.4", nonvoter=True)], Timing(), 1, 0
@@ -106,7 +106,7 @@ def test_a_server_that_is_to_have_no_vote_never_gets_one() -> None:
 
 @each_version
 @pytest.mark.parametrize("seed", range(4))
-def test_a_leader_that_is_killed_has_a_successor_within_some_seconds(series: str, seed: int) -> None:
+def test_killed_leader_is_replaced_within_seconds(series: str, seed: int) -> None:
     cluster = cluster_of(series, seed=seed)
     dead = leader(cluster)
     term = raft_of(cluster, dead).term
@@ -118,7 +118,7 @@ def test_a_leader_that_is_killed_has_a_successor_within_some_seconds(series: str
 
 
 @each_version
-def test_gossip_is_late_to_notice_that_a_server_is_dead(series: str) -> None:
+def test_gossip_marks_dead_server_failed_after_suspicion(series: str) -> None:
     cluster = cluster_of(series)
     dead = followers(cluster)[0]
     others = [name for name in (S1, S2, S3) if name != dead]
@@ -131,7 +131,7 @@ def test_gossip_is_late_to_notice_that_a_server_is_dead(series: str) -> None:
 
 
 @each_version
-def test_autopilot_drops_the_dead_server_soon_after(series: str) -> None:
+def test_autopilot_removes_dead_server_once_it_has_failed(series: str) -> None:
     cluster = cluster_of(series)
     dead = followers(cluster)[0]
     cluster.kill(dead)
@@ -143,42 +143,42 @@ def test_autopilot_drops_the_dead_server_soon_after(series: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("series", "fate"), [("2.0", FAILED), ("1.10", LEFT), ("1.6", LEFT), ("1.2", LEFT), ("0.12", LEFT)]
+    ("series", "member_status"), [("2.0", FAILED), ("1.10", LEFT), ("1.6", LEFT), ("1.2", LEFT), ("0.12", LEFT)]
 )
-def test_the_member_of_a_server_that_was_dropped_has_the_fate_of_the_version(series: str, fate: str) -> None:
+def test_version_determines_status_of_removed_server(series: str, member_status: str) -> None:
     cluster = cluster_of(series)
     dead, other = followers(cluster)
-    without(cluster, dead)
+    kill_and_remove(cluster, dead)
 
-    assert status(cluster, leader(cluster), dead) == status(cluster, other, dead) == fate
+    assert status(cluster, leader(cluster), dead) == status(cluster, other, dead) == member_status
 
 
 @pytest.mark.parametrize("series", ["2.0", "1.10", "1.6", "1.2"])
-def test_a_server_that_comes_back_has_no_vote_at_first_and_one_soon(series: str) -> None:
+def test_restarted_server_is_nonvoter_then_voter(series: str) -> None:
     cluster = cluster_of(series)
-    back, other = followers(cluster)
-    first = without(cluster, back)
-    cluster.start(back)
+    restarted, other = followers(cluster)
+    leader_name = kill_and_remove(cluster, restarted)
+    cluster.start(restarted)
 
-    assert time_until(cluster, lambda: suffrage(cluster, first, back) == NONVOTER) < 1
-    assert time_until(cluster, lambda: status(cluster, other, back) == ALIVE) < 1
-    assert 9.5 < time_until(cluster, lambda: suffrage(cluster, first, back) == VOTER) < 21
+    assert time_until(cluster, lambda: suffrage(cluster, leader_name, restarted) == NONVOTER) < 1
+    assert time_until(cluster, lambda: status(cluster, other, restarted) == ALIVE) < 1
+    assert 9.5 < time_until(cluster, lambda: suffrage(cluster, leader_name, restarted) == VOTER) < 21
     pass_time(cluster, 1)
-    assert raft_of(cluster, back).log == raft_of(cluster, first).log
-    assert leader(cluster) == first or series == "1.2"
+    assert raft_of(cluster, restarted).log == raft_of(cluster, leader_name).log
+    assert leader(cluster) == leader_name or series == "1.2"
 
 
-def test_before_raft_protocol_3_a_server_that_comes_back_has_a_vote_at_once() -> None:
+def test_raft_protocol_2_restarted_server_is_voter_at_once() -> None:
     cluster = cluster_of("0.12")
-    back = followers(cluster)[0]
-    first = without(cluster, back)
-    cluster.start(back)
+    restarted = followers(cluster)[0]
+    leader_name = kill_and_remove(cluster, restarted)
+    cluster.start(restarted)
 
-    assert time_until(cluster, lambda: suffrage(cluster, first, back)) < 1
-    assert suffrage(cluster, first, back) == VOTER
+    assert time_until(cluster, lambda: suffrage(cluster, leader_name, restarted)) < 1
+    assert suffrage(cluster, leader_name, restarted) == VOTER
 
 
-def test_a_server_that_was_forgotten_as_dead_is_no_peer_any_more() -> None:
+def test_pruned_dead_server_is_removed_from_peers() -> None:
     cluster = calm_cluster()
     dead, _ = followers(cluster)
     cluster.kill(dead)
@@ -189,115 +189,117 @@ def test_a_server_that_was_forgotten_as_dead_is_no_peer_any_more() -> None:
 
 
 @each_version
-def test_without_a_majority_nobody_leads_and_nobody_is_dropped(series: str) -> None:
+def test_without_majority_no_leader_and_no_removal(series: str) -> None:
     cluster = cluster_of(series)
-    alone, *dead = [leader(cluster), *followers(cluster)]
-    term, last = raft_of(cluster, alone).term, raft_of(cluster, alone).log.last
+    isolated, *dead = [leader(cluster), *followers(cluster)]
+    term, last = raft_of(cluster, isolated).term, raft_of(cluster, isolated).log.last
     for name in dead:
         cluster.kill(name)
     pass_time(cluster, 3.5)
-    after = raft_of(cluster, alone)
+    after = raft_of(cluster, isolated)
     contact = after.last_contact
     pass_time(cluster, 120)
 
     assert leaders(cluster) == []
-    after = raft_of(cluster, alone)
+    after = raft_of(cluster, isolated)
     assert (after.state, after.leader, after.last_contact, after.log.last) == (CANDIDATE, None, contact, last)
     assert len(after.log.configuration.voters) == 3
-    assert {status(cluster, alone, name) for name in dead} == {FAILED}
+    assert {status(cluster, isolated, name) for name in dead} == {FAILED}
     assert (after.term == term) is VERSIONS[series].pre_vote
 
 
 @each_version
-def test_a_minority_that_is_cut_off_elects_nobody(series: str) -> None:
+def test_partitioned_minority_elects_no_leader(series: str) -> None:
     cluster = cluster_of(series, servers=5)
-    few = [leader(cluster), followers(cluster)[0]]
-    many = [name for name in cluster.world.running() if name not in few]
-    for name in few:
-        cluster.partition(name, many)
+    minority = [leader(cluster), followers(cluster)[0]]
+    majority = [name for name in cluster.world.running() if name not in minority]
+    for name in minority:
+        cluster.partition(name, majority)
 
-    assert time_until(cluster, lambda: not set(leaders(cluster)) & set(few)) < 1
+    assert time_until(cluster, lambda: not set(leaders(cluster)) & set(minority)) < 1
     assert time_until(cluster, lambda: leaders(cluster)) < 5
     for _ in range(30):
         pass_time(cluster, 1)
-        assert set(leaders(cluster)) <= set(many)
+        assert set(leaders(cluster)) <= set(majority)
 
 
 @each_version
-def test_what_a_leader_wrote_alone_is_lost_and_all_agree_again(series: str) -> None:
+def test_uncommitted_entry_of_partitioned_leader_is_dropped(series: str) -> None:
     cluster = cluster_of(series)
-    alone, *many = [leader(cluster), *followers(cluster)]
-    cluster.partition(alone, many)
-    index = raft_loop.propose(cluster.world, alone)
-    own = raft_of(cluster, alone).log.term(index)
-    assert raft_of(cluster, alone).commit_index < index
+    isolated, *majority = [leader(cluster), *followers(cluster)]
+    cluster.partition(isolated, majority)
+    index = raft_loop.propose(cluster.world, isolated)
+    own = raft_of(cluster, isolated).log.term(index)
+    assert raft_of(cluster, isolated).commit_index < index
     pass_time(cluster, 6)
     for _ in range(3):
         raft_loop.propose(cluster.world, leader(cluster))
 
-    cluster.heal(alone)
+    cluster.heal(isolated)
     pass_time(cluster, 10)
 
-    logs = [raft_of(cluster, name).log for name in (alone, *many)]
+    logs = [raft_of(cluster, name).log for name in (isolated, *majority)]
     assert logs[0] == logs[1] == logs[2]
     assert not logs[0].matches(index, own)
 
 
-def test_gossip_agrees_again_after_a_cut_is_healed() -> None:
+def test_gossip_converges_after_a_partition_heals() -> None:
     cluster = calm_cluster(5)
-    few, many = (S1, S2), (S3, "s4.global", "s5.global")
-    for name in few:
-        cluster.partition(name, many)
+    minority, majority = (S1, S2), (S3, "s4.global", "s5.global")
+    for name in minority:
+        cluster.partition(name, majority)
     pass_time(cluster, 40)
-    assert {status(cluster, one, other) for one in few for other in many} == {FAILED}
-    assert {status(cluster, one, other) for one in many for other in few} == {FAILED}
+    assert {status(cluster, one, other) for one in minority for other in majority} == {FAILED}
+    assert {status(cluster, one, other) for one in majority for other in minority} == {FAILED}
 
-    for name in few:
+    for name in minority:
         cluster.heal(name)
 
     assert time_until(cluster, lambda: status(cluster, S1, S3) == status(cluster, S3, S1) == ALIVE) < 1
     pass_time(cluster, 1)
-    assert {status(cluster, one, other) for one in (*few, *many) for other in (*few, *many)} == {ALIVE}
+    servers = (*minority, *majority)
+    assert {status(cluster, one, other) for one in servers for other in servers} == {ALIVE}
 
 
-def test_a_server_that_all_forgot_while_it_was_cut_off_comes_back() -> None:
+def test_server_pruned_during_a_partition_rejoins() -> None:
     cluster = calm_cluster()
-    alone, other = followers(cluster)
-    cluster.partition(alone, [leader(cluster), other])
+    isolated, other = followers(cluster)
+    cluster.partition(isolated, [leader(cluster), other])
     pass_time(cluster, 40)
-    cluster.force_leave(leader(cluster), alone, prune=True)
+    cluster.force_leave(leader(cluster), isolated, prune=True)
     pass_time(cluster, 10)
-    assert status(cluster, leader(cluster), alone) is None
+    assert status(cluster, leader(cluster), isolated) is None
 
-    cluster.heal(alone)
+    cluster.heal(isolated)
     pass_time(cluster, 2)
 
-    assert status(cluster, leader(cluster), alone) == status(cluster, other, alone) == ALIVE
+    assert status(cluster, leader(cluster), isolated) == status(cluster, other, isolated) == ALIVE
 
 
-def test_a_leader_that_leads_again_has_forgotten_what_it_saw_before() -> None:
+def test_deposed_leader_resets_autopilot_state() -> None:
     cluster = calm_cluster()
-    first = leader(cluster)
-    assert cluster.world.server(first).autopilot.healthy_since.keys() == {
+    leader_name = leader(cluster)
+    assert cluster.world.server(leader_name).autopilot.healthy_since.keys() == {
         f"id-global-s{number}" for number in (1, 2, 3)
     }
 
-    cluster.pause(first)
+    cluster.pause(leader_name)
     pass_time(cluster, 5)
-    cluster.resume(first)
+    cluster.resume(leader_name)
     pass_time(cluster, 1)
 
-    assert leader(cluster) != first
-    assert not cluster.world.server(first).autopilot.healthy_since
+    assert leader(cluster) != leader_name
+    assert not cluster.world.server(leader_name).autopilot.healthy_since
 
 
 def two_regions() -> Cluster:
-    here, there = server_setups(3), server_setups(3, region="eu", net=2)
-    bridge = tuple(setup.serf_address for setup in here)
-    return Cluster([*here, *(replace(one, retry_join=(*one.retry_join, *bridge)) for one in there)], Timing(), 1, 0.0)
+    first, second = server_setups(3), server_setups(3, region="eu", net=2)
+    addresses = tuple(setup.serf_address for setup in first)
+    joining = [replace(setup, retry_join=(*setup.retry_join, *addresses)) for setup in second]
+    return Cluster([*first, *joining], Timing(), 1, 0.0)
 
 
-def test_two_regions_know_each_other_and_elect_for_themselves() -> None:
+def test_federated_regions_share_gossip_and_elect_separately() -> None:
     cluster = two_regions()
     pass_time(cluster, 10)
     names = set(cluster.world.agents)
@@ -309,7 +311,7 @@ def test_two_regions_know_each_other_and_elect_for_themselves() -> None:
         assert set(first.log.configuration.voters) == {f"id-{region}-s{number}" for number in (1, 2, 3)}
 
 
-def test_a_region_that_is_lost_is_failed_for_the_other_and_changes_nothing_there() -> None:
+def test_failed_region_does_not_change_raft_of_another() -> None:
     cluster = two_regions()
     pass_time(cluster, 10)
     before = raft_of(cluster, leader(cluster))
@@ -322,7 +324,7 @@ def test_a_region_that_is_lost_is_failed_for_the_other_and_changes_nothing_there
     assert (after.term, after.log.last) == (before.term, before.log.last)
 
 
-def test_the_leader_takes_down_the_clients_that_are_overdue() -> None:
+def test_leader_marks_expired_node_down() -> None:
     cluster = calm_cluster(clients=2)
     cluster.kill("c1")
     pass_time(cluster, 31)
@@ -333,47 +335,45 @@ def test_the_leader_takes_down_the_clients_that_are_overdue() -> None:
     assert known["id-global-c1"].modify_index <= raft_of(cluster, leader(cluster)).commit_index
 
 
-def test_a_server_without_the_key_of_gossip_knows_itself_alone_and_raft_goes_on() -> None:
+def test_server_without_gossip_key_keeps_raft_but_no_members() -> None:
     cluster, name = cluster_with_unencrypted_follower()
-    first = leader(cluster)
+    leader_name = leader(cluster)
 
     assert set(cluster.world.server(name).gossip.members) == {name}
     assert [status(cluster, viewer, name) for viewer in (S1, S2, S3)] == [ALIVE] * 3
-    assert cluster.world.leader_of(name) is cluster.world.agents[first]
+    assert cluster.world.leader_of(name) is cluster.world.agents[leader_name]
     assert cluster.world.now - (raft_of(cluster, name).last_contact or 0) < 0.3
     assert cluster.world.known_leader(name) is None
 
 
-@pytest.mark.parametrize(("series", "then"), [("2.0", FAILED), ("1.10", LEFT)])
-def test_a_server_without_the_key_fails_for_the_others_and_autopilot_tells_it_that_it_is_no_peer(
-    series: str, then: str
-) -> None:
+@pytest.mark.parametrize(("series", "final_status"), [("2.0", FAILED), ("1.10", LEFT)])
+def test_server_without_gossip_key_fails_and_is_removed(series: str, final_status: str) -> None:
     cluster, name = cluster_with_unencrypted_follower(VERSIONS[series])
-    first = leader(cluster)
-    assert 28 < time_until(cluster, lambda: status(cluster, first, name) == FAILED) < 32
-    assert suffrage(cluster, first, name) == VOTER
+    leader_name = leader(cluster)
+    assert 28 < time_until(cluster, lambda: status(cluster, leader_name, name) == FAILED) < 32
+    assert suffrage(cluster, leader_name, name) == VOTER
 
-    assert time_until(cluster, lambda: suffrage(cluster, first, name) is None) < 11
+    assert time_until(cluster, lambda: suffrage(cluster, leader_name, name) is None) < 11
     pass_time(cluster, 5)
-    assert status(cluster, first, name) == then
+    assert status(cluster, leader_name, name) == final_status
     removed = raft_of(cluster, name)
     assert removed.log.configuration.peer(removed.local_id) is None
-    assert (removed.state, removed.leader, leader(cluster)) == (FOLLOWER, None, first)
+    assert (removed.state, removed.leader, leader(cluster)) == (FOLLOWER, None, leader_name)
 
 
-def test_a_server_that_has_the_key_again_is_a_member_at_once_and_a_voter_later() -> None:
+def test_server_with_restored_key_is_member_then_voter() -> None:
     cluster, name = cluster_with_unencrypted_follower()
     pass_time(cluster, 60)
-    first = leader(cluster)
+    leader_name = leader(cluster)
     cluster.kill(name)
     cluster.start(name, replace(cluster.world.agents[name].setup, encrypted=True))
 
-    assert time_until(cluster, lambda: status(cluster, first, name) == ALIVE) < 1
-    assert time_until(cluster, lambda: suffrage(cluster, first, name) == NONVOTER) < 1
-    assert 9 < time_until(cluster, lambda: suffrage(cluster, first, name) == VOTER) < 21
+    assert time_until(cluster, lambda: status(cluster, leader_name, name) == ALIVE) < 1
+    assert time_until(cluster, lambda: suffrage(cluster, leader_name, name) == NONVOTER) < 1
+    assert 9 < time_until(cluster, lambda: suffrage(cluster, leader_name, name) == VOTER) < 21
 
 
-def test_servers_do_not_join_where_one_has_the_key_and_the_other_has_none() -> None:
+def test_join_fails_if_only_one_server_has_the_gossip_key() -> None:
     cluster, name = cluster_with_unencrypted_follower()
     cluster.join(name, leader(cluster))
 

@@ -1,4 +1,4 @@
-"""Heartbeats of the clients, and their allocations."""
+"""Tests of client heartbeats and allocations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nomad_sim.model.cluster import Cluster
 from nomad_sim.model.nodes import DOWN, READY, Node
 from nomad_sim.model.timing import Timing
 from tests.support.clusters import (
+    advance_by_event,
     calm_cluster,
     client_of,
     client_setups,
     followers,
-    instants,
     leader,
     messages,
     new_cluster,
@@ -32,16 +32,16 @@ def node(cluster: Cluster, name: str = "c1") -> Node:
 
 
 def age(cluster: Cluster, name: str = "c1") -> float:
-    """Seconds since the last heartbeat."""
+    """Return the seconds since the client's last accepted heartbeat."""
     return cluster.world.now - client_of(cluster, name).last_heartbeat
 
 
-def lonely(cluster: Cluster, name: str = "c1") -> None:
-    """Cuts a client off from all servers."""
+def isolate(cluster: Cluster, name: str = "c1") -> None:
+    """Partition a client from all running servers."""
     cluster.partition(name, cluster.world.running())
 
 
-def test_a_client_is_registered_when_there_is_a_leader() -> None:
+def test_client_registers_once_a_leader_is_elected() -> None:
     cluster = new_cluster(clients=1)
     assert (client_of(cluster, "c1").registered, client_of(cluster, "c1").ttl) == (False, 0.0)
     pass_time(cluster, 20)
@@ -53,14 +53,14 @@ def test_a_client_is_registered_when_there_is_a_leader() -> None:
     assert messages(cluster, "c1").count("node registration complete") == 1
 
 
-def test_the_last_heartbeat_is_never_older_than_the_time_to_live() -> None:
+def test_last_heartbeat_is_never_older_than_its_ttl() -> None:
     cluster = calm_cluster(clients=2)
     pass_time(cluster, 20)
-    for _ in instants(cluster, 120):
+    for _ in advance_by_event(cluster, 120):
         assert all(age(cluster, name) <= client_of(cluster, name).ttl <= 20 for name in ("c1", "c2"))
 
 
-def test_a_heartbeat_of_a_client_that_is_ready_writes_nothing() -> None:
+def test_heartbeat_of_ready_client_writes_no_entry() -> None:
     setups = server_setups(3)
     cluster = Cluster([*setups, *client_setups(1, setups)], replace(Timing(), churn=(1e6, 1e6)), 1, 0.0)
     pass_time(cluster, 20)
@@ -71,7 +71,7 @@ def test_a_heartbeat_of_a_client_that_is_ready_writes_nothing() -> None:
     assert (node(cluster).modify_index, raft_of(cluster, leader(cluster)).log.last) == (before.modify_index, last)
 
 
-def test_a_client_that_was_frozen_for_moments_sends_no_more_heartbeats_than_before() -> None:
+def test_brief_pauses_do_not_multiply_heartbeats() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     for _ in range(3):
@@ -83,11 +83,11 @@ def test_a_client_that_was_frozen_for_moments_sends_no_more_heartbeats_than_befo
     assert 5 <= messages(cluster, "c1").count("next heartbeat") - before <= 10
 
 
-def test_the_last_heartbeat_of_a_client_that_is_cut_off_grows_past_its_time_to_live() -> None:
+def test_isolated_client_exceeds_its_ttl() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     before = client_of(cluster, "c1")
-    lonely(cluster)
+    isolate(cluster)
     pass_time(cluster, 60)
 
     after = client_of(cluster, "c1")
@@ -101,23 +101,23 @@ def test_the_last_heartbeat_of_a_client_that_is_cut_off_grows_past_its_time_to_l
     assert "error heartbeating" in messages(cluster, "c1")
 
 
-def test_a_client_that_is_cut_off_is_down_for_the_servers_and_ready_when_it_is_back() -> None:
+def test_isolated_node_is_down_and_ready_once_healed() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
-    lonely(cluster)
-    registered = node(cluster).create_index
+    isolate(cluster)
+    create_index = node(cluster).create_index
 
-    left = client_of(cluster, "c1").ttl + Timing().heartbeat_grace - age(cluster)
-    assert left < time_until(cluster, lambda: node(cluster).status == DOWN) < left + 0.5
-    assert node(cluster).modify_index > registered
+    remaining = client_of(cluster, "c1").ttl + Timing().heartbeat_grace - age(cluster)
+    assert remaining < time_until(cluster, lambda: node(cluster).status == DOWN) < remaining + 0.5
+    assert node(cluster).modify_index > create_index
 
     cluster.heal("c1")
     assert time_until(cluster, lambda: node(cluster).status == READY) <= 15.5
     assert age(cluster) == 0
-    assert node(cluster).create_index == registered
+    assert node(cluster).create_index == create_index
 
 
-def test_a_client_does_not_lose_its_place_when_it_comes_back_in_time() -> None:
+def test_node_paused_shorter_than_its_ttl_stays_ready() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     before = node(cluster)
@@ -131,7 +131,7 @@ def test_a_client_does_not_lose_its_place_when_it_comes_back_in_time() -> None:
     assert node(cluster).last_heartbeat > before.last_heartbeat
 
 
-def test_a_client_sends_nothing_while_it_is_frozen_or_dead() -> None:
+def test_paused_or_dead_client_sends_no_heartbeat() -> None:
     for stop in (Cluster.pause, Cluster.kill):
         cluster = calm_cluster(clients=1)
         pass_time(cluster, 20)
@@ -143,7 +143,7 @@ def test_a_client_sends_nothing_while_it_is_frozen_or_dead() -> None:
         assert node(cluster).status == DOWN
 
 
-def test_a_client_that_is_thawed_sends_what_is_overdue_at_once() -> None:
+def test_resumed_client_sends_overdue_heartbeat_at_once() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     cluster.pause("c1")
@@ -155,7 +155,7 @@ def test_a_client_that_is_thawed_sends_what_is_overdue_at_once() -> None:
     assert node(cluster).status == READY
 
 
-def test_a_client_that_starts_again_is_registered_again() -> None:
+def test_restarted_client_registers_again() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     cluster.kill("c1")
@@ -167,7 +167,7 @@ def test_a_client_that_starts_again_is_registered_again() -> None:
     assert messages(cluster, "c1").count("node registration complete") == 2
 
 
-def test_the_servers_that_a_client_knows_are_those_alive_at_its_last_heartbeat() -> None:
+def test_heartbeat_updates_the_clients_servers() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     dead = followers(cluster)[0]
@@ -186,7 +186,7 @@ def test_the_servers_that_a_client_knows_are_those_alive_at_its_last_heartbeat()
     assert address in client_of(cluster, "c1").servers
 
 
-def test_a_client_tries_its_servers_in_turn() -> None:
+def test_client_tries_its_servers_in_order() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     cluster.partition("c1", ["s1.global", "s2.global"])
@@ -196,7 +196,7 @@ def test_a_client_tries_its_servers_in_turn() -> None:
     assert age(cluster) <= 20
 
 
-def test_a_client_that_knows_no_server_that_is_one_tries_on() -> None:
+def test_client_with_unknown_servers_never_registers() -> None:
     setups = server_setups(1)
     stray = replace(client_setups(1, setups)[0], servers=("127.0.9.9:4647",))
     cluster = Cluster([*setups, stray], Timing(), 1, 0.0)
@@ -207,7 +207,7 @@ def test_a_client_that_knows_no_server_that_is_one_tries_on() -> None:
     assert cluster.world.nodes["global"] == {}
 
 
-def test_a_heartbeat_needs_a_leader() -> None:
+def test_heartbeat_needs_a_leader() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     for name in followers(cluster):
@@ -218,27 +218,27 @@ def test_a_heartbeat_needs_a_leader() -> None:
     assert node(cluster).status == READY
 
 
-def test_a_leader_is_reached_through_a_server_that_reaches_it() -> None:
+def test_leader_is_reached_only_through_connected_servers() -> None:
     cluster = calm_cluster(clients=1)
-    first, (second, third) = leader(cluster), followers(cluster)
+    leader_name, (second, third) = leader(cluster), followers(cluster)
     world = cluster.world
 
-    assert heartbeats.leader_through(world, "c1", first) == first
-    assert heartbeats.leader_through(world, "c1", second) == first
-    cluster.partition("c1", [first])
-    assert heartbeats.leader_through(world, "c1", first) is None
-    assert heartbeats.leader_through(world, "c1", second) == first
-    cluster.partition(second, [first])
+    assert heartbeats.leader_through(world, "c1", leader_name) == leader_name
+    assert heartbeats.leader_through(world, "c1", second) == leader_name
+    cluster.partition("c1", [leader_name])
+    assert heartbeats.leader_through(world, "c1", leader_name) is None
+    assert heartbeats.leader_through(world, "c1", second) == leader_name
+    cluster.partition(second, [leader_name])
     assert heartbeats.leader_through(world, "c1", second) is None
-    assert heartbeats.leader_through(world, "c1", third) == first
-    cluster.kill(first)
+    assert heartbeats.leader_through(world, "c1", third) == leader_name
+    cluster.kill(leader_name)
     assert heartbeats.leader_through(world, "c1", third) is None
     pass_time(cluster, 2.5)
-    cluster.start(first)
+    cluster.start(leader_name)
     assert heartbeats.leader_through(world, "c1", third) in (None, second, third)
 
 
-def test_a_server_that_leads_no_more_is_not_the_leader() -> None:
+def test_restarted_leader_is_not_used_as_leader() -> None:
     cluster = calm_cluster(clients=1)
     first, other = leader(cluster), followers(cluster)[0]
     cluster.kill(first)
@@ -248,21 +248,21 @@ def test_a_server_that_leads_no_more_is_not_the_leader() -> None:
     assert heartbeats.leader_through(cluster.world, "c1", other) is None
 
 
-def test_allocations_come_and_go_on_the_servers_and_on_the_client() -> None:
+def test_allocations_change_on_servers_and_client_alike() -> None:
     (setup,) = server_setups(1)
     cluster = Cluster([setup, *client_setups(1, [setup])], replace(Timing(), churn=(1.0, 1.0)), 1, 0.0)
     pass_time(cluster, 20)
-    observed = [client_of(cluster, "c1").allocations]
+    counts = [client_of(cluster, "c1").allocations]
     for _ in range(1500):
         pass_time(cluster, 1)
         assert client_of(cluster, "c1").allocations == node(cluster).allocations
-        observed.append(node(cluster).allocations)
+        counts.append(node(cluster).allocations)
 
-    assert set(observed) == set(range(heartbeats.MAX_ALLOCATIONS + 1))
-    assert all(abs(before - after) == 1 for before, after in pairwise(observed))
+    assert set(counts) == set(range(heartbeats.MAX_ALLOCATIONS + 1))
+    assert all(abs(before - after) == 1 for before, after in pairwise(counts))
 
 
-def test_an_allocation_is_two_entries_that_are_committed() -> None:
+def test_allocation_change_commits_two_entries() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     before = raft_of(cluster, leader(cluster)).log.last
@@ -274,11 +274,11 @@ def test_an_allocation_is_two_entries_that_are_committed() -> None:
     assert {raft_of(cluster, name).commit_index for name in cluster.world.running()} >= {before + 2}
 
 
-def test_a_client_that_is_cut_off_learns_of_its_allocations_when_it_is_back() -> None:
+def test_isolated_client_updates_allocations_once_healed() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     before = client_of(cluster, "c1").allocations
-    lonely(cluster)
+    isolate(cluster)
     time_until(cluster, lambda: node(cluster).allocations != before)
     assert client_of(cluster, "c1").allocations == before
 
@@ -287,7 +287,7 @@ def test_a_client_that_is_cut_off_learns_of_its_allocations_when_it_is_back() ->
     assert client_of(cluster, "c1").allocations == node(cluster).allocations
 
 
-def test_nothing_is_placed_where_no_client_is_ready_or_no_one_leads() -> None:
+def test_no_allocation_is_placed_without_ready_node() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 20)
     cluster.kill("c1")
@@ -298,7 +298,7 @@ def test_nothing_is_placed_where_no_client_is_ready_or_no_one_leads() -> None:
     assert raft_of(cluster, leader(cluster)).log.last == last
 
 
-def test_each_region_has_its_own_clients_and_work() -> None:
+def test_each_region_has_its_own_nodes_and_allocations() -> None:
     here, there = server_setups(1), server_setups(1, region="eu", net=2)
     cluster = Cluster([*here, *there, *client_setups(1, here)], Timing(), 1, 0.0)
     pass_time(cluster, 60)
@@ -308,7 +308,7 @@ def test_each_region_has_its_own_clients_and_work() -> None:
     assert raft_of(cluster, "s1.eu").log.last == 2
 
 
-def test_what_is_given_to_a_client_that_came_back_under_another_id_reaches_nobody() -> None:
+def test_allocation_of_replaced_node_id_reaches_no_client() -> None:
     cluster = calm_cluster(clients=1, seed=4)
     pass_time(cluster, 20)
     cluster.kill("c1")

@@ -1,4 +1,4 @@
-"""Who reaches whom, and who hears of whom."""
+"""Tests of connectivity and gossip reachability between agents."""
 
 from __future__ import annotations
 
@@ -14,80 +14,80 @@ S1, S2, S3 = NAMES = ("s1.global", "s2.global", "s3.global")
 
 
 def agents(**states: State) -> Mapping[str, Agent]:
-    """Three servers that know each other, and a client; by the first part of a name, what its process does."""
-    known = calm_cluster(clients=1).world.agents
-    return {name: replace(agent, state=states.get(name[:2], State.RUNNING)) for name, agent in known.items()}
+    """Return three servers that know each other, and a client, with process states by the first part of their names."""
+    servers = calm_cluster(clients=1).world.agents
+    return {name: replace(agent, state=states.get(name[:2], State.RUNNING)) for name, agent in servers.items()}
 
 
 def partitioned(one: str, other: str) -> Partitions:
     return frozenset({frozenset((one, other))})
 
 
-def test_an_agent_that_runs_answers() -> None:
+def test_running_agent_accepts_connections() -> None:
     assert reach(agents(), frozenset(), S1, S2) is Reach.CONNECTED
 
 
-def test_a_dead_agent_refuses() -> None:
+def test_dead_agent_refuses_connections() -> None:
     assert reach(agents(s2=State.DEAD), frozenset(), S1, S2) is Reach.REFUSED
 
 
-def test_a_frozen_agent_is_silent() -> None:
+def test_connection_to_paused_agent_times_out() -> None:
     assert reach(agents(s2=State.PAUSED), frozenset(), S1, S2) is Reach.TIMED_OUT
 
 
-def test_an_agent_that_is_cut_off_is_silent_whether_it_lives_or_not() -> None:
+def test_partition_times_out_in_any_state() -> None:
     for state in State:
         assert reach(agents(s2=state), partitioned(S1, S2), S1, S2) is Reach.TIMED_OUT
         assert reach(agents(s2=state), partitioned(S1, S2), S2, S1) is Reach.TIMED_OUT
 
 
-def test_an_agent_always_reaches_itself() -> None:
+def test_agent_always_reaches_itself() -> None:
     for state in State:
         assert reach(agents(s1=state), frozenset(), S1, S1) is Reach.CONNECTED
 
 
-def test_a_server_hears_of_those_whom_only_others_reach() -> None:
+def test_gossip_reaches_servers_through_others() -> None:
     assert gossip_reachable(agents(), partitioned(S1, S2), S1) == {S1, S2, S3}
 
 
-def test_a_server_hears_of_no_one_through_a_server_that_is_gone() -> None:
+def test_gossip_does_not_pass_through_stopped_servers() -> None:
     assert gossip_reachable(agents(s3=State.DEAD), partitioned(S1, S2), S1) == {S1}
     assert gossip_reachable(agents(s3=State.PAUSED), partitioned(S1, S2), S1) == {S1}
 
 
-def test_a_server_that_was_told_of_nobody_hears_of_nobody() -> None:
+def test_server_without_members_reaches_only_itself() -> None:
     assert gossip_reachable(new_cluster().world.agents, frozenset(), S1) == {S1}
 
 
-def test_a_server_without_the_key_of_gossip_is_reached_and_hears_nobody() -> None:
-    known = agents()
-    plain = {**known, S2: replace(known[S2], setup=replace(known[S2].setup, encrypted=True))}
+def test_server_with_other_encryption_is_excluded_from_gossip() -> None:
+    servers = agents()
+    mixed = {**servers, S2: replace(servers[S2], setup=replace(servers[S2].setup, encrypted=True))}
 
-    assert reach(plain, frozenset(), S1, S2) is Reach.CONNECTED
-    assert not can_gossip(plain, frozenset(), S1, S2)
-    assert not can_gossip(plain, frozenset(), S2, S1)
-    assert gossip_reachable(plain, frozenset(), S2) == {S2}
-    assert gossip_reachable(plain, frozenset(), S1) == {S1, S3}
-
-
-def test_gossip_passes_between_all_with_the_key_or_all_without() -> None:
-    known = agents(s3=State.DEAD)
-    keyed = {name: replace(agent, setup=replace(agent.setup, encrypted=True)) for name, agent in known.items()}
-
-    for alike in (known, keyed):
-        assert can_gossip(alike, frozenset(), S1, S2)
-        assert not can_gossip(alike, frozenset(), S1, S3)
-        assert not can_gossip(alike, partitioned(S1, S2), S1, S2)
+    assert reach(mixed, frozenset(), S1, S2) is Reach.CONNECTED
+    assert not can_gossip(mixed, frozenset(), S1, S2)
+    assert not can_gossip(mixed, frozenset(), S2, S1)
+    assert gossip_reachable(mixed, frozenset(), S2) == {S2}
+    assert gossip_reachable(mixed, frozenset(), S1) == {S1, S3}
 
 
-def test_a_client_hears_no_gossip() -> None:
+def test_gossip_passes_if_encryption_is_the_same() -> None:
+    servers = agents(s3=State.DEAD)
+    encrypted = {name: replace(agent, setup=replace(agent.setup, encrypted=True)) for name, agent in servers.items()}
+
+    for each in (servers, encrypted):
+        assert can_gossip(each, frozenset(), S1, S2)
+        assert not can_gossip(each, frozenset(), S1, S3)
+        assert not can_gossip(each, partitioned(S1, S2), S1, S2)
+
+
+def test_client_takes_no_part_in_gossip() -> None:
     assert gossip_reachable(agents(), frozenset(), "c1") == {"c1"}
 
 
-def test_hearing_is_mutual() -> None:
-    known = agents()
-    for entries in product([True, False], repeat=3):
-        cuts = frozenset(map(frozenset, compress(combinations(NAMES, 2), entries)))
-        hears = {name: gossip_reachable(known, cuts, name) for name in NAMES}
+def test_gossip_reachability_is_symmetric() -> None:
+    servers = agents()
+    for mask in product([True, False], repeat=3):
+        partitions = frozenset(map(frozenset, compress(combinations(NAMES, 2), mask)))
+        reachable = {name: gossip_reachable(servers, partitions, name) for name in NAMES}
 
-        assert all((one in hears[other]) == (other in hears[one]) for one in NAMES for other in NAMES)
+        assert all((one in reachable[other]) == (other in reachable[one]) for one in NAMES for other in NAMES)

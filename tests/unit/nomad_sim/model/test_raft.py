@@ -1,4 +1,4 @@
-"""One raft server: what it does when its time comes, and when a message comes."""
+"""Tests of one Raft server: ticks, messages, proposals and snapshots."""
 
 from __future__ import annotations
 
@@ -29,101 +29,107 @@ from nomad_sim.model.timing import Range, Timing
 NOW = 100.0
 A, B, C = PEERS = tuple(Peer(name, f"{name}:4647") for name in "abc")
 LOG = Log().append(1, peers=PEERS)
-"""The log of all when they were just bootstrapped."""
+"""The log of every server right after bootstrap."""
 
 
-def longest(between: Range) -> float:
-    return between[1]
+def longest(bounds: Range) -> float:
+    return bounds[1]
 
 
-def server(**changes: Any) -> Raft:
-    """``a``, just bootstrapped with ``b`` and ``c``."""
+def new_follower(**changes: Any) -> Raft:
+    """Return ``a`` right after bootstrap with ``b`` and ``c``."""
     return replace(bootstrap(Raft("a", Timing(), True, NOW), PEERS), **changes)
 
 
-def leading(**changes: Any) -> Raft:
-    """``a`` as the leader of term 2, whose first entry the others do not have yet."""
-    known = {"state": LEADER, "term": 2, "voted_for": "a", "leader": "a", "log": LOG.append(2)}
-    return server(**{**known, "peers": {"b": Progress(0, NOW), "c": Progress(0, NOW)}, **changes})
+def new_leader(**changes: Any) -> Raft:
+    """Return ``a`` as the leader of term 2, before any follower has the first entry of the term."""
+    fields = {"state": LEADER, "term": 2, "voted_for": "a", "leader": "a", "log": LOG.append(2)}
+    return new_follower(**{**fields, "peers": {"b": Progress(0, NOW), "c": Progress(0, NOW)}, **changes})
 
 
-def act(raft: Raft, now: float = NOW) -> Outcome:
+def run_tick(raft: Raft, now: float = NOW) -> Outcome:
     return tick(raft, now, longest)
 
 
-def receive(raft: Raft, message: Any) -> Outcome:
+def run_step(raft: Raft, message: Any) -> Outcome:
     return step(raft, message, NOW, longest)
 
 
-def lines(outcome: Outcome) -> list[str]:
-    return [said.message for said in outcome.logs]
+def logged(outcome: Outcome) -> list[str]:
+    """Return the log messages of an outcome."""
+    return [log.message for log in outcome.logs]
 
 
-def test_a_bootstrapped_server_follows_nobody_and_has_its_peers() -> None:
-    assert server().log == LOG
-    assert (server().state, server().term, server().leader, server().commit_index) == (FOLLOWER, 1, None, 0)
+def test_bootstrapped_server_has_peers_and_no_leader() -> None:
+    assert new_follower().log == LOG
+    assert (new_follower().state, new_follower().term, new_follower().leader, new_follower().commit_index) == (
+        FOLLOWER,
+        1,
+        None,
+        0,
+    )
 
 
-def test_a_follower_that_hears_no_leader_asks_whether_it_would_be_elected() -> None:
-    outcome = act(server(leader="c"))
-    question = RequestVote(2, "a", 1, 1, is_pre_vote=True)
+def test_follower_requests_pre_votes_at_its_deadline() -> None:
+    outcome = run_tick(new_follower(leader="c"))
+    request = RequestVote(2, "a", 1, 1, is_pre_vote=True)
 
-    assert outcome.messages == (("b", question), ("c", question))
+    assert outcome.messages == (("b", request), ("c", request))
     assert (outcome.raft.state, outcome.raft.term, outcome.raft.leader) == (CANDIDATE, 1, None)
     assert outcome.raft.deadline == NOW + Timing().election_timeout[1]
-    assert lines(outcome) == ["heartbeat timeout reached, starting election", "entering candidate state"]
+    assert logged(outcome) == ["heartbeat timeout reached, starting election", "entering candidate state"]
 
 
-def test_a_version_without_pre_votes_raises_its_term_at_once() -> None:
-    outcome = act(server(pre_vote=False))
-    question = RequestVote(2, "a", 1, 1)
+def test_candidate_without_pre_vote_increments_term_at_once() -> None:
+    outcome = run_tick(new_follower(pre_vote=False))
+    request = RequestVote(2, "a", 1, 1)
 
-    assert outcome.messages == (("b", question), ("c", question))
+    assert outcome.messages == (("b", request), ("c", request))
     assert (outcome.raft.state, outcome.raft.term, outcome.raft.voted_for) == (CANDIDATE, 2, "a")
 
 
-def test_a_candidate_that_did_not_win_tries_again_and_writes_it_once() -> None:
-    outcome = act(act(server(pre_vote=False)).raft)
+def test_candidate_retries_and_logs_the_timeout_once() -> None:
+    outcome = run_tick(run_tick(new_follower(pre_vote=False)).raft)
 
     assert outcome.raft.term == 3
-    assert lines(outcome) == ["entering candidate state"]
+    assert logged(outcome) == ["entering candidate state"]
 
 
-def test_a_server_without_a_vote_campaigns_never() -> None:
-    guest = server(log=Log().append(1, peers=[replace(A, suffrage=NONVOTER), B]), leader="b")
-    outcome = act(guest)
+def test_nonvoter_never_starts_an_election() -> None:
+    nonvoter = new_follower(log=Log().append(1, peers=[replace(A, suffrage=NONVOTER), B]), leader="b")
+    outcome = run_tick(nonvoter)
 
     assert outcome.messages == ()
     assert (outcome.raft.state, outcome.raft.leader) == (FOLLOWER, None)
 
 
-def test_a_server_without_a_log_campaigns_never() -> None:
-    assert act(Raft("a", Timing(), True, NOW)).raft.state == FOLLOWER
+def test_server_without_log_never_starts_an_election() -> None:
+    assert run_tick(Raft("a", Timing(), True, NOW)).raft.state == FOLLOWER
 
 
-def test_a_candidate_whom_a_majority_would_elect_raises_the_term_and_asks() -> None:
-    outcome = receive(act(server()).raft, VoteResponse(2, "b", granted=True, is_pre_vote=True))
-    question = RequestVote(2, "a", 1, 1)
+def test_pre_vote_majority_starts_the_election() -> None:
+    outcome = run_step(run_tick(new_follower()).raft, VoteResponse(2, "b", granted=True, is_pre_vote=True))
+    request = RequestVote(2, "a", 1, 1)
 
-    assert outcome.messages == (("b", question), ("c", question))
+    assert outcome.messages == (("b", request), ("c", request))
     assert (outcome.raft.state, outcome.raft.term, outcome.raft.voted_for) == (CANDIDATE, 2, "a")
 
 
-def test_a_candidate_that_a_majority_elects_leads_and_tells_all() -> None:
-    candidate = act(server(pre_vote=False)).raft
-    outcome = receive(candidate, VoteResponse(2, "c", granted=True))
-    beat = AppendEntries(2, "a", LOG.append(2), 0)
+def test_elected_leader_sends_heartbeats_to_all_peers() -> None:
+    candidate = run_tick(new_follower(pre_vote=False)).raft
+    outcome = run_step(candidate, VoteResponse(2, "c", granted=True))
+    heartbeat = AppendEntries(2, "a", LOG.append(2), 0)
 
-    assert outcome.messages == (("b", beat), ("c", beat))
+    assert outcome.messages == (("b", heartbeat), ("c", heartbeat))
     assert (outcome.raft.state, outcome.raft.leader, outcome.raft.log.last) == (LEADER, "a", 2)
-    assert lines(outcome) == ["election won", "entering leader state"]
+    assert logged(outcome) == ["election won", "entering leader state"]
 
 
-def test_a_server_alone_elects_itself_and_commits() -> None:
-    alone = act(bootstrap(Raft("a", Timing(), True, NOW), (A,))).raft
+def test_single_voter_elects_itself_and_commits() -> None:
+    leader = run_tick(bootstrap(Raft("a", Timing(), True, NOW), (A,))).raft
 
-    assert (alone.state, alone.term, alone.commit_index) == (LEADER, 2, 2)
-    assert alone.is_ready
+    assert (leader.state, leader.term, leader.commit_index) == (LEADER, 2, 2)
+    assert leader.is_ready
 
 
 @pytest.mark.parametrize(
@@ -132,59 +138,59 @@ def test_a_server_alone_elects_itself_and_commits() -> None:
         VoteResponse(2, "b", granted=False),
         VoteResponse(1, "b", granted=True),
         VoteResponse(2, "b", granted=True, is_pre_vote=True),
-        VoteResponse(2, "stranger", granted=True),
+        VoteResponse(2, "unknown", granted=True),
         VoteResponse(2, "a", granted=True),
     ],
-    ids=["refused", "old", "of the question before", "of no voter", "its own"],
+    ids=["denied", "old term", "pre-vote", "unknown voter", "own vote"],
 )
-def test_only_a_vote_of_another_voter_in_this_election_counts(vote: VoteResponse) -> None:
-    candidate = act(server(pre_vote=False)).raft
+def test_only_votes_of_voters_in_this_election_count(vote: VoteResponse) -> None:
+    candidate = run_tick(new_follower(pre_vote=False)).raft
 
-    assert receive(candidate, vote).raft.state == CANDIDATE
+    assert run_step(candidate, vote).raft.state == CANDIDATE
 
 
-def test_the_vote_of_a_server_without_a_vote_does_not_count() -> None:
+def test_vote_of_nonvoter_does_not_count() -> None:
     log = Log().append(1, peers=[A, B, replace(C, suffrage=NONVOTER)])
-    candidate = act(server(pre_vote=False, log=log)).raft
+    candidate = run_tick(new_follower(pre_vote=False, log=log)).raft
 
-    assert [name for name, _ in act(candidate).messages] == ["b"]
-    assert receive(candidate, VoteResponse(2, "c", granted=True)).raft == candidate
+    assert [name for name, _ in run_tick(candidate).messages] == ["b"]
+    assert run_step(candidate, VoteResponse(2, "c", granted=True)).raft == candidate
 
 
-def test_a_candidate_that_learns_of_a_newer_term_follows() -> None:
-    after = receive(act(server(pre_vote=False)).raft, VoteResponse(5, "b", granted=False)).raft
+def test_candidate_steps_down_for_a_newer_term() -> None:
+    after = run_step(run_tick(new_follower(pre_vote=False)).raft, VoteResponse(5, "b", granted=False)).raft
 
     assert (after.state, after.term, after.voted_for) == (FOLLOWER, 5, None)
 
 
-def test_a_late_vote_does_not_unseat_a_leader() -> None:
-    assert receive(leading(), VoteResponse(2, "c", granted=True)) == Outcome(leading())
+def test_late_vote_does_not_change_the_leader() -> None:
+    assert run_step(new_leader(), VoteResponse(2, "c", granted=True)) == Outcome(new_leader())
 
 
-def test_a_vote_is_given_once_in_a_term() -> None:
-    first = receive(server(), RequestVote(2, "b", 1, 1))
-    again = receive(first.raft, RequestVote(2, "b", 1, 1))
-    other = receive(again.raft, RequestVote(2, "c", 1, 1))
+def test_server_votes_once_per_term() -> None:
+    first = run_step(new_follower(), RequestVote(2, "b", 1, 1))
+    again = run_step(first.raft, RequestVote(2, "b", 1, 1))
+    other = run_step(again.raft, RequestVote(2, "c", 1, 1))
 
     assert first.messages == again.messages == (("b", VoteResponse(2, "a", granted=True)),)
     assert other.messages == (("c", VoteResponse(2, "a", granted=False)),)
     assert first.raft.deadline == NOW + Timing().election_timeout[1]
 
 
-def test_a_question_before_the_vote_binds_nobody() -> None:
-    target = receive(server(), RequestVote(2, "b", 1, 1, is_pre_vote=True))
+def test_pre_vote_does_not_bind() -> None:
+    target = run_step(new_follower(), RequestVote(2, "b", 1, 1, is_pre_vote=True))
 
     assert target.messages == (("b", VoteResponse(2, "a", granted=True, is_pre_vote=True)),)
-    assert target.raft == server()
+    assert target.raft == new_follower()
 
 
 @pytest.mark.parametrize(
     ("last_index", "last_term", "granted"), [(3, 2, True), (2, 3, True), (9, 1, False), (2, 2, False)]
 )
-@pytest.mark.parametrize("pre", [True, False])
-def test_only_a_log_that_is_not_older_gets_a_vote(last_index: int, last_term: int, granted: bool, pre: bool) -> None:
-    voter = server(term=2, log=LOG.append(2, 2))
-    outcome = receive(voter, RequestVote(3, "b", last_index, last_term, pre))
+@pytest.mark.parametrize("is_pre_vote", [True, False])
+def test_only_up_to_date_log_gets_a_vote(last_index: int, last_term: int, granted: bool, is_pre_vote: bool) -> None:
+    voter = new_follower(term=2, log=LOG.append(2, 2))
+    outcome = run_step(voter, RequestVote(3, "b", last_index, last_term, is_pre_vote))
     ((to, vote),) = outcome.messages
 
     assert to == "b"
@@ -192,118 +198,123 @@ def test_only_a_log_that_is_not_older_gets_a_vote(last_index: int, last_term: in
     assert vote.granted is granted
 
 
-def test_a_candidate_of_an_old_term_is_told_the_new_one() -> None:
-    assert receive(server(term=4), RequestVote(3, "b", 9, 3)).messages == (("b", VoteResponse(4, "a", granted=False)),)
+def test_vote_response_to_stale_candidate_has_current_term() -> None:
+    assert run_step(new_follower(term=4), RequestVote(3, "b", 9, 3)).messages == (
+        ("b", VoteResponse(4, "a", granted=False)),
+    )
 
 
-def test_nobody_gets_a_vote_while_a_leader_is_known() -> None:
-    follower = server(leader="c")
-    outcome = receive(follower, RequestVote(9, "b", 9, 9))
+def test_vote_is_denied_while_a_leader_is_known() -> None:
+    follower = new_follower(leader="c")
+    outcome = run_step(follower, RequestVote(9, "b", 9, 9))
 
     assert outcome == Outcome(follower, (("b", VoteResponse(1, "a", granted=False)),))
 
 
-def test_a_follower_takes_the_log_of_the_leader_and_tells_how_far_it_has_it() -> None:
+def test_follower_adopts_leader_log_and_returns_match_index() -> None:
     log = LOG.append(2, 3)
-    outcome = receive(server(), AppendEntries(2, "c", log, commit_index=3))
+    outcome = run_step(new_follower(), AppendEntries(2, "c", log, commit_index=3))
 
     assert outcome.messages == (("c", AppendEntriesResponse(2, "a", 4)),)
-    assert outcome.raft == server(
+    assert outcome.raft == new_follower(
         term=2, log=log, commit_index=3, leader="c", last_contact=NOW, deadline=NOW + Timing().election_timeout[1]
     )
-    assert lines(outcome) == ["entering follower state"]
-    assert lines(receive(outcome.raft, AppendEntries(2, "c", log, commit_index=4))) == []
+    assert logged(outcome) == ["entering follower state"]
+    assert logged(run_step(outcome.raft, AppendEntries(2, "c", log, commit_index=4))) == []
 
 
-def test_a_follower_that_has_more_takes_nothing_back() -> None:
-    follower = server(term=2, log=LOG.append(2, 3), commit_index=4, leader="c")
-    after = receive(follower, AppendEntries(2, "c", LOG.append(2, 2), commit_index=2)).raft
+def test_follower_with_later_entries_truncates_nothing() -> None:
+    follower = new_follower(term=2, log=LOG.append(2, 3), commit_index=4, leader="c")
+    after = run_step(follower, AppendEntries(2, "c", LOG.append(2, 2), commit_index=2)).raft
 
     assert (after.log, after.commit_index) == (follower.log, 4)
 
 
-def test_a_candidate_follows_whom_the_others_elected() -> None:
-    after = receive(act(server(pre_vote=False)).raft, AppendEntries(2, "c", LOG.append(2), commit_index=0)).raft
+def test_candidate_follows_the_elected_leader() -> None:
+    after = run_step(
+        run_tick(new_follower(pre_vote=False)).raft, AppendEntries(2, "c", LOG.append(2), commit_index=0)
+    ).raft
 
     assert (after.state, after.leader, after.voted_for) == (FOLLOWER, "c", "a")
 
 
-def test_the_leader_of_an_old_term_is_told_the_new_one() -> None:
-    outcome = receive(server(term=3), AppendEntries(2, "c", LOG.append(2), commit_index=2))
+def test_append_response_to_stale_leader_has_current_term() -> None:
+    outcome = run_step(new_follower(term=3), AppendEntries(2, "c", LOG.append(2), commit_index=2))
 
-    assert outcome == Outcome(server(term=3), (("c", AppendEntriesResponse(3, "a", None)),))
-
-
-def test_a_leader_sends_heartbeats() -> None:
-    outcome = act(leading())
-    beat = AppendEntries(2, "a", LOG.append(2), 0)
-
-    assert outcome.messages == (("b", beat), ("c", beat))
-    assert outcome.raft == leading(deadline=NOW + Timing().heartbeat_interval[1])
+    assert outcome == Outcome(new_follower(term=3), (("c", AppendEntriesResponse(3, "a", None)),))
 
 
-def test_a_leader_that_hears_no_majority_steps_down() -> None:
-    pending = act(leading(peers={"b": Progress(0, NOW - 0.5), "c": Progress(0, NOW - 9)}))
-    lost = act(leading(peers={"b": Progress(0, NOW - 0.6), "c": Progress(0, NOW - 9)}))
+def test_leader_sends_heartbeats() -> None:
+    outcome = run_tick(new_leader())
+    heartbeat = AppendEntries(2, "a", LOG.append(2), 0)
 
-    assert pending.raft.state == LEADER
-    assert (lost.raft.state, lost.raft.leader, lost.raft.last_contact, lost.messages) == (FOLLOWER, None, NOW, ())
-    assert lines(lost)[0] == "failed to contact quorum of nodes, stepping down"
+    assert outcome.messages == (("b", heartbeat), ("c", heartbeat))
+    assert outcome.raft == new_leader(deadline=NOW + Timing().heartbeat_interval[1])
 
 
-def test_a_leader_that_hears_only_servers_without_a_vote_steps_down() -> None:
+def test_leader_without_majority_contact_steps_down() -> None:
+    within_lease = run_tick(new_leader(peers={"b": Progress(0, NOW - 0.5), "c": Progress(0, NOW - 9)}))
+    after_lease = run_tick(new_leader(peers={"b": Progress(0, NOW - 0.6), "c": Progress(0, NOW - 9)}))
+    follower = after_lease.raft
+
+    assert within_lease.raft.state == LEADER
+    assert (follower.state, follower.leader, follower.last_contact, after_lease.messages) == (FOLLOWER, None, NOW, ())
+    assert logged(after_lease)[0] == "failed to contact quorum of nodes, stepping down"
+
+
+def test_leader_with_only_nonvoter_contact_steps_down() -> None:
     peers = [A, B, C, Peer("d", "d:4647", NONVOTER), Peer("e", "e:4647", NONVOTER)]
-    heard = {"d": Progress(0, NOW), "e": Progress(0, NOW)}
+    progress = {"d": Progress(0, NOW), "e": Progress(0, NOW)}
 
-    assert act(leading(log=Log().append(2, peers=peers), peers=heard)).raft.state == FOLLOWER
+    assert run_tick(new_leader(log=Log().append(2, peers=peers), peers=progress)).raft.state == FOLLOWER
 
 
-def test_an_entry_is_committed_when_a_majority_has_it() -> None:
-    assert leading().commit_index == 0
-    assert not leading().is_ready
+def test_majority_commits_an_entry() -> None:
+    assert new_leader().commit_index == 0
+    assert not new_leader().is_ready
 
-    after = receive(leading(), AppendEntriesResponse(2, "b", 2)).raft
+    after = run_step(new_leader(), AppendEntriesResponse(2, "b", 2)).raft
 
     assert after.commit_index == 2
     assert after.is_ready
     assert after.peers["b"] == Progress(2, NOW)
 
 
-def test_an_entry_of_an_older_term_is_not_committed_by_its_number_alone() -> None:
-    leader = leading(term=3, log=LOG.append(2).append(3))
+def test_entry_of_older_term_needs_a_newer_entry_to_commit() -> None:
+    leader = new_leader(term=3, log=LOG.append(2).append(3))
 
-    assert receive(leader, AppendEntriesResponse(3, "b", 2)).raft.commit_index == 0
-    assert receive(leader, AppendEntriesResponse(3, "b", 3)).raft.commit_index == 3
+    assert run_step(leader, AppendEntriesResponse(3, "b", 2)).raft.commit_index == 0
+    assert run_step(leader, AppendEntriesResponse(3, "b", 3)).raft.commit_index == 3
 
 
-def test_a_server_without_a_vote_commits_nothing() -> None:
+def test_nonvoter_does_not_count_toward_commit() -> None:
     log = Log().append(2, peers=[A, B, C, Peer("d", "d:4647", NONVOTER)])
-    leader = leading(log=log, peers={"d": Progress(0, NOW)})
+    leader = new_leader(log=log, peers={"d": Progress(0, NOW)})
 
-    assert receive(leader, AppendEntriesResponse(2, "d", 1)).raft.commit_index == 0
+    assert run_step(leader, AppendEntriesResponse(2, "d", 1)).raft.commit_index == 0
 
 
-def test_a_late_answer_takes_nothing_back() -> None:
-    leader = leading(peers={"b": Progress(2, NOW - 1)}, commit_index=2)
+def test_late_append_response_keeps_match_index() -> None:
+    leader = new_leader(peers={"b": Progress(2, NOW - 1)}, commit_index=2)
 
-    assert receive(leader, AppendEntriesResponse(2, "b", 1)).raft.peers["b"] == Progress(2, NOW)
+    assert run_step(leader, AppendEntriesResponse(2, "b", 1)).raft.peers["b"] == Progress(2, NOW)
 
 
 @pytest.mark.parametrize(
     "response",
-    [AppendEntriesResponse(2, "b", None), AppendEntriesResponse(1, "b", 2), AppendEntriesResponse(2, "stranger", 2)],
-    ids=["without entries", "old", "of a stranger"],
+    [AppendEntriesResponse(2, "b", None), AppendEntriesResponse(1, "b", 2), AppendEntriesResponse(2, "unknown", 2)],
+    ids=["no match index", "old term", "unknown follower"],
 )
-def test_an_answer_that_means_nothing_changes_nothing(response: AppendEntriesResponse) -> None:
-    assert receive(leading(), response) == Outcome(leading())
+def test_leader_ignores_unusable_append_responses(response: AppendEntriesResponse) -> None:
+    assert run_step(new_leader(), response) == Outcome(new_leader())
 
 
-def test_a_follower_counts_no_answers() -> None:
-    assert receive(server(), AppendEntriesResponse(1, "b", 1)) == Outcome(server())
+def test_follower_ignores_append_responses() -> None:
+    assert run_step(new_follower(), AppendEntriesResponse(1, "b", 1)) == Outcome(new_follower())
 
 
-def test_a_leader_that_learns_of_a_newer_term_follows_and_heard_the_others_just_now() -> None:
-    after = receive(leading(), AppendEntriesResponse(7, "b", None)).raft
+def test_leader_steps_down_for_newer_term_with_fresh_contact() -> None:
+    after = run_step(new_leader(), AppendEntriesResponse(7, "b", None)).raft
 
     assert (after.state, after.term, after.leader, after.voted_for, after.last_contact) == (
         FOLLOWER,
@@ -314,72 +325,72 @@ def test_a_leader_that_learns_of_a_newer_term_follows_and_heard_the_others_just_
     )
 
 
-def test_a_leader_takes_new_entries_and_sends_them() -> None:
-    outcome = propose(leading(), NOW, longest, 3)
-    beat = AppendEntries(2, "a", LOG.append(2, 4), 0)
+def test_leader_appends_and_replicates_entries() -> None:
+    outcome = propose(new_leader(), NOW, longest, 3)
+    heartbeat = AppendEntries(2, "a", LOG.append(2, 4), 0)
 
-    assert outcome.messages == (("b", beat), ("c", beat))
-    assert outcome.raft.log == beat.log
+    assert outcome.messages == (("b", heartbeat), ("c", heartbeat))
+    assert outcome.raft.log == heartbeat.log
 
 
-def test_a_new_peer_is_spoken_to_and_counted_from_its_entry_on() -> None:
-    outcome = propose(leading(), NOW, longest, peers=(*PEERS, Peer("d", "d:4647")))
+def test_new_peer_gets_heartbeats_and_counts_immediately() -> None:
+    outcome = propose(new_leader(), NOW, longest, peers=(*PEERS, Peer("d", "d:4647")))
 
     assert [name for name, _ in outcome.messages] == ["b", "c", "d"]
     assert outcome.raft.peers["d"] == Progress(0, NOW)
     assert outcome.raft.log.configuration.majority == 3
 
 
-def test_a_leader_that_was_removed_steps_down_when_its_removal_is_committed() -> None:
-    removed = propose(leading(log=LOG.append(2, 2)), NOW, longest, peers=(B, C)).raft
+def test_removed_leader_steps_down_once_removal_is_committed() -> None:
+    removed = propose(new_leader(log=LOG.append(2, 2)), NOW, longest, peers=(B, C)).raft
     assert removed.log.last == 4
-    waiting = receive(receive(removed, AppendEntriesResponse(2, "b", 3)).raft, AppendEntriesResponse(2, "c", 3)).raft
+    waiting = run_step(run_step(removed, AppendEntriesResponse(2, "b", 3)).raft, AppendEntriesResponse(2, "c", 3)).raft
     assert (waiting.state, waiting.commit_index) == (LEADER, 3)
 
-    outcome = receive(receive(waiting, AppendEntriesResponse(2, "b", 4)).raft, AppendEntriesResponse(2, "c", 4))
+    outcome = run_step(run_step(waiting, AppendEntriesResponse(2, "b", 4)).raft, AppendEntriesResponse(2, "c", 4))
 
     assert (outcome.raft.state, outcome.raft.commit_index) == (FOLLOWER, 4)
-    assert lines(outcome)[0] == "removed ourself, stepping down"
-    assert act(outcome.raft).raft.state == FOLLOWER
+    assert logged(outcome)[0] == "removed ourself, stepping down"
+    assert run_tick(outcome.raft).raft.state == FOLLOWER
 
 
-def test_a_leader_that_removes_the_only_other_voter_needs_nobody() -> None:
-    alone = propose(leading(log=Log().append(2, peers=(A, B))), NOW, longest, peers=(A,)).raft
+def test_leader_that_removes_last_other_voter_keeps_lease() -> None:
+    leader = propose(new_leader(log=Log().append(2, peers=(A, B))), NOW, longest, peers=(A,)).raft
 
-    assert alone.commit_index == alone.log.last == 2
-    assert act(alone, NOW + 9).raft.state == LEADER
+    assert leader.commit_index == leader.log.last == 2
+    assert run_tick(leader, NOW + 9).raft.state == LEADER
 
 
-def test_the_configuration_may_change_when_the_last_change_is_committed() -> None:
-    ready = receive(leading(), AppendEntriesResponse(2, "b", 2)).raft
+def test_peers_can_change_once_last_change_is_committed() -> None:
+    ready = run_step(new_leader(), AppendEntriesResponse(2, "b", 2)).raft
     changing = propose(ready, NOW, longest, peers=(A, B)).raft
 
-    assert not can_change_peers(leading())
-    assert not can_change_peers(leading(commit_index=1)), "it has committed nothing of its own term"
+    assert not can_change_peers(new_leader())
+    assert not can_change_peers(new_leader(commit_index=1)), "no entry of the leader's own term is committed"
     assert can_change_peers(ready)
     assert not can_change_peers(changing)
-    assert can_change_peers(receive(changing, AppendEntriesResponse(2, "b", 3)).raft)
+    assert can_change_peers(run_step(changing, AppendEntriesResponse(2, "b", 3)).raft)
 
 
-def test_a_snapshot_is_taken_after_many_entries() -> None:
+def test_snapshot_is_taken_after_threshold_of_entries() -> None:
     log = LOG.append(2, SNAPSHOT_THRESHOLD)
 
-    assert take_snapshot(server(log=log, commit_index=SNAPSHOT_THRESHOLD - 1)).snapshot == (0, 0)
-    assert take_snapshot(server(log=log, commit_index=SNAPSHOT_THRESHOLD)).snapshot == (SNAPSHOT_THRESHOLD, 2)
+    assert take_snapshot(new_follower(log=log, commit_index=SNAPSHOT_THRESHOLD - 1)).snapshot == (0, 0)
+    assert take_snapshot(new_follower(log=log, commit_index=SNAPSHOT_THRESHOLD)).snapshot == (SNAPSHOT_THRESHOLD, 2)
 
 
-def test_a_peer_that_is_removed_is_told_so_as_the_last_of_all() -> None:
-    outcome = propose(leading(), NOW, longest, peers=(A, B))
+def test_removed_peer_receives_its_removal_last() -> None:
+    outcome = propose(new_leader(), NOW, longest, peers=(A, B))
 
     assert [name for name, _ in outcome.messages] == ["b", "c"]
     assert set(outcome.raft.peers) == {"b"}
-    assert [name for name, _ in act(outcome.raft).messages] == ["b"]
+    assert [name for name, _ in run_tick(outcome.raft).messages] == ["b"]
 
 
-def test_a_follower_that_is_removed_campaigns_no_more() -> None:
-    removed = receive(server(), AppendEntries(2, "b", LOG.append(2, peers=(B, C)), 1)).raft
+def test_removed_follower_never_starts_an_election() -> None:
+    removed = run_step(new_follower(), AppendEntries(2, "b", LOG.append(2, peers=(B, C)), 1)).raft
     assert not removed.is_voter
 
-    waiting = act(removed, removed.deadline)
+    outcome = run_tick(removed, removed.deadline)
 
-    assert (waiting.raft.state, waiting.raft.leader, waiting.messages) == (FOLLOWER, None, ())
+    assert (outcome.raft.state, outcome.raft.leader, outcome.messages) == (FOLLOWER, None, ())

@@ -1,4 +1,4 @@
-"""The rafts of a cluster, whatever is done to it: the laws of raft hold at every instant."""
+"""Raft's safety in a cluster under random faults, at every event."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from nomad_sim.model.cluster import Cluster
 from nomad_sim.model.gossip import ALIVE
 from nomad_sim.model.timing import Timing
 from nomad_sim.versions import VERSIONS
-from tests.support.clusters import client_setups, instants, leaders, raft_of, server_setups
-from tests.unit.nomad_sim.model.laws import Laws
+from tests.support.clusters import advance_by_event, client_setups, leaders, raft_of, server_setups
+from tests.unit.nomad_sim.model.safety import SafetyProperties
 
 NAMES = [f"s{number}.global" for number in range(1, 6)]
 
-SERVERS = st.integers(0, len(NAMES) - 1)
-OLD = ["0.12"] * len(NAMES)
-NEW = ["2.0", "2.0", "1.10", "1.6", "1.2"]
+SERVER = st.integers(0, len(NAMES) - 1)
+RAFT_PROTOCOL_2 = ["0.12"] * len(NAMES)
+RAFT_PROTOCOL_3 = ["2.0", "2.0", "1.10", "1.6", "1.2"]
 
 
-class Life(RuleBasedStateMachine):
-    """Anything can happen to the servers, in any order."""
+class RandomFaults(RuleBasedStateMachine):
+    """Servers that are killed, paused, partitioned, removed and restarted at random."""
 
     @initialize(
         count=st.integers(1, len(NAMES)),
         seed=st.integers(0, 1000),
-        versions=st.one_of(st.just(OLD), st.permutations(NEW)),
+        versions=st.one_of(st.just(RAFT_PROTOCOL_2), st.permutations(RAFT_PROTOCOL_3)),
     )
     def begin(self, count: int, seed: int, versions: list[str]) -> None:
         setups = [
@@ -38,50 +38,50 @@ class Life(RuleBasedStateMachine):
         ]
         self.names = [setup.member for setup in setups]
         self.cluster = Cluster([*setups, *client_setups(1, setups)], Timing(), seed, 0.0)
-        self.laws = Laws()
-        self.passes(5)
+        self.safety = SafetyProperties()
+        self.pass_time(5)
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 2, 5, 15, 45]))
-    def passes(self, seconds: float) -> None:
-        for _ in instants(self.cluster, seconds):
-            self._hold()
-        self.laws.logs_match()
+    def pass_time(self, seconds: float) -> None:
+        for _ in advance_by_event(self.cluster, seconds):
+            self._check_safety()
+        self.safety.check_log_matching()
 
-    @rule(server=SERVERS)
+    @rule(server=SERVER)
     def kill(self, server: int) -> None:
         self.cluster.kill(self._name(server))
 
-    @rule(server=SERVERS)
+    @rule(server=SERVER)
     def start(self, server: int) -> None:
         if self._state(server) is State.DEAD:
             self.cluster.start(self._name(server))
-            self.laws.restarted(self._name(server))
-            self._hold()
+            self.safety.restarted(self._name(server))
+            self._check_safety()
 
-    @rule(server=SERVERS)
+    @rule(server=SERVER)
     def pause(self, server: int) -> None:
         if self._state(server) is State.RUNNING:
             self.cluster.pause(self._name(server))
 
-    @rule(server=SERVERS)
+    @rule(server=SERVER)
     def resume(self, server: int) -> None:
         if self._state(server) is State.PAUSED:
             self.cluster.resume(self._name(server))
 
-    @rule(server=SERVERS, others=st.sets(SERVERS))
+    @rule(server=SERVER, others=st.sets(SERVER))
     def partition(self, server: int, others: set[int]) -> None:
         self.cluster.partition(self._name(server), map(self._name, others))
 
-    @rule(server=SERVERS)
+    @rule(server=SERVER)
     def heal(self, server: int) -> None:
         self.cluster.heal(self._name(server))
 
-    @rule(server=SERVERS)
+    @rule(server=SERVER)
     def leave(self, server: int) -> None:
         if self._state(server) is State.RUNNING:
             self.cluster.leave(self._name(server))
 
-    @rule(server=SERVERS, other=SERVERS, prune=st.booleans())
+    @rule(server=SERVER, other=SERVER, prune=st.booleans())
     def force_leave(self, server: int, other: int, prune: bool) -> None:
         if self._state(server) is State.RUNNING:
             self.cluster.force_leave(self._name(server), self._name(other), prune)
@@ -90,29 +90,29 @@ class Life(RuleBasedStateMachine):
     def write(self, count: int) -> None:
         for name in leaders(self.cluster):
             raft_loop.propose(self.cluster.world, name, count)
-            self._hold()
+            self._check_safety()
 
     @rule()
     def recover(self) -> None:
-        """All is well again: one leads, all have one log, and all take each other for alive."""
+        """End all faults: one server leads, all servers are peers of each other, and all members are alive."""
         for server in range(len(self.names)):
             self.heal(server)
             self.resume(server)
-        self.passes(5)
+        self.pass_time(5)
         for server in range(len(self.names)):
             self.start(server)
-        self.passes(60)
-        rafts_now = [raft_of(self.cluster, name) for name in self.names]
+        self.pass_time(60)
+        rafts = [raft_of(self.cluster, name) for name in self.names]
         assert len(leaders(self.cluster)) == 1
-        assert len({raft.leader for raft in rafts_now}) == 1
-        assert all(raft.log.configuration.peer(one.local_id) for raft in rafts_now for one in rafts_now)
-        self.passes(2)
+        assert len({raft.leader for raft in rafts}) == 1
+        assert all(raft.log.configuration.peer(other.local_id) for raft in rafts for other in rafts)
+        self.pass_time(2)
         for name in self.names:
             members = self.cluster.world.server(name).gossip.members
             assert {member: known.status for member, known in members.items()} == dict.fromkeys(self.names, ALIVE)
 
-    def _hold(self) -> None:
-        self.laws.hold({name: raft_of(self.cluster, name) for name in self.names})
+    def _check_safety(self) -> None:
+        self.safety.check({name: raft_of(self.cluster, name) for name in self.names})
 
     def _name(self, server: int) -> str:
         return self.names[server % len(self.names)]
@@ -121,8 +121,8 @@ class Life(RuleBasedStateMachine):
         return self.cluster.world.agents[self._name(server)].state
 
 
-TestAnyLife = Life.TestCase
-TestAnyLife.settings = settings(
+TestRandomFaults = RandomFaults.TestCase
+TestRandomFaults.settings = settings(
     max_examples=20,
     stateful_step_count=25,
     deadline=None,
