@@ -1,4 +1,4 @@
-"""A poller of a simulated cluster, in process, for tests of verdicts."""
+"""Polling and evaluation of a simulated cluster in process, on the schedule of the exporter."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from tests.support.sim_requests import send
 
 TIMEOUT = 4.0
 POLL_INTERVAL = 5.0
-STATE_EVERY = 3
-"""Health is polled at every interval, the other sources at every third."""
+STATE_POLL_EVERY = 3
+"""Intervals between two state polls; health is polled in every interval."""
 
 
 class ModelTransport:
-    """The transport to a simulated agent. No time passes in a poll: a response is immediate or a timeout."""
+    """A transport to one simulated agent."""
+
+    # No time passes during a poll, so a response that is not immediate counts as a timeout.
 
     certificates = Certificates()
 
@@ -35,42 +37,41 @@ class ModelTransport:
         self._api, self._name = api, name
 
     def get(self, path: str, seconds: float) -> Reply | Failure:
+        """Return the agent's immediate response to GET ``path``, or the failure."""
         if self._api.cluster.world.agents[self._name].state is State.DEAD:
             return Failure(FailureReason.REFUSED, "connection refused")
-        response = send(self._api, self._name, f"GET {path}")
-        if isinstance(response, ApiResponse):
-            return Reply(response.status, response.body)
+        reply = send(self._api, self._name, f"GET {path}")
+        if isinstance(reply, ApiResponse):
+            return Reply(reply.status, reply.body)
         return Failure(FailureReason.TIMEOUT, f"no complete response within {seconds}s")
 
 
 class ModelPoller:
-    """A poller of some agents of a simulated cluster, and the evaluation of their verdicts."""
+    """Polls some agents of a cluster and evaluates their verdicts."""
 
     def __init__(self, cluster: Cluster, names: Iterable[str], thresholds: Thresholds) -> None:
-        self.cluster, self._thresholds, self._polls = cluster, thresholds, 0
-        self._agents = [agent(name) for name in names]
-        api = NomadApi(cluster)
+        self.cluster, self._thresholds, self._intervals = cluster, thresholds, 0
+        api, self._agents = NomadApi(cluster), [agent(name) for name in names]
         self._store: Store[None] = Store(self._agents, lambda *_: None)
-        transports = {monitored.name: ModelTransport(api, monitored.name) for monitored in self._agents}
-        self._poller = Poller(
-            self._store, transports, self.now, TIMEOUT, lambda *_: None, autopilot=thresholds.autopilot
-        )
+        transports = {each.name: ModelTransport(api, each.name) for each in self._agents}
+        autopilot = thresholds.autopilot
+        self._poller = Poller(self._store, transports, self.now, TIMEOUT, lambda *_: None, autopilot=autopilot)
 
     def now(self) -> Instant:
+        """Return the cluster's time as wall clock and monotonic clock."""
         return Instant(self.cluster.world.now, self.cluster.world.now)
 
-    def polls(self, count: int) -> None:
-        """Let ``count`` poll intervals pass, and poll all agents at the end of each."""
-        for _ in range(count):
+    def run(self, intervals: int) -> None:
+        """Advance the clock by ``intervals`` poll intervals, and poll all agents at the end of each."""
+        for _ in range(intervals):
             pass_time(self.cluster, POLL_INTERVAL)
-            for monitored in self._agents:
-                self._poller.poll_health(monitored)
-                if self._polls % STATE_EVERY == 0:
-                    self._poller.poll_state(monitored)
-            self._polls += 1
+            for each in self._agents:
+                self._poller.poll_health(each)
+                if self._intervals % STATE_POLL_EVERY == 0:
+                    self._poller.poll_state(each)
+            self._intervals += 1
 
     def evaluations(self) -> dict[str, Evaluation]:
-        """Evaluate the verdicts about all agents now, by agent name."""
+        """Return the current evaluation of each polled agent, by name."""
         fleet = [entry.snapshot for entry in self._store.entries()]
-        evaluations = evaluate(fleet, fleet, self.now(), self._thresholds)
-        return {evaluation.snapshot.agent.name: evaluation for evaluation in evaluations}
+        return {each.snapshot.agent.name: each for each in evaluate(fleet, fleet, self.now(), self._thresholds)}

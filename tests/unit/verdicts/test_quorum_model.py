@@ -1,6 +1,7 @@
-"""The quorum verdict against a Raft model: after any faults, a server that is safe to stop is stopped."""
+"""The quorum verdict against the Raft model: a server with a positive verdict is stopped, and a leader is elected.
 
-# The verdict assumes crash-stop, so an agent is partitioned from all others or from none.
+The verdict assumes crash-stop failures, so a partition isolates an agent from all other agents.
+"""
 
 from __future__ import annotations
 
@@ -18,84 +19,86 @@ from nomad_sim.model.cluster import Cluster
 from nomad_sim.versions import VERSIONS
 from tests.support.clusters import calm_cluster, leader, leaders, pass_time, time_until
 from tests.support.fleets import AUTOPILOT, GOSSIP, THRESHOLDS
-from tests.support.model_poller import STATE_EVERY, ModelPoller
+from tests.support.model_poller import STATE_POLL_EVERY, ModelPoller
 
-TWO_POLLS = 2 * STATE_EVERY
-SETTLE_POLLS = 15
-"""The number of polls after which gossip and autopilot have detected a fault and have been polled twice."""
-
-
-def reasons(poller: ModelPoller) -> dict[str, str]:
-    return {name: str(evaluation.verdicts[Question.QUORUM].reason) for name, evaluation in poller.evaluations().items()}
+TWO_STATE_POLLS = 2 * STATE_POLL_EVERY
+"""Intervals that contain two state polls of each agent."""
+DETECTION_INTERVALS = 15
+"""Intervals until gossip and autopilot have detected a failure, and both were polled twice after that."""
 
 
-def safe(poller: ModelPoller) -> list[str]:
-    return sorted(name for name, evaluation in poller.evaluations().items() if evaluation.verdicts[Question.QUORUM].ok)
+def quorum_reasons(poller: ModelPoller) -> dict[str, str]:
+    """Return the reason of each agent's quorum verdict."""
+    return {name: str(each.verdicts[Question.QUORUM].reason) for name, each in poller.evaluations().items()}
 
 
-def monitor(cluster: Cluster, thresholds: Thresholds = THRESHOLDS, *names: str) -> ModelPoller:
-    """Return the poller of the running agents, or of those named, after two polls of all sources."""
+def stoppable(poller: ModelPoller) -> list[str]:
+    """Return the names of the agents that may be stopped according to their quorum verdict."""
+    return sorted(name for name, each in poller.evaluations().items() if each.verdicts[Question.QUORUM].ok)
+
+
+def polled(cluster: Cluster, thresholds: Thresholds = THRESHOLDS, *names: str) -> ModelPoller:
+    """Return a poller after two state polls of the named agents, by default of all running agents."""
     poller = ModelPoller(cluster, names or cluster.world.running(), thresholds)
-    poller.polls(TWO_POLLS)
+    poller.run(TWO_STATE_POLLS)
     return poller
 
 
-# Single cases.
+# Known scenarios.
 
 
 @pytest.mark.parametrize("series", VERSIONS)
 @pytest.mark.parametrize(
     ("servers", "reason"), [(1, "would_lose_quorum"), (2, "would_lose_quorum"), (3, "ok"), (4, "ok"), (5, "ok")]
 )
-def test_healthy_cluster_is_safe_from_three_servers_on(series: str, servers: int, reason: str) -> None:
-    poller = monitor(calm_cluster(servers, version=VERSIONS[series]))
+def test_stable_cluster_has_expected_verdict(series: str, servers: int, reason: str) -> None:
+    poller = polled(calm_cluster(servers, version=VERSIONS[series]))
 
-    assert set(reasons(poller).values()) == {reason}
+    assert set(quorum_reasons(poller).values()) == {reason}
 
 
 @pytest.mark.parametrize("thresholds", [AUTOPILOT, GOSSIP], ids=["autopilot", "gossip"])
-def test_monitoring_the_leader_alone_is_sufficient(thresholds: Thresholds) -> None:
+def test_leader_alone_provides_enough_evidence(thresholds: Thresholds) -> None:
     cluster = calm_cluster(3)
 
-    assert set(reasons(monitor(cluster, thresholds, leader(cluster))).values()) == {"ok"}
+    assert set(quorum_reasons(polled(cluster, thresholds, leader(cluster))).values()) == {"ok"}
 
 
-def test_all_of_five_servers_are_safe_after_an_election() -> None:
+def test_any_of_five_may_stop_after_an_election() -> None:
     cluster = calm_cluster(5)
-    poller = monitor(cluster)
+    poller = polled(cluster)
     cluster.kill(leader(cluster))
-    poller.polls(STATE_EVERY)
+    poller.run(STATE_POLL_EVERY)
 
-    assert set(reasons(poller).values()) == {"ok"}
+    assert set(quorum_reasons(poller).values()) == {"ok"}
 
 
-def test_no_other_of_three_servers_is_safe_until_one_has_its_vote() -> None:
+def test_no_other_of_three_may_stop_until_the_third_votes_again() -> None:
     cluster = calm_cluster(3)
-    poller = monitor(cluster)
-    lost = next(name for name in cluster.world.running() if name != leader(cluster))
-    cluster.kill(lost)
+    poller = polled(cluster)
+    dead = next(name for name in cluster.world.running() if name != leader(cluster))
+    cluster.kill(dead)
     for _ in range(12):
-        poller.polls(1)
-        assert set(safe(poller)) <= {lost}
+        poller.run(1)
+        assert set(stoppable(poller)) <= {dead}
 
-    cluster.start(lost)
-    while len(safe(poller)) < 3:
-        poller.polls(1)
-        assert len(safe(poller)) == 3 or set(safe(poller)) <= {lost}
-    states = [evaluation.quorum_state for evaluation in poller.evaluations().values()]
-    assert all(state and state.count.voters == 3 for state in states)
+    cluster.start(dead)
+    while len(stoppable(poller)) < 3:
+        poller.run(1)
+        assert len(stoppable(poller)) == 3 or set(stoppable(poller)) <= {dead}
+    assert all(each.quorum_state and each.quorum_state.count.voters == 3 for each in poller.evaluations().values())
 
 
-# Random faults.
+# Random actions.
 
 
 @dataclass(frozen=True)
 class Action:
-    """An action on one of the servers, and the number of polls after it."""
+    """An action on one of the servers, and the number of poll intervals that follow."""
 
-    run: Callable[[Cluster, str], None]
+    apply: Callable[[Cluster, str], None]
     server: int
-    polls: int
+    intervals: int
 
 
 def kill(cluster: Cluster, name: str) -> None:
@@ -140,15 +143,15 @@ ACTIONS = st.builds(
 )
 
 
-def run_actions(poller: ModelPoller, actions: list[Action]) -> None:
+def apply_actions(poller: ModelPoller, actions: list[Action]) -> None:
     names = sorted(poller.cluster.world.agents)
     for action in actions:
-        action.run(poller.cluster, names[action.server % len(names)])
-        poller.polls(action.polls)
+        action.apply(poller.cluster, names[action.server % len(names)])
+        poller.run(action.intervals)
 
 
 def elects_stable_leader(cluster: Cluster) -> bool:
-    """Return whether the cluster has a stable leader after all leader leases have expired."""
+    """Return whether the cluster has a leader after every lease has ended, and keeps it."""
     pass_time(cluster, 5.0)
     try:
         time_until(cluster, lambda: leaders(cluster), 40.0)
@@ -163,38 +166,34 @@ def elects_stable_leader(cluster: Cluster) -> bool:
     seed=st.integers(0, 9),
     actions=st.lists(ACTIONS, max_size=6),
     choice=st.integers(0, 4),
-    unmonitored=st.sets(st.integers(0, 4), max_size=2),
+    unpolled=st.sets(st.integers(0, 4), max_size=2),
     thresholds=st.sampled_from([THRESHOLDS, AUTOPILOT, GOSSIP]),
 )
 @settings(deadline=None, max_examples=60, derandomize=True)
-def test_cluster_elects_a_leader_after_a_safe_stop(
-    servers: int, seed: int, actions: list[Action], choice: int, unmonitored: set[int], thresholds: Thresholds
+def test_cluster_elects_a_leader_after_a_permitted_stop(
+    servers: int, seed: int, actions: list[Action], choice: int, unpolled: set[int], thresholds: Thresholds
 ) -> None:
     cluster = calm_cluster(servers, seed=seed)
     names = cluster.world.running()
-    monitored = (
-        [name for index, name in enumerate(names) if index not in unmonitored]
-        if thresholds is not THRESHOLDS
-        else names
+    polled_names = (
+        [name for number, name in enumerate(names) if number not in unpolled] if thresholds is not THRESHOLDS else names
     )
-    poller = monitor(cluster, thresholds, *monitored)
-    run_actions(poller, actions)
-    poller.polls(TWO_POLLS if thresholds is THRESHOLDS else SETTLE_POLLS)
-    safe_names = safe(poller)
-    if safe_names:
-        kill(cluster, safe_names[choice % len(safe_names)])
+    poller = polled(cluster, thresholds, *polled_names)
+    apply_actions(poller, actions)
+    poller.run(TWO_STATE_POLLS if thresholds is THRESHOLDS else DETECTION_INTERVALS)
+    candidates = stoppable(poller)
+    if candidates:
+        kill(cluster, candidates[choice % len(candidates)])
         assert elects_stable_leader(cluster)
 
 
 @given(servers=st.sampled_from([3, 5]), seed=st.integers(0, 9), actions=st.lists(ACTIONS, max_size=5))
 @settings(deadline=None, max_examples=20)
 def test_healthy_voters_never_exceed_running_servers(servers: int, seed: int, actions: list[Action]) -> None:
-    poller = monitor(calm_cluster(servers, seed=seed))
+    poller = polled(calm_cluster(servers, seed=seed))
     for action in actions:
-        run_actions(poller, [action])
-        # All sources are polled before the comparison.
-        poller.polls(STATE_EVERY)
+        apply_actions(poller, [action])
+        poller.run(STATE_POLL_EVERY)
         running = poller.cluster.world.running()
-        for evaluation in poller.evaluations().values():
-            state = evaluation.quorum_state
-            assert state is None or state.count.healthy <= len(running)
+        for each in poller.evaluations().values():
+            assert each.quorum_state is None or each.quorum_state.count.healthy <= len(running)
