@@ -58,7 +58,7 @@ def test_error_names_invalid_ca_file_without_quoting_it(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_text("hidden\n")
 
-    with pytest.raises(ConfigError, match=rf"^--nomad\.ca-file {ca}: not a CA certificate in PEM form$"):
+    with pytest.raises(ConfigError, match=rf"^--nomad\.ca-file {ca}: not a CA certificate in PEM format$"):
         check_credentials(https_agent(ca_file=ca))
 
 
@@ -66,7 +66,7 @@ def test_key_of_another_certificate_is_refused(files: dict[str, Any], authority:
     other = tmp_path / "other.pem"
     authority.issue_cert("other").private_key_pem.write_to_path(other)
 
-    with pytest.raises(ConfigError, match=r"^--nomad\.cert-file .*not a certificate in PEM form and its key$"):
+    with pytest.raises(ConfigError, match=r"^--nomad\.cert-file .*not a certificate and its key in PEM format$"):
         check_credentials(https_agent(**{**files, "key_file": other}))
 
 

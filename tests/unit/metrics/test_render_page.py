@@ -66,7 +66,7 @@ def test_samples_of_all_agents_share_one_header() -> None:
     lines = page_lines(store_with(a=[own()], b=[own()]))
 
     assert matching(lines, ".*nomad_agent_raft_term") == [
-        "# HELP nomad_agent_raft_term Current election term. (self: stats.raft.term)",
+        "# HELP nomad_agent_raft_term Current Raft election term. (self: stats.raft.term)",
         "# TYPE nomad_agent_raft_term gauge",
         'nomad_agent_raft_term{agent="a",nomad_cluster="default"} 7',
         'nomad_agent_raft_term{agent="b",nomad_cluster="default"} 7',
