@@ -21,8 +21,8 @@ from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.schedule import PollJob, Schedule
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
-from nomad_exporter.serving.listen import CannotListen, Listen, listen, raise_file_limit
-from nomad_exporter.serving.server import serve
+from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
+from nomad_exporter.server.uvicorn import serve
 from nomad_exporter.web.asgi import application
 from nomad_exporter.web.routes import Site
 

@@ -28,7 +28,7 @@ from nomad_exporter.config.parsers import mask_password, name
 from nomad_exporter.config.settings import AGENT, SETTINGS, Setting, Settings
 from nomad_exporter.config.yaml import Node
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 
 RESERVED_LABELS = {
     *("agent", "address", "nomad_cluster", "nomad_region"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nomad_exporter.config.settings import SETTINGS, Settings
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.agent import DEFAULT_CLUSTER, Address, Agent, Credentials, Tls
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds
 
 DEFAULT_TIMEOUT = 4.0

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.agent import Address, Scheme, Secret
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AGENT_URL = "must be a URL such as http://127.0.0.1:4646, https://host:4646 or unix:///path/to/api.sock"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from nomad_exporter import logs
 from nomad_exporter.config import parsers
 from nomad_exporter.nomad.agent import DEFAULT_CLUSTER, Address, Secret
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 
 HTTP = Address("http", "nomad.example.org", 4646)
 

@@ -19,7 +19,7 @@ from nomad_exporter.cli_options import help_text
 from nomad_exporter.config.model import Config
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
-from nomad_exporter.serving.listen import Listen, listen
+from nomad_exporter.server.listen import Listen, listen
 from tests.support.exporter import environment, run
 
 LoadArguments = Callable[..., Config]

@@ -14,7 +14,7 @@ from nomad_exporter.config.load import RawSettings, load_config
 from nomad_exporter.config.model import Config, ConfigError, PollConfig
 from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Address, Agent, Secret, Tls
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.settings import DEFAULTS
 

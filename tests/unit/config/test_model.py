@@ -11,7 +11,7 @@ from nomad_exporter.config import parsers
 from nomad_exporter.config.model import Config, ConfigError, PollConfig, build_agent, build_config, default_name
 from nomad_exporter.config.settings import Settings
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.settings import DEFAULTS, HTTP
 

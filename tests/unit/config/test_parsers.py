@@ -8,7 +8,7 @@ import pytest
 
 from nomad_exporter.config import parsers
 from nomad_exporter.nomad.agent import Address
-from nomad_exporter.serving.listen import Listen
+from nomad_exporter.server.listen import Listen
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from tests.support.waiting import PATIENCE, eventually
 
 PROGRAM = """
 import asyncio, sys
-from nomad_exporter.serving.listen import Listen, listen
-from nomad_exporter.serving import server
-from nomad_exporter.serving.server import serve
+from nomad_exporter.server.listen import Listen, listen
+from nomad_exporter.server import server
+from nomad_exporter.server.uvicorn import serve
 
 server.HEADER_SECONDS = 0.5
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nomad_exporter.serving.listen import CannotListen, Listen, listen, raise_file_limit
+from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 
 
 def has_ipv6() -> bool:
