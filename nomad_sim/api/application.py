@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
-import threading
-import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from urllib.parse import parse_qs
 
-from nomad_sim.api.http import TEXT, ApiRequest, ApiResponse, Pending, Profiling, Stream
-from nomad_sim.api.pprof import SAMPLE_SECONDS
-from nomad_sim.api.profile import Stack
+from nomad_sim.api.http import TEXT, ApiRequest, ApiResponse, Pending, Stream
 from nomad_sim.api.routes import NomadApi, handle
-from nomad_sim.api.stacks import capture_stacks
 from nomad_sim.asgi import Application, Message, Receive, Send
 from nomad_sim.model.agent_log import Seconds
 from nomad_sim.model.messages import LogMessage
@@ -73,8 +68,6 @@ async def _respond(api: NomadApi, name: str, clock: Clock, sleep: Sleep, scope: 
         await sleep(reply.seconds)
         api.cluster.advance(clock())
         reply = handle(api, name, request)
-    if isinstance(reply, Profiling):
-        reply = reply.finish(await _sample_stacks(reply.seconds))
     if isinstance(reply, Stream):
         await _stream(api, clock, sleep, reply, send)
     else:
@@ -129,20 +122,3 @@ def _start(status: int, content_type: str | None, more: dict[str, str]) -> Messa
     headers = {**kind, "Vary": "Accept-Encoding", "Date": formatdate(usegmt=True), **more}
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
     return {"type": "http.response.start", "status": status, "headers": pairs}
-
-
-async def _sample_stacks(seconds: float) -> list[tuple[Stack, ...]]:
-    """The stacks of all threads, again and again; from a thread of its own, so that the loop is seen at work."""
-    stopped = threading.Event()
-    try:
-        return await asyncio.to_thread(_collect_stacks, seconds, stopped)
-    finally:
-        stopped.set()
-
-
-def _collect_stacks(seconds: float, stopped: threading.Event) -> list[tuple[Stack, ...]]:
-    end = time.monotonic() + seconds
-    captures = []
-    while time.monotonic() < end and not stopped.wait(SAMPLE_SECONDS):
-        captures.append(capture_stacks())
-    return captures

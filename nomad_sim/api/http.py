@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nomad_sim.api.profile import Stack
 from nomad_sim.versions import Version
 
 T = TypeVar("T")
@@ -68,15 +67,7 @@ class Stream:
     defer_headers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Profiling:
-    """The stacks of this process are to be taken for these seconds; ``finish`` makes the answer of them."""
-
-    seconds: float
-    finish: Callable[[list[tuple[Stack, ...]]], ApiResponse]
-
-
-Reply = ApiResponse | Pending | Stream | Profiling
+Reply = ApiResponse | Pending | Stream
 
 
 def json_response(value: Any, request: ApiRequest) -> ApiResponse:

@@ -279,10 +279,13 @@ def test_one_reads_the_command_line(open_to_all: SimCluster) -> None:
     assert response.text.split("\0")[1] == "agent"
 
 
-def test_one_asks_in_vain_for_a_trace(open_to_all: SimCluster) -> None:
-    response = get(open_to_all, "s1.global", "/v1/agent/pprof/trace?&seconds=5&server_id=s1.global")
+def test_trace_of_a_server_takes_the_requested_seconds(open_to_all: SimCluster) -> None:
+    response = get(open_to_all, "s1.global", "/v1/agent/pprof/trace?seconds=1&server_id=s1.global")
 
-    assert (response.status_code, response.text) == (501, "a simulated agent has no execution trace")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "application/octet-stream")
+    assert response.headers["Content-Disposition"] == 'attachment; filename="trace"'
+    assert response.content.startswith(b"go 1.22 trace")
+    assert 1 <= response.elapsed.total_seconds() < PATIENCE
 
 
 def test_one_asks_in_vain_for_a_profile_without_the_token_for_it(sim_with_acl: SimCluster) -> None:
