@@ -103,7 +103,8 @@ def check_token_on_client(
     """Return the error with which a client denies the request; None if the request is allowed.
 
     A client resolves tokens through its servers and caches the result. An expired result is used while all servers
-    refuse connections. If ``is_forwarded``, the server that handles the request checks the token, so the cache is unused.
+    refuse connections. If ``is_forwarded``, the cache is not used, since the server that handles the
+    request checks the token.
     """
     if not agent.setup.acl or not request.token:
         return check_token(acl, agent, request, required, CLIENT_DENIALS)

@@ -96,14 +96,14 @@ def test_instant_profile_is_a_file(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("debug", "begin"),
+    ("debug", "prefix"),
     [("1", "goroutine profile: total "), ("2", "goroutine 1 [running]:\n"), ("3", "goroutine 1 [running]:\n")],
 )
-def test_debug_selects_text_format_of_goroutines(debug: str, begin: str) -> None:
+def test_debug_selects_text_format_of_goroutines(debug: str, prefix: str) -> None:
     response = respond(api_with_debug("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
 
     assert (response.status, response.content_type, response.headers) == (200, TEXT, NOSNIFF)
-    assert response.body.decode().startswith(begin)
+    assert response.body.decode().startswith(prefix)
     assert "main.main" in response.body.decode()
 
 
