@@ -23,9 +23,10 @@ import uvloop
 
 from nomad_sim import listener as listener_module
 from nomad_sim.asgi import Message, Receive, Send
+from nomad_sim.certificates import server_context
 from nomad_sim.listener import HANDSHAKE_SECONDS, HTTP_TO_TLS_PORT, TOO_MANY_CONNECTIONS, Listener
+from nomad_sim.setup import Tls
 from nomad_sim.sockets import ListenError, listen
-from nomad_sim.tls import tls_context
 from tests.support.event_loop import EventLoop, running_loop
 from tests.support.waiting import PATIENCE, eventually
 
@@ -346,12 +347,12 @@ def foreign_certs(tmp_path_factory: pytest.TempPathFactory) -> Certs:
 
 @pytest.fixture(scope="module")
 def tls(certs: Certs) -> ssl.SSLContext:
-    return tls_context(*certs.pair("127.0.0.1"))
+    return server_context(Tls(certs.ca_file, *certs.pair("127.0.0.1")))
 
 
 @pytest.fixture(scope="module")
 def mutual_tls(certs: Certs) -> ssl.SSLContext:
-    return tls_context(*certs.pair("127.0.0.1"), certs.ca_file)
+    return server_context(Tls(certs.ca_file, *certs.pair("127.0.0.1"), verify_https_client=True))
 
 
 def client_context(certs: Certs, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
