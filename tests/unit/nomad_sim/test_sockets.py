@@ -46,7 +46,9 @@ def test_port_in_use_is_named() -> None:
     with listen(Address("127.0.0.1")) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(PortInUse, match=rf"^cannot listen on 127\.0\.0\.1:{port}: Address already in use$") as error:
+        with pytest.raises(
+            PortInUse, match=rf"^cannot listen on 127\.0\.0\.1:{port}: Address already in use$"
+        ) as error:
             listen(Address("127.0.0.1", port))
         assert error.value.port == port
 
