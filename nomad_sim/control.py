@@ -79,15 +79,15 @@ def _find_action(runner: IncidentRunner, target: str, action_name: str = "", ste
     if target == "incidents":
         return _find_incident_action(runner, action_name, step)
     if target not in runner.agents:
-        raise NotFound(f"no agent named {target!r}, use one of {', '.join(runner.agents)}")
+        raise NotFound(f"no agent named {target!r}; use one of {', '.join(runner.agents)}")
     if action_name not in FAULTS:
-        raise NotFound(f"no fault named {action_name!r}, use one of {', '.join(FAULTS)}")
+        raise NotFound(f"no fault named {action_name!r}; use one of {', '.join(FAULTS)}")
     return partial(_inject_fault, runner, target, action_name)
 
 
 def _find_incident_action(runner: IncidentRunner, name: str, step: str) -> Action:
     if name not in INCIDENTS:
-        raise NotFound(f"no incident named {name!r}, use one of {', '.join(INCIDENTS)}")
+        raise NotFound(f"no incident named {name!r}; use one of {', '.join(INCIDENTS)}")
     count = len(INCIDENTS[name].steps)
     if step and step not in map(str, range(1, count + 1)):
         raise NotFound(f"{name} has steps 1 to {count} (got {step!r})")

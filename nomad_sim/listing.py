@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from nomad_sim.faults import FAULTS
 from nomad_sim.incidents.catalogue import INCIDENTS
 from nomad_sim.incidents.describe import describe_roles, describe_step
@@ -9,11 +11,15 @@ from nomad_sim.incidents.runner import IncidentRunner
 from nomad_sim.model.agents import Agent
 from nomad_sim.model.world import World
 
+_FAULT_NAMES = fill(f"Faults: {', '.join(FAULTS)}", 100, subsequent_indent=" " * 8, break_on_hyphens=False)
+
 _USAGE = f"""
-POST /AGENT/FAULT           inject a fault: {", ".join(FAULTS)}
+POST /AGENT/FAULT           inject a fault
 GET  /incidents             list the incidents, and the progress of the last one
 POST /incidents/NAME        run an incident
 POST /incidents/NAME/STEP   run one step of an incident, from 1
+
+{_FAULT_NAMES}
 """
 
 

@@ -64,7 +64,7 @@ CERTIFICATE_EXPIRED = Incident(
     "A follower's certificate expires: the follower is live, but no request succeeds.",
     (
         Step(
-            "Every connection to the follower fails with a TLS error, which shows that the process is live.",
+            "The follower serves an expired certificate; the TLS error still shows that its process is live.",
             (Action("expire-certificate", (Role.FOLLOWER,)),),
             (
                 Expectation(

@@ -107,7 +107,7 @@ class IncidentRunner:
             raise ConflictError(f"{incident.name} requires {missing}")
         active_fault = next(self._active_faults(), "")
         if active_fault:
-            raise ConflictError(f"repair the cluster first: {active_fault}")
+            raise ConflictError(f"repair the cluster first ({active_fault})")
         role_map = assign_roles(self.agents)
         if Role.LEADER not in role_map or (incident.requirements.regions > 1 and Role.REMOTE_LEADER not in role_map):
             raise ConflictError("no leader; wait for an election")

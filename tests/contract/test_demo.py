@@ -18,6 +18,9 @@ from tests.support.demo import FREE_PORTS, running_demo
 from tests.support.exporter import command, environment, run
 from tests.support.waiting import PATIENCE, eventually
 
+OTHER_PORTS = ("--port", "20000", "--control-port", "20001", "--exporter-port", "20002", "--prometheus-port", "20003")
+"""Ports that are not checked before certificates are issued, unlike free ports."""
+
 
 def page(url: str) -> dict[str, float]:
     """Return the values of the exporter's metrics by series."""
@@ -112,7 +115,7 @@ def test_port_in_use_is_one_line_and_exit_code_2() -> None:
         (["--pace", "nan"], "--pace must be a number from 0.1 to 100 (got nan)"),
         (["--host", ""], "--host must not be empty"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
-        (["--host", "my_host", "--tls"], "cannot issue a certificate for my_host: not a host name"),
+        (["--host", "my_host", "--tls", *OTHER_PORTS], "cannot issue a certificate for my_host: not a host name"),
         (["--exporter", "perhaps"], "'--exporter': 'perhaps' is not a valid boolean"),
     ],
 )

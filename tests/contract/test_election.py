@@ -21,7 +21,7 @@ POLL_OPTIONS = ("--poll.interval", "200ms", "--poll.health-interval", "200ms")
 
 HEALTHY = (200, "ok")
 REFUSED = (503, "exporter: refused: connection refused")
-TIMED_OUT = (503, "exporter: timeout: no whole answer within 160ms")
+TIMED_OUT = (503, "exporter: timeout: no complete response within 160ms")
 NO_LEADER = (500, "no leader")
 
 

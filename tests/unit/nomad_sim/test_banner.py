@@ -13,12 +13,12 @@ OPTIONS = Options(port=20000)
 URLS = {"demo": "http://127.0.0.1:14640", "nomad-exporter": "http://127.0.0.1:9441"}
 
 
-def result(options: Options, tokens: dict[str, str], urls: dict[str, str]) -> str:
+def banner(options: Options, tokens: dict[str, str], urls: dict[str, str]) -> str:
     return render_banner(options, setups(options, None), tokens, None, urls)
 
 
 def test_banner_names_cluster_pages_and_commands() -> None:
-    text = result(OPTIONS, {}, URLS)
+    text = banner(OPTIONS, {}, URLS)
 
     assert text.startswith("Simulated cluster of Nomad 2.0.5: 3 servers and 2 clients.\n")
     assert "http://127.0.0.1:9441/metrics" in text
@@ -28,7 +28,7 @@ def test_banner_names_cluster_pages_and_commands() -> None:
 
 
 def test_banner_is_short() -> None:
-    assert len(result(OPTIONS, {}, URLS).splitlines()) <= 12
+    assert len(banner(OPTIONS, {}, URLS).splitlines()) <= 12
 
 
 def test_banner_shows_commands_for_incidents_and_checks() -> None:
@@ -36,16 +36,16 @@ def test_banner_shows_commands_for_incidents_and_checks() -> None:
 
     assert "curl http://127.0.0.1:14640/incidents\n" in text
     assert "nomad-exporter check --config.file '/tmp/a demo/exporter.yml' quorum\n" in text
-    assert "check quorum" not in result(OPTIONS, {}, URLS)
+    assert "check quorum" not in banner(OPTIONS, {}, URLS)
 
 
 def test_banner_shows_running_programs_only() -> None:
-    assert "metrics" not in result(OPTIONS, {}, {"demo": URLS["demo"]})
-    assert "http://127.0.0.1:9090/graph" in result(OPTIONS, {}, {**URLS, "prometheus": "http://127.0.0.1:9090"})
+    assert "metrics" not in banner(OPTIONS, {}, {"demo": URLS["demo"]})
+    assert "http://127.0.0.1:9090/graph" in banner(OPTIONS, {}, {**URLS, "prometheus": "http://127.0.0.1:9090"})
 
 
 def test_summary_counts_agents_and_regions() -> None:
-    text = result(Options(servers=1, clients=1, regions=2, port=20000), {}, URLS)
+    text = banner(Options(servers=1, clients=1, regions=2, port=20000), {}, URLS)
 
     assert "1 server and 1 client in each of 2 regions." in text
     assert "/health?agent=s1.east" in text
@@ -61,4 +61,4 @@ def test_curl_command_has_token_and_certificates(tmp_path: Path) -> None:
     assert f"--cert {files.cert_file('cli', 'global')} --key {files.key_file('cli', 'global')}" in command
     assert command.endswith("'https://127.0.0.1:20000/v1/agent/self?pretty'")
     assert "--cert " not in curl_command(Options(tls=True), setups(options, files)[0], {}, files)
-    assert "monitoring token" in result(OPTIONS, {"monitoring": "secret"}, URLS)
+    assert "monitoring token" in banner(OPTIONS, {"monitoring": "secret"}, URLS)

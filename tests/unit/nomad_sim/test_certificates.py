@@ -138,7 +138,7 @@ def test_invalid_host_name_is_rejected(tmp_path: Path) -> None:
 
 async def agent(_: Message, __: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"answered"})
+    await send({"type": "http.response.body", "body": b"response"})
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def pair(files: CertificateFiles, role: Role, region: str = "global") -> tuple[s
 def test_client_with_ca_trusts_agent(host: str, role: Role, event_loop: EventLoop, files: CertificateFiles) -> None:
     agent_url = url(event_loop, files.tls(role, "global"), host)
 
-    assert requests.get(agent_url, verify=files.ca_file, timeout=PATIENCE).text == "answered"
+    assert requests.get(agent_url, verify=files.ca_file, timeout=PATIENCE).text == "response"
 
 
 def test_client_rejects_address_that_certificate_lacks(event_loop: EventLoop, files: CertificateFiles) -> None:

@@ -29,7 +29,7 @@ def test_text_page_lists_agents_and_requests() -> None:
             "c1",
         ]
         assert reply.text.splitlines()[3].split()[1:3] == ["client", "running"]
-        assert "inject a fault: kill, start," in reply.text
+        assert "\nFaults: kill, start," in reply.text
         assert (await harness.ask("HEAD", "/")).text == ""
 
     run_with_harness(scenario)
@@ -84,12 +84,12 @@ def test_conflict_is_shown_as_text_and_in_browser() -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/nobody/kill", "no agent named 'nobody', use one of s1.global,"),
-        ("/c1/dance", "no fault named 'dance', use one of kill,"),
-        ("/c1", "no fault named '', use one of kill,"),
+        ("/nobody/kill", "no agent named 'nobody'; use one of s1.global,"),
+        ("/c1/dance", "no fault named 'dance'; use one of kill,"),
+        ("/c1", "no fault named ''; use one of kill,"),
         ("/c1/kill/1", "not found"),
         ("/incidents/leader-killed/1/2", "not found"),
-        ("/incidents/fire", "no incident named 'fire', use one of leader-killed,"),
+        ("/incidents/fire", "no incident named 'fire'; use one of leader-killed,"),
         ("/incidents/leader-killed/0", "leader-killed has steps 1 to 3 (got '0')"),
         ("/incidents/leader-killed/4", "leader-killed has steps 1 to 3 (got '4')"),
         ("/incidents/leader-killed/one", "leader-killed has steps 1 to 3 (got 'one')"),

@@ -34,7 +34,7 @@ REQUEST = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Agent:
-    """An application that responds, never responds (``/frozen``), or responds without end (``/endless``).
+    """An application that responds, never responds (``/pending``), or responds without end (``/endless``).
 
     A cancelled request ends after some iterations of the event loop.
     """
@@ -46,13 +46,13 @@ class Agent:
     async def __call__(self, scope: Message, _: Receive, send: Send) -> None:
         self.started.set()
         try:
-            if scope["path"] == "/frozen":
+            if scope["path"] == "/pending":
                 await asyncio.Event().wait()
             await send({"type": "http.response.start", "status": 200, "headers": []})
             while scope["path"] == "/endless":
                 await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
                 await asyncio.sleep(0)
-            await send({"type": "http.response.body", "body": b"answered"})
+            await send({"type": "http.response.body", "body": b"response"})
         finally:
             for _iteration in range(10):
                 await asyncio.sleep(0)
@@ -102,7 +102,7 @@ def is_refused(listener: Listener) -> bool:
 
 
 def test_listener_serves_application(event_loop: EventLoop) -> None:
-    assert requests.get(url(event_loop.start_listener(Agent())), timeout=PATIENCE).text == "answered"
+    assert requests.get(url(event_loop.start_listener(Agent())), timeout=PATIENCE).text == "response"
 
 
 def test_each_listener_serves_its_own_application(event_loop: EventLoop) -> None:
@@ -122,7 +122,7 @@ def test_no_headers_are_added(event_loop: EventLoop) -> None:
 
 def test_connection_serves_many_requests(event_loop: EventLoop) -> None:
     with connect(event_loop.start_listener(Agent())) as connection:
-        assert [response_on(connection), response_on(connection)] == [b"answered", b"answered"]
+        assert [response_on(connection), response_on(connection)] == [b"response", b"response"]
 
 
 def test_address_in_use_is_an_error(event_loop: EventLoop) -> None:
@@ -139,7 +139,7 @@ def test_start_is_idempotent(event_loop: EventLoop) -> None:
     event_loop.do(listener.start())
 
     assert listener.address == address
-    assert requests.get(url(listener), timeout=PATIENCE).text == "answered"
+    assert requests.get(url(listener), timeout=PATIENCE).text == "response"
 
 
 def test_stop_is_idempotent(event_loop: EventLoop) -> None:
@@ -160,10 +160,10 @@ def test_restarted_listener_keeps_its_address(event_loop: EventLoop) -> None:
     event_loop.do(listener.start())
 
     assert listener.address == before
-    assert requests.get(url(listener), timeout=PATIENCE).text == "answered"
+    assert requests.get(url(listener), timeout=PATIENCE).text == "response"
 
 
-@pytest.mark.parametrize("payload", [b"", b"GET / HT", REQUEST % b"/frozen", REQUEST % b"/endless"])
+@pytest.mark.parametrize("payload", [b"", b"GET / HT", REQUEST % b"/pending", REQUEST % b"/endless"])
 def test_stop_aborts_connections(payload: bytes, event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
     with connect(listener) as connection:
@@ -173,19 +173,19 @@ def test_stop_aborts_connections(payload: bytes, event_loop: EventLoop) -> None:
         event_loop.stop_listener(listener)
         rest = read_to_the_end(connection)
 
-    assert b"answered" not in rest
+    assert b"response" not in rest
     assert not rest.endswith(b"0\r\n\r\n")
 
 
 def test_listener_can_stop_while_clients_connect(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
     for _ in range(100):
-        with connect(listener), connect(listener, REQUEST % b"/frozen"):
+        with connect(listener), connect(listener, REQUEST % b"/pending"):
             event_loop.stop_listener(listener)
         event_loop.do(listener.start())
 
 
-@pytest.mark.parametrize("path", [b"/frozen", b"/endless"])
+@pytest.mark.parametrize("path", [b"/pending", b"/endless"])
 def test_stop_ends_requests(path: bytes, event_loop: EventLoop) -> None:
     agent = Agent()
     listener = event_loop.start_listener(agent)
@@ -197,7 +197,7 @@ def test_stop_ends_requests(path: bytes, event_loop: EventLoop) -> None:
         assert agent.ended.is_set()
 
 
-@pytest.mark.parametrize("path", [b"/frozen", b"/endless"])
+@pytest.mark.parametrize("path", [b"/pending", b"/endless"])
 def test_request_ends_when_client_disconnects(path: bytes, event_loop: EventLoop) -> None:
     agent = Agent()
     with connect(event_loop.start_listener(agent), REQUEST % path):
@@ -209,7 +209,7 @@ def test_request_ends_when_client_disconnects(path: bytes, event_loop: EventLoop
 
 def test_pending_request_sends_nothing(event_loop: EventLoop) -> None:
     with pytest.raises(requests.ReadTimeout):
-        requests.get(url(event_loop.start_listener(Agent()), "/frozen"), timeout=0.2)
+        requests.get(url(event_loop.start_listener(Agent()), "/pending"), timeout=0.2)
 
 
 def test_unfinished_headers_time_out(event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +223,7 @@ def test_connection_above_limit_is_refused_and_closed(event_loop: EventLoop) -> 
     listener = event_loop.start_listener(Agent(), max_connections=2)
     with connect(listener) as first, connect(listener) as second, connect(listener) as third:
         assert read_to_the_end(third) == TOO_MANY_CONNECTIONS
-        assert [response_on(first), response_on(second)] == [b"answered", b"answered"]
+        assert [response_on(first), response_on(second)] == [b"response", b"response"]
 
 
 def test_default_limit_is_a_hundred_connections(event_loop: EventLoop) -> None:
@@ -231,7 +231,7 @@ def test_default_limit_is_a_hundred_connections(event_loop: EventLoop) -> None:
     with contextlib.ExitStack() as pending:
         for _ in range(100):
             last = pending.enter_context(connect(listener))
-        assert response_on(last) == b"answered"
+        assert response_on(last) == b"response"
         assert read_to_the_end(pending.enter_context(connect(listener))) == TOO_MANY_CONNECTIONS
 
 
@@ -252,7 +252,7 @@ def test_closed_connection_makes_room(event_loop: EventLoop) -> None:
 
     def is_accepted() -> bool:
         with connect(listener) as another:
-            return response_on(another) == b"answered"
+            return response_on(another) == b"response"
 
     eventually(lambda: without_reset(is_accepted))
 
@@ -271,19 +271,19 @@ def test_restart_resets_connection_count(event_loop: EventLoop) -> None:
         event_loop.do(listener.start())
 
         with connect(listener) as after:
-            assert response_on(after) == b"answered"
+            assert response_on(after) == b"response"
 
 
 def test_connections_are_counted_per_client_address(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=1)
     with connect(listener), connect(listener, host="127.0.0.2") as other:
-        assert response_on(other) == b"answered"
+        assert response_on(other) == b"response"
 
 
 def test_limit_can_be_disabled(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=0)
     with connect(listener), connect(listener), connect(listener) as third:
-        assert response_on(third) == b"answered"
+        assert response_on(third) == b"response"
 
 
 def test_refusal_can_be_empty(event_loop: EventLoop) -> None:
@@ -308,7 +308,7 @@ def test_failed_accept_is_retried(event_loop: EventLoop, monkeypatch: pytest.Mon
     monkeypatch.setattr(listener_module, "listen", lambda address: FailingSocket(fileno=listen(address).detach()))
 
     with connect(event_loop.start_listener(Agent())) as connection:
-        assert response_on(connection) == b"answered"
+        assert response_on(connection) == b"response"
 
 
 @dataclass(frozen=True)
@@ -362,7 +362,7 @@ def client_context(certs: Certs, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_
 def test_listener_serves_https(event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
     listener = event_loop.start_listener(Agent(), tls=tls)
 
-    assert requests.get(url(listener, scheme="https"), verify=certs.ca_file, timeout=PATIENCE).text == "answered"
+    assert requests.get(url(listener, scheme="https"), verify=certs.ca_file, timeout=PATIENCE).text == "response"
 
 
 @pytest.mark.parametrize("prefix", [b"GET / HTTP/1.1", b"HEAD /v1/jobs", b"POST /", b"PUT /v1/jobs", b"OPTIONS *"])
@@ -388,7 +388,7 @@ def completes_handshake(listener: Listener) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with connect(listener) as connection, context.wrap_socket(connection) as encrypted:
-        return response_on(encrypted) == b"answered"
+        return response_on(encrypted) == b"response"
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a ClientHello"])
@@ -420,7 +420,7 @@ def test_other_protocols_are_closed_without_response(
         assert read_to_the_end(connection) == b""
 
 
-@pytest.mark.parametrize("path", [b"/frozen", b"/endless"])
+@pytest.mark.parametrize("path", [b"/pending", b"/endless"])
 def test_stop_aborts_tls_connections(path: bytes, event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
     agent = Agent()
     listener, context = event_loop.start_listener(agent, tls=tls), client_context(certs)
@@ -463,7 +463,7 @@ def test_client_with_certificate_is_accepted(event_loop: EventLoop, mutual_tls: 
         url(listener, scheme="https"), verify=certs.ca_file, cert=certs.pair("cli.global.nomad"), timeout=PATIENCE
     )
 
-    assert response.text == "answered"
+    assert response.text == "response"
 
 
 def test_client_without_certificate_receives_alert(

@@ -108,16 +108,16 @@ def test_every_interval_is_valid_configuration(interval: float, tmp_path: Path) 
 
 
 def test_reload_sends_sighup_to_running_program(tmp_path: Path) -> None:
-    result = tmp_path / "signals"
-    program = Program("python", (sys.executable, "-c", WAITS_FOR_SIGHUP, str(result)), "127.0.0.1", free_port())
+    file = tmp_path / "signals"
+    program = Program("python", (sys.executable, "-c", WAITS_FOR_SIGHUP, str(file)), "127.0.0.1", free_port())
 
     async def reloaded() -> str:
         process = await processes.start_process(program)
-        while not result.exists():
+        while not file.exists():
             await asyncio.sleep(0.01)
         process.reload()
         await process._process.wait()
         process.reload()
-        return result.read_text()
+        return file.read_text()
 
     assert asyncio.run(asyncio.wait_for(reloaded(), PATIENCE)) == "reloaded"
