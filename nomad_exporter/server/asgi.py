@@ -1,4 +1,4 @@
-"""The types of an ASGI application: what the HTTP server calls for each request."""
+"""Types of ASGI, the interface between an HTTP server and an application."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
-"""It is given the scope of the request, and how to receive its body and to send the response."""
+"""The server calls it once for each request, with the scope and the functions ``receive`` and ``send``."""
