@@ -27,7 +27,7 @@ from nomad_exporter.verdicts.reasons import VERDICT_REASONS
 from nomad_exporter.verdicts.report import Report, to_dict
 from nomad_sim.faults import FAULTS
 from tests.support.pages import page_of
-from tests.support.real import real
+from tests.support.real_tools import require_tool
 from tools.generate_docs import DOCS, PARTS, regenerate
 
 ROOT = DOCS.parent
@@ -209,7 +209,7 @@ def test_log_events_are_documented() -> None:
 def check_rules(rules: str, folder: Path) -> None:
     file = folder / "rules.yml"
     file.write_text(rules)
-    subprocess.run([real("promtool"), "check", "rules", file], check=True, capture_output=True)
+    subprocess.run([require_tool("promtool"), "check", "rules", file], check=True, capture_output=True)
 
 
 def test_alerts_are_valid(tmp_path: Path) -> None:

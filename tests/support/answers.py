@@ -85,8 +85,3 @@ def health(checks: Mapping[Role, Check]) -> Health:
     """Return an answer to ``health``, the same with and without ``?stale``."""
     answer = HealthAnswer(200 if all(check.ok for check in checks.values()) else 500, checks)
     return Health(plain=answer, stale=answer)
-
-
-# The former names of HEALTHY and self_answer, for test modules that are not renamed yet.
-WELL = HEALTHY
-own = self_answer

@@ -29,7 +29,7 @@ from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot, Sourc
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from tests.support.answers import REFUSED, START, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, START, health
 
 AT = START
 """The instant of the evaluation."""
@@ -110,7 +110,7 @@ def polled_server(
     """Return a healthy server that was polled ``polls`` times, every 15 seconds and last a second ago."""
     snapshot = Snapshot(agent(name or f"s{number}"))
     for poll in reversed(range(polls)):
-        outcome = health({Role.SERVER: WELL}) if health_outcome is None else health_outcome
+        outcome = health({Role.SERVER: HEALTHY}) if health_outcome is None else health_outcome
         snapshot = after_poll(snapshot, Source.HEALTH, outcome, 1 + 15 * poll)
         snapshot = after_poll(snapshot, Source.SELF, agent_self, 1 + 15 * poll)
         if members is not None:
@@ -136,7 +136,7 @@ def client(name: str = "c1", **fields: Any) -> Snapshot:
     """Return a registered client; ``fields`` override those of its self answer."""
     numbers = {"client.heartbeat_ttl": 12.0, "client.last_heartbeat": 3.0}
     agent_self = AgentSelf(frozenset({Role.CLIENT}), **{"numbers": numbers, **fields})
-    snapshot = after_poll(Snapshot(agent(name)), Source.HEALTH, health({Role.CLIENT: WELL}), 1)
+    snapshot = after_poll(Snapshot(agent(name)), Source.HEALTH, health({Role.CLIENT: HEALTHY}), 1)
     return after_poll(snapshot, Source.SELF, agent_self, 1)
 
 
@@ -152,7 +152,7 @@ def leaderless(snapshot: Snapshot) -> Snapshot:
 
 def cut_off(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot after the server has reported that it cannot reach the leader that it knows."""
-    stale, plain = HealthAnswer(200, {Role.SERVER: WELL}), HealthAnswer(500, {Role.SERVER: NO_LEADER})
+    stale, plain = HealthAnswer(200, {Role.SERVER: HEALTHY}), HealthAnswer(500, {Role.SERVER: NO_LEADER})
     return after_poll(snapshot, Source.HEALTH, Health(plain, stale, leader_reachable=False))
 
 

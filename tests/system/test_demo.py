@@ -9,13 +9,13 @@ import pytest
 import requests
 
 from tests.support.demo import Demo, running_demo
-from tests.support.real import real
+from tests.support.real_tools import require_tool
 from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    real("prometheus")
+    require_tool("prometheus")
     with running_demo("--prometheus", "--pace", "10") as started:
         yield started
 

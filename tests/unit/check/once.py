@@ -8,7 +8,7 @@ from nomad_exporter.nomad.models import Role
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import WELL, health
+from tests.support.answers import HEALTHY, health
 from tests.support.fleets import AT, Fleet, after_poll, agent, gossip, raft, self_answer
 
 ONCE = Thresholds(health_interval=3600.0, max_age=10800.0, failure_threshold=1)
@@ -21,7 +21,7 @@ UNRESOLVED = Failure(FailureReason.DNS, "cannot resolve host name")
 UNTRUSTED = Failure(FailureReason.TLS, "cannot verify agent certificate")
 
 ALL = raft(1, 2, 3)
-HEALTHY_SERVER = health({Role.SERVER: WELL})
+HEALTHY_SERVER = health({Role.SERVER: HEALTHY})
 
 
 def server(number: int, health: object = HEALTHY_SERVER, agent_self: object = None, members: object = None) -> Snapshot:

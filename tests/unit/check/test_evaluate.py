@@ -14,7 +14,7 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, describe
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import AT, NO_LEADER, after_poll, agent, autopilot, client, cluster, self_answer
 from tests.unit.check.once import (
     ALL,
@@ -205,7 +205,7 @@ def test_client_may_be_stopped() -> None:
 
 
 def test_health_message_quotes_nomad() -> None:
-    both = health({Role.SERVER: NO_LEADER, Role.CLIENT: WELL})
+    both = health({Role.SERVER: NO_LEADER, Role.CLIENT: HEALTHY})
     finding = finding_of("health", after_poll(Snapshot(agent("s1")), Source.HEALTH, both))
 
     assert (finding.state, finding.report.reason) == (State.CRITICAL, VerdictReason.UNHEALTHY)

@@ -12,7 +12,7 @@ from nomad_exporter.nomad import decode_health
 from nomad_exporter.nomad.lenient import ERRORS
 from nomad_exporter.nomad.models import Check, HealthAnswer, Role
 from nomad_exporter.nomad.sources import HEALTH_PATH
-from tests.support.answers import WELL, recorded
+from tests.support.answers import HEALTHY, recorded
 from tests.support.recordings import situations
 
 RECORDED = [s.name for s in situations() if (answer := s.answers.get(HEALTH_PATH)) and answer.status is not None]
@@ -21,10 +21,10 @@ RECORDED = [s.name for s in situations() if (answer := s.answers.get(HEALTH_PATH
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        pytest.param("2.0.5/healthy/s1-follower", HealthAnswer(200, {Role.SERVER: WELL}), id="server"),
-        pytest.param("2.0.5/healthy/c1-client", HealthAnswer(200, {Role.CLIENT: WELL}), id="client"),
+        pytest.param("2.0.5/healthy/s1-follower", HealthAnswer(200, {Role.SERVER: HEALTHY}), id="server"),
+        pytest.param("2.0.5/healthy/c1-client", HealthAnswer(200, {Role.CLIENT: HEALTHY}), id="client"),
         pytest.param(
-            "2.0.5/single/bacon-mac", HealthAnswer(200, {Role.CLIENT: WELL, Role.SERVER: WELL}), id="both roles"
+            "2.0.5/single/bacon-mac", HealthAnswer(200, {Role.CLIENT: HEALTHY, Role.SERVER: HEALTHY}), id="both roles"
         ),
         pytest.param(
             "2.0.5/no-leader/s3-follower",
@@ -58,7 +58,7 @@ def test_unhealthy_role_does_not_affect_other_role() -> None:
     body = b'{"client": {"ok": true, "message": "ok"}, "server": {"ok": false, "message": "no leader"}}'
     answer = decode_health.decode(500, body)
 
-    assert answer.checks == {Role.CLIENT: WELL, Role.SERVER: Check(ok=False, message="no leader")}
+    assert answer.checks == {Role.CLIENT: HEALTHY, Role.SERVER: Check(ok=False, message="no leader")}
 
 
 def test_check_without_message_is_decoded() -> None:
@@ -70,13 +70,13 @@ def test_check_without_message_is_decoded() -> None:
 def test_null_role_is_ignored() -> None:
     answer = decode_health.decode(200, b'{"client": null, "server": {"ok": true, "message": "ok"}}')
 
-    assert answer.checks == {Role.SERVER: WELL}
+    assert answer.checks == {Role.SERVER: HEALTHY}
 
 
 def test_unknown_fields_are_ignored() -> None:
     answer = decode_health.decode(200, b'{"server": {"ok": true, "message": "ok", "since": 7}, "proxy": {"ok": false}}')
 
-    assert answer.checks == {Role.SERVER: WELL}
+    assert answer.checks == {Role.SERVER: HEALTHY}
 
 
 def test_long_message_is_truncated() -> None:

@@ -93,7 +93,7 @@ def sending(response: bytes) -> Script:
 
 def headers_of(agent: RecordedAgent) -> dict[str, str]:
     """Return the headers of the only request to the agent."""
-    ((_, headers),) = agent.asked
+    ((_, headers),) = agent.requests
     return headers
 
 
@@ -109,7 +109,7 @@ def test_path_is_sent_unchanged() -> None:
     with RecordedAgent(SERVER) as agent:
         send_request(agent.address, path=STALE_HEALTH_PATH)
 
-    assert [path for path, _ in agent.asked] == ["/v1/agent/health?stale"]
+    assert [path for path, _ in agent.requests] == ["/v1/agent/health?stale"]
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 429, 500, 501, 503])
@@ -141,7 +141,7 @@ def test_redirect_is_not_followed() -> None:
             reply = send_request(address)
 
     assert reply == Reply(307, b"")
-    assert other.asked == []
+    assert other.requests == []
 
 
 def test_request_is_sent_over_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -218,7 +218,7 @@ def test_token_file_is_read_for_every_request(tmp_path: Path) -> None:
             file.write_text(token)
             wire.get(SELF_PATH, PATIENCE)
 
-    assert [headers["x-nomad-token"] for _, headers in agent.asked] == ["old", "new"]
+    assert [headers["x-nomad-token"] for _, headers in agent.requests] == ["old", "new"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
@@ -263,7 +263,7 @@ def test_rejected_token_is_not_retried_if_unchanged(tmp_path: Path) -> None:
         reply = send_request(agent.address, Credentials(token_file=tmp_path / "token"))
 
     assert reply == recorded("2.0.5/acl/unknown")
-    assert len(agent.asked) == 1
+    assert len(agent.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_unusable_token_file_keeps_the_previous_token(tmp_path: Path, damage: Ca
         damage(file)
         wire.get(SELF_PATH, PATIENCE)
 
-    assert [headers["x-nomad-token"] for _, headers in agent.asked] == ["last", "last"]
+    assert [headers["x-nomad-token"] for _, headers in agent.requests] == ["last", "last"]
 
 
 def test_empty_token_file_prevents_the_request(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_empty_token_file_prevents_the_request(tmp_path: Path) -> None:
         failure = send_request(agent.address, Credentials(token_file=tmp_path / "token"))
 
     assert failure == Failure(FailureReason.CREDENTIALS, f"{tmp_path / 'token'}: file is empty")
-    assert agent.asked == []
+    assert agent.requests == []
 
 
 def test_environment_does_not_affect_requests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -665,7 +665,7 @@ def test_unprintable_token_is_not_sent_or_quoted(tmp_path: Path) -> None:
         failure = send_request(agent.address, Credentials(token_file=tmp_path / "token"))
 
     assert failure == Failure(FailureReason.CREDENTIALS, f"{tmp_path}/token: must be one line of printable ASCII")
-    assert agent.asked == []
+    assert agent.requests == []
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}é", f"{TOKEN}\x7f"], ids=ascii)
@@ -889,7 +889,7 @@ def test_closed_transport_sends_nothing() -> None:
         failure = wire.get(SELF_PATH, PATIENCE)
 
     assert failure == CLOSED
-    assert agent.asked == []
+    assert agent.requests == []
 
 
 # The library requests.

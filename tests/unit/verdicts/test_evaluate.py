@@ -17,7 +17,7 @@ from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import evaluate, evaluate_agent, server_quorums
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     AUTOPILOT,
@@ -51,12 +51,12 @@ DENIED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403")
     [
         pytest.param(NEVER, VerdictReason.STARTING, id="never polled"),
         pytest.param(
-            after_poll(NEVER, Source.HEALTH, health({Role.SERVER: WELL})),
+            after_poll(NEVER, Source.HEALTH, health({Role.SERVER: HEALTHY})),
             VerdictReason.STARTING,
             id="only health polled",
         ),
         pytest.param(
-            after_poll(NEVER, Source.HEALTH, health({Role.CLIENT: WELL})),
+            after_poll(NEVER, Source.HEALTH, health({Role.CLIENT: HEALTHY})),
             VerdictReason.NOT_A_VOTER,
             id="a client by its health",
         ),
@@ -127,7 +127,7 @@ def test_servers_of_a_cluster_share_quorum_state() -> None:
 def test_dev_agent_is_evaluated_as_server_and_client() -> None:
     numbers = {"nomad.leader": 1, "client.heartbeat_ttl": 10.0}
     agent_self = replace(self_answer(1, raft(1)), roles=frozenset(Role), numbers=numbers)
-    both = polled_server(1, agent_self, gossip(1), health_outcome=health(dict.fromkeys(Role, WELL)))
+    both = polled_server(1, agent_self, gossip(1), health_outcome=health(dict.fromkeys(Role, HEALTHY)))
     verdicts = evaluate_fleet({"s1": both})["s1"].verdicts
 
     assert [verdict.reason for verdict in verdicts.values()] == [

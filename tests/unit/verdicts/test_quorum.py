@@ -15,7 +15,7 @@ from nomad_exporter.verdicts.arithmetic import EvidenceSource
 from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     AUTOPILOT,
@@ -761,7 +761,7 @@ def test_expired_denial_of_vote_is_ignored() -> None:
 def restarted(number: int, ago: float) -> Snapshot:
     """Return a server that refused a poll ``ago`` seconds ago, and has answered health but not self since."""
     snapshot = cluster(3)[f"s{number}"]
-    for outcome, when in ((REFUSED, ago), (health({Role.SERVER: WELL}), 0.2)):
+    for outcome, when in ((REFUSED, ago), (health({Role.SERVER: HEALTHY}), 0.2)):
         snapshot, _ = apply(snapshot, reading(Source.HEALTH, outcome, when))
     return snapshot
 

@@ -15,7 +15,7 @@ from nomad_exporter.polling.transitions import apply
 from nomad_exporter.verdicts.ready import apply_lag, ready
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from tests.support.answers import REFUSED, WELL, health, own
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
@@ -229,7 +229,7 @@ def refusing(source: Source, ago: float) -> Snapshot:
 
 
 def test_refused_connection_invalidates_the_self_answer() -> None:
-    restarted = after_poll(refusing(Source.HEALTH, 0.8), Source.HEALTH, health({Role.SERVER: WELL}), 0.2)
+    restarted = after_poll(refusing(Source.HEALTH, 0.8), Source.HEALTH, health({Role.SERVER: HEALTHY}), 0.2)
     polled_again, _ = apply(restarted, reading(Source.SELF, SERVER.agent_self.answer, 0.1))
 
     assert verdict_on(refusing(Source.HEALTH, 0.8)).reason is VerdictReason.UNRESPONSIVE
@@ -242,7 +242,7 @@ def test_newer_leader_contact_in_health_outweighs_last_contact() -> None:
     old = server(numbers={"raft.last_contact": 20.0})
 
     assert verdict_on(old).reason is VerdictReason.LEADER_CONTACT_LOST
-    reached = replace(health({Role.SERVER: WELL}), leader_reachable=True)
+    reached = replace(health({Role.SERVER: HEALTHY}), leader_reachable=True)
     assert verdict_on(after_poll(old, Source.HEALTH, reached, 0.1)).ok
 
 
@@ -295,7 +295,7 @@ def test_max_apply_lag_is_configurable() -> None:
     ],
 )
 def test_apply_lag_is_committed_minus_applied(numbers: dict[str, int], lag: int | None) -> None:
-    assert apply_lag(own(numbers=numbers)) == lag
+    assert apply_lag(AgentSelf(frozenset({Role.SERVER}), numbers=numbers)) == lag
 
 
 # Clients.
@@ -348,7 +348,7 @@ def both(checks: dict[Role, Check] | None = None, **numbers: float) -> Snapshot:
     numbers = {"client.heartbeat_ttl": 10.0, **{name.replace("_", ".", 1): value for name, value in numbers.items()}}
     default = self_answer(1, raft(1))
     agent_self = replace(default, roles=frozenset(Role), numbers={**default.numbers, **numbers})
-    return polled_server(1, agent_self, gossip(1), health_outcome=health(checks or dict.fromkeys(Role, WELL)))
+    return polled_server(1, agent_self, gossip(1), health_outcome=health(checks or dict.fromkeys(Role, HEALTHY)))
 
 
 def test_agent_is_ready_if_both_roles_are() -> None:
@@ -359,12 +359,12 @@ def test_agent_is_ready_if_both_roles_are() -> None:
     ("snapshot", "reason"),
     [
         pytest.param(
-            both({Role.SERVER: Check(False, "no leader"), Role.CLIENT: WELL}),
+            both({Role.SERVER: Check(False, "no leader"), Role.CLIENT: HEALTHY}),
             VerdictReason.NO_LEADER,
             id="server unhealthy",
         ),
         pytest.param(
-            both({Role.SERVER: WELL, Role.CLIENT: Check(False, "no known servers")}),
+            both({Role.SERVER: HEALTHY, Role.CLIENT: Check(False, "no known servers")}),
             VerdictReason.SERVERS_UNREACHABLE,
             id="client unhealthy",
         ),
@@ -391,7 +391,7 @@ def test_first_problem_decides() -> None:
 
 
 def test_server_that_became_client_is_evaluated_as_client() -> None:
-    converted = after_poll(SERVER, Source.HEALTH, health({Role.CLIENT: WELL}))
+    converted = after_poll(SERVER, Source.HEALTH, health({Role.CLIENT: HEALTHY}))
     converted = after_poll(converted, Source.SELF, CLIENT.agent_self.answer)
 
     assert verdict_on(converted) == Verdict(Question.READY, VerdictReason.OK, "The client is ready.")

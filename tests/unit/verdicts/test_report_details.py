@@ -11,7 +11,7 @@ from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.reasons import Question
 from nomad_exporter.verdicts.report import age, ages, details
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     AUTOPILOT,
@@ -89,7 +89,9 @@ def test_unknown_values_are_left_out() -> None:
 
 def test_health_messages_are_left_out_after_a_failed_poll() -> None:
     server = cluster(1)["s1"]
-    unhealthy = after_poll(server, Source.HEALTH, health({Role.SERVER: Check(False, "no leader"), Role.CLIENT: WELL}))
+    unhealthy = after_poll(
+        server, Source.HEALTH, health({Role.SERVER: Check(False, "no leader"), Role.CLIENT: HEALTHY})
+    )
 
     found = details(alone(unhealthy), Question.READY)
     assert (found["client_health"], found["server_health"]) == ("ok", "no leader")

@@ -21,7 +21,7 @@ from nomad_exporter.verdicts.view import (
     has_conflict,
     is_healthy,
 )
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
@@ -160,10 +160,12 @@ def test_server_with_unreadable_self_keeps_its_voters() -> None:
         pytest.param(leaderless(cluster(1)["s1"]), False, id="leaderless"),
         pytest.param(cut_off(cluster(1)["s1"]), False, id="leader unreachable"),
         pytest.param(
-            after_poll(cluster(1)["s1"], Source.HEALTH, health({Role.CLIENT: WELL})), False, id="now a client"
+            after_poll(cluster(1)["s1"], Source.HEALTH, health({Role.CLIENT: HEALTHY})), False, id="now a client"
         ),
         pytest.param(
-            after_poll(cluster(1)["s1"], Source.HEALTH, health({Role.SERVER: WELL, Role.CLIENT: Check(False, "no")})),
+            after_poll(
+                cluster(1)["s1"], Source.HEALTH, health({Role.SERVER: HEALTHY, Role.CLIENT: Check(False, "no")})
+            ),
             True,
             id="its client is unhealthy",
         ),
@@ -180,7 +182,7 @@ def test_healthy_server_has_recently_reached_its_leader(snapshot: Snapshot, heal
 )
 def test_server_is_healthy_for_two_health_intervals(interval: float, ago: float, healthy: bool) -> None:
     blank = without(cluster(1)["s1"], Source.HEALTH)
-    snapshot = after_poll(blank, Source.HEALTH, health({Role.SERVER: WELL}), ago)
+    snapshot = after_poll(blank, Source.HEALTH, health({Role.SERVER: HEALTHY}), ago)
 
     assert is_healthy(snapshot, AT, Thresholds(health_interval=interval)) is healthy
 
