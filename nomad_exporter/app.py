@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from nomad_exporter import __version__, clock, logs
 from nomad_exporter.config.model import Config, ConfigError, PollConfig
@@ -38,7 +39,7 @@ MAX_LOGGED_AGENTS = 5
 LoadConfig = Callable[[], Config | str]
 """Loads the configuration again; returns it, or the error in one line."""
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 
 def run(config: Config, load_config: LoadConfig) -> int:
@@ -100,13 +101,13 @@ class Exporter:
         config = self._load_config()
         if isinstance(config, str):
             self._self_metrics.record_reload(None)
-            _log.error("reload failed, keeping the current configuration", extra={"fields": {"error": config}})
+            _log.error("reload failed, keeping the current configuration", error=config)
             return config
         _log_warnings(config)
         _log_restart_required(self._initial_config, config)
         self._apply(config)
         self._self_metrics.record_reload(clock.now())
-        _log.info("reloaded", extra={"fields": {"agents": len(config.agents)}})
+        _log.info("reloaded", agents=len(config.agents))
         return None
 
     def _apply(self, config: Config) -> None:
@@ -173,13 +174,13 @@ def _listen(addresses: Sequence[Listen]) -> list[socket.socket]:
 
 def _log_start(config: Config, sockets: Sequence[socket.socket]) -> None:
     named = [f"{agent.name}={agent.address}" for agent in config.agents[:MAX_LOGGED_AGENTS]]
-    fields = {
-        "version": __version__,
-        "agents": len(config.agents),
-        "monitoring": ",".join([*named, *(["…"] if len(config.agents) > len(named) else [])]),
-        "serving": ",".join(_format_address(bound) for bound in sockets),
-    }
-    _log.info("started", extra={"fields": fields})
+    _log.info(
+        "started",
+        version=__version__,
+        agents=len(config.agents),
+        monitoring=",".join([*named, *(["…"] if len(config.agents) > len(named) else [])]),
+        serving=",".join(_format_address(bound) for bound in sockets),
+    )
     _log_warnings(config)
 
 
@@ -192,11 +193,12 @@ def _log_restart_required(initial: Config, config: Config) -> None:
     """Log the settings that differ from those at the start, but cannot be changed by a reload."""
     for field in ("listen", "log_level", "log_format"):
         if getattr(initial, field) != getattr(config, field):
-            _log.warning("setting requires a restart", extra={"fields": {"setting": SETTINGS[field].flag}})
+            _log.warning("setting requires a restart", setting=SETTINGS[field].flag)
 
 
 def _log_change(agent: Agent, change: Change) -> None:
-    _log.log(change.level, change.message, extra={"fields": {**change.fields, "agent": agent.name}})
+    fields: dict[str, Any] = {**change.fields, "agent": agent.name}
+    _log.log(change.level, change.message, **fields)
 
 
 def _format_address(bound: socket.socket) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import math
 import threading
 import time
@@ -31,6 +30,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from nomad_exporter import logs
 from nomad_exporter.clock import Clock, Instant
 
 HEARTBEAT_SECONDS = 1.0
@@ -53,7 +53,7 @@ _DEFAULT, _SLOW, _INLINE = "default", "slow", "inline"
 
 _THREAD_PREFIX = "poll"
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 
 class PollJob(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
@@ -194,7 +194,7 @@ class Schedule:
         if abs(step) < STEP_SECONDS:
             return
         self._on_clock_step()
-        _log.warning("clock stepped", extra={"fields": {"seconds": f"{step:+.1f}"}})
+        _log.warning("clock stepped", seconds=f"{step:+.1f}")
         for job in (self._heartbeat, *self._jobs.values()):
             due = job.next_due(at.monotonic) if job.is_running else max(job.due, at.monotonic)
             self._modify(job, next_run_time=wall_time(due, at))
@@ -224,5 +224,4 @@ def _log_error(event: JobExecutionEvent) -> None:
     """Log where a job failed, in one line, without the exception's text; the job runs again when next due."""
     frames = traceback.extract_tb(event.exception.__traceback__)
     where = f"{frames[-1].name}:{frames[-1].lineno}" if frames else ""
-    fields = {"job": event.job_id, "error": type(event.exception).__name__, "where": where}
-    _log.error("poll job failed", extra={"fields": fields})
+    _log.error("poll job failed", job=event.job_id, error=type(event.exception).__name__, where=where)

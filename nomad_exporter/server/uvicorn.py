@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +12,10 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nomad_exporter import logs
 from nomad_exporter.server.asgi import Application
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 GRACE_SECONDS = 1
 """How long running responses may take after a stop was requested."""
@@ -126,4 +126,4 @@ def _run_safely(task: Callable[[], object]) -> None:
     try:
         task()
     except Exception as error:  # noqa: BLE001  # An exception would end _tick, and no handler would report it.
-        _log.error("background task failed", extra={"fields": {"error": type(error).__name__}})
+        _log.error("background task failed", error=type(error).__name__)

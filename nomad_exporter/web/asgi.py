@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from nomad_exporter import logs
 from nomad_exporter.clock import Clock
 from nomad_exporter.web.http import Request, Response, text
 from nomad_exporter.web.routes import Site, handle
@@ -19,7 +19,7 @@ Application = Callable[
 SLOW_PATHS = frozenset({"/metrics", "/"})
 """Paths whose responses take long to build with many agents; a worker thread builds them."""
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 
 def application(site: Callable[[], Site], clock: Clock) -> Application:
@@ -45,7 +45,7 @@ async def _response(site: Site, request: Request, clock: Clock) -> Response:
             return await asyncio.to_thread(handle, site, request, clock())
         return handle(site, request, clock())
     except Exception as error:  # noqa: BLE001  # Last resort: no traceback may reach a user.
-        _log.error("request handler failed", extra={"fields": {"path": request.path, "error": type(error).__name__}})
+        _log.error("request handler failed", path=request.path, error=type(error).__name__)
         return text(500, "internal error, see the log of the exporter")
 
 
