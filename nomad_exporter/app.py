@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 from nomad_exporter import __version__, clock, logs
 from nomad_exporter.config.model import Config, ConfigError, PollConfig
 from nomad_exporter.config.settings import SETTINGS
+from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
@@ -25,7 +27,7 @@ from nomad_exporter.polling.transitions import Change
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
 from nomad_exporter.web.asgi import application
-from nomad_exporter.web.routes import Site
+from nomad_exporter.web.routes import ReloadError, Site
 
 STOP_SECONDS = 0.5
 """How long to wait for running polls to end, after their connections were closed."""
@@ -36,8 +38,8 @@ WORKERS = 256
 MAX_LOGGED_AGENTS = 5
 """How many agents the log line of the start names."""
 
-LoadConfig = Callable[[], Config | str]
-"""Loads the configuration again; returns it, or the error in one line."""
+LoadConfig = Callable[[], Config]
+"""Loads the configuration again. Raises ConfigError or DocumentError."""
 
 _log = logs.get_logger(__name__)
 
@@ -50,7 +52,7 @@ def run(config: Config, load_config: LoadConfig) -> int:
     exporter = Exporter(config, load_config)
     _log_start(config, sockets)
     exporter.start()
-    serve(application(lambda: exporter.site, clock.now), sockets, exporter.resync, exporter.reload)
+    serve(application(lambda: exporter.site, clock.now), sockets, exporter.resync, exporter.reload_or_log)
     _log.info("stopping")
     if not exporter.stop():
         _force_exit()
@@ -93,22 +95,27 @@ class Exporter:
             transport.close()
         return self._schedule.join(STOP_SECONDS)
 
-    def reload(self) -> str | None:
-        """Load the configuration again and apply it; return None, or the error in one line and change nothing.
+    def reload_or_log(self) -> None:
+        """Reload, but only log a failure."""
+        with contextlib.suppress(ReloadError):
+            self.reload()
+
+    def reload(self) -> None:
+        """Load the configuration again and apply it. If it is wrong, log that, change nothing and raise ReloadError.
 
         An agent with unchanged settings keeps its connections, its poll jobs and its snapshot.
         """
-        config = self._load_config()
-        if isinstance(config, str):
+        try:
+            config = self._load_config()
+        except (ConfigError, DocumentError) as error:
             self._self_metrics.record_reload(None)
-            _log.error("reload failed, keeping the current configuration", error=config)
-            return config
+            _log.error("reload failed, keeping the current configuration", error=error)
+            raise ReloadError(str(error)) from None
         _log_warnings(config)
         _log_restart_required(self._initial_config, config)
         self._apply(config)
         self._self_metrics.record_reload(clock.now())
         _log.info("reloaded", agents=len(config.agents))
-        return None
 
     def _apply(self, config: Config) -> None:
         before = {agent.name: agent for agent in self._config.agents}

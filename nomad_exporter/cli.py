@@ -138,21 +138,13 @@ def _check_config(config: Config, file: Path | None) -> int:
 def _run_exporter(config: Config, load: Callable[[], Config]) -> int:
     from nomad_exporter.app import run
 
-    return run(config, lambda: _load_or_explain(load))
+    return run(config, load)
 
 
 def _node_name(agent: Agent) -> str:
     from nomad_exporter.nomad.naming import node_name
 
     return node_name(agent)
-
-
-def _load_or_explain(load: Callable[[], Config]) -> Config | str:
-    """Return the configuration, or the error in one line."""
-    try:
-        return load()
-    except ERRORS as error:
-        return format_error(error)
 
 
 def _summary(config: Config) -> str:

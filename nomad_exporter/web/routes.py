@@ -26,18 +26,21 @@ MAX_PARAMETERS = 1001
 Page = Callable[["Site", Request, Instant], Response]
 
 
+class ReloadError(Exception):
+    """A failed reload; the message is one line, and the configuration is unchanged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The data that the pages are built from.
 
-    ``reload`` reloads the configuration and returns the error in one line, or None; it is None itself if reloading over
-    HTTP is disabled.
+    ``reload`` reloads the configuration, or raises ReloadError; it is None if reloading over HTTP is disabled.
     """
 
     store: Store[Rendered]
     self_metrics: SelfMetrics
     thresholds: Thresholds
-    reload: Callable[[], str | None] | None = None
+    reload: Callable[[], None] | None = None
 
 
 def _bridge(site: Site, request: Request, now: Instant) -> Response:
@@ -51,8 +54,11 @@ def _verdict(question: Question) -> Page:
 def _reload(site: Site, _: Request, __: Instant) -> Response:
     if site.reload is None:
         return text(403, "reload over HTTP is disabled: start with --web.enable-lifecycle or send SIGHUP")
-    error = site.reload()
-    return text(500, f"reload failed, configuration unchanged: {error}") if error else text(200, "reloaded")
+    try:
+        site.reload()
+    except ReloadError as error:
+        return text(500, f"reload failed, configuration unchanged: {error}")
+    return text(200, "reloaded")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Request, text
-from nomad_exporter.web.routes import ROUTES, Site, handle
+from nomad_exporter.web.routes import ROUTES, ReloadError, Site, handle
 from nomad_exporter.web.status import status
 from tests.support.pages import NOW, get, recorded, store_of
 
@@ -110,19 +110,20 @@ def test_every_link_of_the_status_page_works() -> None:
     assert {handle(SITE, get(path), NOW).status for path in links} == {200, 503}, "a single server is not safe to stop"
 
 
-def site_with_reload(error: str | None) -> tuple[Site, list[str]]:
-    """Return a site that can be reloaded, and the list of its reloads."""
+def site_with_reload(error: str = "") -> tuple[Site, list[str]]:
+    """Return a site that can be reloaded, and the list of its reloads; with an ``error``, every reload fails."""
     reloads: list[str] = []
 
-    def reload() -> str | None:
+    def reload() -> None:
         reloads.append("reloaded")
-        return error
+        if error:
+            raise ReloadError(error)
 
     return replace(SITE, reload=reload), reloads
 
 
 def test_post_reloads_if_enabled() -> None:
-    site, reloads = site_with_reload(None)
+    site, reloads = site_with_reload()
 
     assert handle(site, Request("POST", "/-/reload"), NOW) == text(200, "reloaded")
     assert reloads == ["reloaded"]
@@ -141,7 +142,7 @@ def test_reload_is_403_if_disabled() -> None:
 
 
 def test_get_does_not_reload() -> None:
-    site, reloads = site_with_reload(None)
+    site, reloads = site_with_reload()
     response = handle(site, Request("GET", "/-/reload"), NOW)
 
     assert (response.status, response.headers["Allow"], reloads) == (405, "POST", [])
