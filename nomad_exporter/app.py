@@ -23,7 +23,7 @@ from nomad_exporter.nomad.transport import Transport
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.schedule import PollJob, Schedule
 from nomad_exporter.polling.store import Store
-from nomad_exporter.polling.transitions import Change
+from nomad_exporter.polling.transitions import EVENTS, Change, truncate
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
 from nomad_exporter.web.asgi import application
@@ -71,12 +71,12 @@ class Exporter:
         self._transports = {agent.name: Transport(agent, self._contexts) for agent in config.agents}
         self._poller = self._build_poller(config)
         self._schedule = Schedule(
-            self._jobs(config),
-            clock.now,
-            WORKERS,
-            self._store.record_heartbeat,
-            self._self_metrics.count_skipped_poll,
-            self._self_metrics.count_clock_step,
+            jobs=self._jobs(config),
+            clock=clock.now,
+            workers=WORKERS,
+            on_heartbeat=self._store.record_heartbeat,
+            on_skip=self._self_metrics.count_skipped_poll,
+            on_clock_step=self._self_metrics.count_clock_step,
         )
         self.site = self._site(config)
 
@@ -135,11 +135,11 @@ class Exporter:
 
     def _build_poller(self, config: Config) -> Poller:
         return Poller(
-            self._store,
-            self._transports,
-            clock.now,
-            config.poll.timeout,
-            _log_change,
+            store=self._store,
+            wires=self._transports,
+            clock=clock.now,
+            seconds=config.poll.timeout,
+            on_changes=_log_changes,
             autopilot=config.thresholds.autopilot,
         )
 
@@ -203,9 +203,12 @@ def _log_restart_required(initial: Config, config: Config) -> None:
             _log.warning("setting requires a restart", setting=SETTINGS[field].flag)
 
 
-def _log_change(agent: Agent, change: Change) -> None:
-    fields: dict[str, Any] = {**change.fields, "agent": agent.name}
-    _log.log(change.level, change.message, **fields)
+def _log_changes(agent: Agent, changes: Sequence[Change]) -> None:
+    """Log the changes that one reading of ``agent`` caused, one line each."""
+    for change in truncate(changes):
+        line = EVENTS[change.event]
+        fields: dict[str, Any] = {"event": change.event, **change.fields, "agent": agent.name}
+        _log.log(line.level, line.message, **fields)
 
 
 def _format_address(bound: socket.socket) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
 from typing import Any, Protocol
 
 from nomad_exporter.clock import Clock
@@ -23,7 +24,7 @@ from nomad_exporter.nomad.sources import (
 )
 from nomad_exporter.polling.snapshot import A, AnyReading, Reading
 from nomad_exporter.polling.store import Store
-from nomad_exporter.polling.transitions import Change, truncate
+from nomad_exporter.polling.transitions import Change
 
 
 class Wire(Protocol):
@@ -91,35 +92,41 @@ _POLLS: Mapping[Source, Callable[[Wire, Clock, float], Any]] = {
 }
 
 
+class JobOutcome(Enum):
+    """The outcome of one run of a poll job. A run has hung if a poll occupied a thread for long and then failed."""
+
+    COMPLETED = "completed"
+    HUNG = "hung"
+
+
 class Poller:
-    """The polls of all agents: records every reading in ``store`` and passes every change to ``on_change``.
+    """The polls of all agents: records every reading in ``store``, and passes its changes to ``on_changes``.
 
     ``seconds`` is the timeout of one poll. With ``autopilot``, servers that reach their leader are polled for it too.
     """
 
     def __init__(
         self,
+        *,
         store: Store[Any],
         wires: Mapping[str, Wire],
         clock: Clock,
         seconds: float,
-        on_change: Callable[[Agent, Change], None],
-        *,
+        on_changes: Callable[[Agent, Sequence[Change]], None],
         autopilot: bool = False,
     ) -> None:
-        self._store, self._wires, self._clock, self._seconds, self._on_change = store, wires, clock, seconds, on_change
-        self._autopilot = autopilot
+        self._store, self._wires, self._clock = store, wires, clock
+        self._seconds, self._on_changes, self._autopilot = seconds, on_changes, autopilot
 
-    def poll_health(self, agent: Agent, lateness: float = 0.0) -> bool:
-        """Poll ``health``; return whether the poll hung, that is, occupied a thread for long and then failed."""
+    def poll_health(self, agent: Agent, lateness: float = 0.0) -> JobOutcome:
+        """Poll ``health``."""
         return self._poll(agent, Source.HEALTH, lateness)
 
-    def poll_state(self, agent: Agent, lateness: float = 0.0) -> bool:
-        """Poll ``self``, of a server also ``members`` and, if enabled, ``autopilot``; return whether any poll hung."""
-        hung = self._poll(agent, Source.SELF, lateness)
-        for source in self._server_sources(agent):
-            hung = self._poll(agent, source, lateness) or hung
-        return hung
+    def poll_state(self, agent: Agent, lateness: float = 0.0) -> JobOutcome:
+        """Poll ``self``, of a server also ``members`` and, if enabled, ``autopilot``; HUNG if any of the polls hung."""
+        outcomes = [self._poll(agent, Source.SELF, lateness)]
+        outcomes += (self._poll(agent, source, lateness) for source in self._server_sources(agent))
+        return JobOutcome.HUNG if JobOutcome.HUNG in outcomes else JobOutcome.COMPLETED
 
     def _server_sources(self, agent: Agent) -> Iterator[Source]:
         """Yield the sources to poll after ``self``; none unless the agent is known to be a server."""
@@ -131,15 +138,15 @@ class Poller:
             if self._autopilot and entry.snapshot.reaches_leader:
                 yield Source.AUTOPILOT
 
-    def _poll(self, agent: Agent, source: Source, lateness: float) -> bool:
+    def _poll(self, agent: Agent, source: Source, lateness: float) -> JobOutcome:
         wire = self._wires.get(agent.name)
         if wire is None:  # The agent was removed by a reload.
-            return False
+            return JobOutcome.COMPLETED
         reading = poll(source, wire, self._clock, self._seconds, lateness)
-        for change in truncate(self._store.record(agent, reading)):
-            self._on_change(agent, change)
-        return isinstance(reading.outcome, Failure) and self._hung(reading.outcome, reading.seconds)
+        self._on_changes(agent, self._store.record(agent, reading))
+        return JobOutcome.HUNG if self._has_hung(reading) else JobOutcome.COMPLETED
 
-    def _hung(self, failure: Failure, seconds: float) -> bool:
-        """Return whether a failed poll timed out, or took half of the timeout, as slow name resolution can."""
-        return failure.reason is FailureReason.TIMEOUT or seconds >= self._seconds / 2
+    def _has_hung(self, reading: AnyReading) -> bool:
+        """Return whether the poll failed by timeout, or after half of the timeout, as slow name resolution can."""
+        is_slow = reading.seconds >= self._seconds / 2
+        return isinstance(reading.outcome, Failure) and (is_slow or reading.outcome.reason is FailureReason.TIMEOUT)

@@ -32,6 +32,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from nomad_exporter import logs
 from nomad_exporter.clock import Clock, Instant
+from nomad_exporter.polling.poller import JobOutcome
 
 HEARTBEAT_SECONDS = 1.0
 """The interval of the schedule's heartbeat."""
@@ -53,18 +54,20 @@ _DEFAULT, _SLOW, _INLINE = "default", "slow", "inline"
 
 _THREAD_PREFIX = "poll"
 
+Action = Callable[[float], JobOutcome]
+"""What a job runs, given the seconds since the job was due."""
+
 _log = logs.get_logger(__name__)
 
 
 class PollJob(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
     """A job that runs at once, then every ``interval`` seconds, always at the same phase of the interval.
 
-    The job calls ``action`` with the seconds since the job was due. If ``action`` returns True, the run hung: the next
-    run comes later, at most ``MAX_BACKOFF_SECONDS`` later. Two jobs with the same name, interval and ``target`` are
-    the same job.
+    The job calls ``action`` with the seconds since the job was due. After a run that hung, the next run comes later, at
+    most ``MAX_BACKOFF_SECONDS`` later. Two jobs with the same name, interval and ``target`` are the same job.
     """
 
-    def __init__(self, name: str, interval: float, action: Callable[[float], object], target: Hashable = None) -> None:
+    def __init__(self, name: str, interval: float, action: Action, target: Hashable = None) -> None:
         self.name, self.interval, self.action, self.target = name, interval, action, target
         self.clock: Clock
         self.job_id = name
@@ -102,12 +105,12 @@ class PollJob(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
 
     def __call__(self) -> None:
         """Run the job's action, and update when the job is next due."""
-        hung = False
+        outcome = JobOutcome.COMPLETED
         self.is_running = True
         try:
-            hung = self.action(max(0.0, self.clock().monotonic - self.due)) is True
+            outcome = self.action(max(0.0, self.clock().monotonic - self.due))
         finally:
-            self.consecutive_timeouts = self.consecutive_timeouts + 1 if hung else 0
+            self.consecutive_timeouts = self.consecutive_timeouts + 1 if outcome is JobOutcome.HUNG else 0
             self.due = self.next_due(self.clock().monotonic)
             self.is_running = False
 
@@ -133,9 +136,9 @@ class Schedule:
         on_skip: Callable[[], None],
         on_clock_step: Callable[[], None],
     ) -> None:
-        self._clock, self._on_clock_step = clock, on_clock_step
+        self._clock, self._on_heartbeat, self._on_clock_step = clock, on_heartbeat, on_clock_step
         self._jobs = {job.name: job for job in jobs}
-        self._heartbeat = PollJob("heartbeat", HEARTBEAT_SECONDS, lambda _: on_heartbeat(clock()))
+        self._heartbeat = PollJob("heartbeat", HEARTBEAT_SECONDS, self._beat)
         self._offset = 0.0
         self._generations: Counter[str] = Counter()
         self._scheduler = BackgroundScheduler(
@@ -200,6 +203,10 @@ class Schedule:
             self._modify(job, next_run_time=wall_time(due, at))
 
     def _modify(self, job: PollJob, **changes: object) -> None:
+    def _beat(self, _: float) -> JobOutcome:
+        self._on_heartbeat(self._clock())
+        return JobOutcome.COMPLETED
+
         with contextlib.suppress(JobLookupError):  # The job was removed while it ran.
             self._scheduler.modify_job(job.job_id, **changes)
 

@@ -11,6 +11,7 @@ import pytest
 from apscheduler.schedulers import base
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.polling.poller import JobOutcome
 from nomad_exporter.polling.schedule import PollJob, Schedule
 from tests.support.waiting import PATIENCE
 
@@ -41,8 +42,9 @@ class Polls:
     def __init__(self) -> None:
         self._runs = threading.Semaphore(0)
 
-    def __call__(self, _: float) -> None:
+    def __call__(self, _: float) -> JobOutcome:
         self._runs.release()
+        return JobOutcome.COMPLETED
 
     def wait_for(self, number: int) -> bool:
         """Wait for this number of further runs; return False if they do not come in time."""
@@ -66,7 +68,14 @@ def polls() -> Polls:
 
 @pytest.fixture
 def schedule(clock: SteppedClock, polls: Polls, steps: list[int]) -> Iterator[Schedule]:
-    schedule = Schedule([PollJob("poll", 0.05, polls)], clock, 2, lambda _: None, lambda: None, lambda: steps.append(1))
+    schedule = Schedule(
+        jobs=[PollJob("poll", 0.05, polls)],
+        clock=clock,
+        workers=2,
+        on_heartbeat=lambda _: None,
+        on_skip=lambda: None,
+        on_clock_step=lambda: steps.append(1),
+    )
     schedule.start()
     yield schedule
     schedule.stop()

@@ -6,7 +6,7 @@ The cluster is simulated and the tests advance its clock, so the results do not 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -66,13 +66,15 @@ class Monitor:
         self.store: Store[Rendered] = Store(self.agents, render_agent)
         self.changes: list[tuple[str, Change]] = []
         wires = {agent.name: ModelWire(cluster, agent.name) for agent in self.agents}
-        self.poller = Poller(self.store, wires, self.now, SECONDS, self.record)
+        self.poller = Poller(
+            store=self.store, wires=wires, clock=self.now, seconds=SECONDS, on_changes=self.record
+        )
 
     def now(self) -> Instant:
         return Instant(1_800_000_000.0 + self.cluster.world.now, self.cluster.world.now)
 
-    def record(self, agent: Agent, change: Change) -> None:
-        self.changes.append((agent.name, change))
+    def record(self, agent: Agent, changes: Sequence[Change]) -> None:
+        self.changes += [(agent.name, change) for change in changes]
 
     def poll_for(self, seconds: float) -> None:
         """Poll all agents for this many simulated seconds."""
@@ -104,8 +106,8 @@ class Monitor:
 
     def events(self, name: str) -> list[str]:
         """Return the log events of an agent in their order; those of a member have the member's name."""
-        logged = [change.fields for agent, change in self.changes if agent == name]
-        return [f"{fields['event']} {fields.get('member', '')}".strip() for fields in logged]
+        logged = [change for agent, change in self.changes if agent == name]
+        return [f"{change.event} {change.fields.get('member', '')}".strip() for change in logged]
 
 
 def lasting(names: list[str]) -> list[str]:

@@ -100,7 +100,14 @@ def outcome(source: Source, reply: Reply) -> FailureReason | None:
 
 def _poll(agent: Agent, replies: Mapping[str, Reply]) -> Store[Rendered]:
     store = Store((agent,), render_agent)
-    poller = Poller(store, {agent.name: FakeWire(replies)}, lambda: AT, TIMEOUT, lambda *_: None, autopilot=True)
+    poller = Poller(
+        store=store,
+        wires={agent.name: FakeWire(replies)},
+        clock=lambda: AT,
+        seconds=TIMEOUT,
+        on_changes=lambda *_: None,
+        autopilot=True,
+    )
     poller.poll_health(agent)
     poller.poll_state(agent)
     return store

@@ -54,8 +54,14 @@ class ModelPoller:
         api, self._agents = NomadApi(cluster), [agent(name) for name in names]
         self._store: Store[None] = Store(self._agents, lambda *_: None)
         transports = {each.name: ModelTransport(api, each.name) for each in self._agents}
-        autopilot = thresholds.autopilot
-        self._poller = Poller(self._store, transports, self.now, TIMEOUT, lambda *_: None, autopilot=autopilot)
+        self._poller = Poller(
+            store=self._store,
+            wires=transports,
+            clock=self.now,
+            seconds=TIMEOUT,
+            on_changes=lambda *_: None,
+            autopilot=thresholds.autopilot,
+        )
 
     def now(self) -> Instant:
         """Return the cluster's time as wall clock and monotonic clock."""

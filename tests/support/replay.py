@@ -47,7 +47,14 @@ def replay(agents: Mapping[str, Situation]) -> tuple[Entry[Rendered], ...]:
     wires = {name: RecordedWire(situation) for name, situation in agents.items()}
     for agent in fleet:
         has_autopilot = AUTOPILOT_PATH in agents[agent.name].answers
-        poller = Poller(store, wires, lambda: AT, TIMEOUT, lambda *_: None, autopilot=has_autopilot)
+        poller = Poller(
+            store=store,
+            wires=wires,
+            clock=lambda: AT,
+            seconds=TIMEOUT,
+            on_changes=lambda *_: None,
+            autopilot=has_autopilot,
+        )
         poller.poll_health(agent)
         poller.poll_state(agent)
     return store.entries()

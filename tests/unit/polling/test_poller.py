@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,13 +18,15 @@ from nomad_exporter.nomad.sources import (
     Reply,
     Source,
 )
-from nomad_exporter.polling.poller import Poller
+from nomad_exporter.polling.poller import JobOutcome, Poller
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.store import Store
-from nomad_exporter.polling.transitions import Change
+from nomad_exporter.polling.transitions import Change, Event
 from tests.support.answers import AGENT, REFUSED, FakeClock, FakeWire, recorded
 
 SECONDS = 4.0
+
+COMPLETED, HUNG = JobOutcome.COMPLETED, JobOutcome.HUNG
 
 
 class Harness:
@@ -34,10 +37,17 @@ class Harness:
         self.store: Store[None] = Store([configured], lambda *_: None)
         self.changes: list[tuple[Agent, Change]] = []
         wires = {AGENT.name: self.wire}
-        self.poller = Poller(self.store, wires, FakeClock(), SECONDS, self.on_change, autopilot=autopilot)
+        self.poller = Poller(
+            store=self.store,
+            wires=wires,
+            clock=FakeClock(),
+            seconds=SECONDS,
+            on_changes=self.on_changes,
+            autopilot=autopilot,
+        )
 
-    def on_change(self, agent: Agent, change: Change) -> None:
-        self.changes.append((agent, change))
+    def on_changes(self, agent: Agent, changes: Sequence[Change]) -> None:
+        self.changes += [(agent, change) for change in changes]
 
     @property
     def snapshot(self) -> Snapshot:
@@ -159,21 +169,21 @@ def test_lateness_is_zero_by_default(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "replies", "hung"),
+    ("method", "replies", "outcome"),
     [
-        pytest.param("poll_health", SERVER, False, id="health in time"),
-        pytest.param("poll_health", {STALE_HEALTH_PATH: TIMED_OUT}, True, id="health timed out"),
-        pytest.param("poll_health", DEAD, False, id="health refused at once"),
-        pytest.param("poll_state", SERVER, False, id="state in time"),
-        pytest.param("poll_state", {SELF_PATH: TIMED_OUT}, True, id="self timed out"),
-        pytest.param("poll_state", {**SERVER, MEMBERS_PATH: TIMED_OUT}, True, id="members timed out"),
-        pytest.param("poll_state", DEAD, False, id="state refused at once"),
+        pytest.param("poll_health", SERVER, COMPLETED, id="health in time"),
+        pytest.param("poll_health", {STALE_HEALTH_PATH: TIMED_OUT}, HUNG, id="health timed out"),
+        pytest.param("poll_health", DEAD, COMPLETED, id="health refused at once"),
+        pytest.param("poll_state", SERVER, COMPLETED, id="state in time"),
+        pytest.param("poll_state", {SELF_PATH: TIMED_OUT}, HUNG, id="self timed out"),
+        pytest.param("poll_state", {**SERVER, MEMBERS_PATH: TIMED_OUT}, HUNG, id="members timed out"),
+        pytest.param("poll_state", DEAD, COMPLETED, id="state refused at once"),
     ],
 )
-def test_poll_returns_whether_it_hung(method: str, replies: Replies, hung: bool) -> None:
+def test_poll_returns_whether_it_hung(method: str, replies: Replies, outcome: JobOutcome) -> None:
     harness = Harness(replies)
 
-    assert getattr(harness.poller, method)(AGENT) is hung
+    assert getattr(harness.poller, method)(AGENT) is outcome
 
 
 @pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH])
@@ -183,7 +193,7 @@ def test_one_timeout_of_three_polls_is_a_hang(path: str) -> None:
     harness.poller.poll_health(AGENT)
     replies[path] = TIMED_OUT
 
-    assert harness.poller.poll_state(AGENT) is True
+    assert harness.poller.poll_state(AGENT) is HUNG
     assert harness.wire.paths[-3:] == [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH]
 
 
@@ -191,7 +201,7 @@ def test_timeout_of_self_is_a_hang_although_members_succeed() -> None:
     harness = Harness({**SERVER, SELF_PATH: TIMED_OUT})
     harness.poller.poll_health(AGENT)
 
-    assert harness.poller.poll_state(AGENT) is True
+    assert harness.poller.poll_state(AGENT) is HUNG
     assert harness.snapshot.members.answer
 
 
@@ -199,7 +209,7 @@ def test_agent_without_wire_is_not_polled() -> None:
     harness = Harness(SERVER)
     removed = replace(AGENT, name="s2")
 
-    assert harness.poller.poll_health(removed) is False
+    assert harness.poller.poll_health(removed) is COMPLETED
     assert harness.wire.requests == []
 
 
@@ -216,8 +226,8 @@ def test_change_is_reported_once_with_its_agent() -> None:
     harness.poller.poll_state(AGENT)
     harness.poller.poll_health(AGENT)
 
-    assert [(agent, change.message, change.fields["source"]) for agent, change in harness.changes] == [
-        (AGENT, "poll failed", Source.HEALTH)
+    assert [(agent, change.event, change.fields["source"]) for agent, change in harness.changes] == [
+        (AGENT, Event.POLL_FAILED, Source.HEALTH)
     ]
 
 
@@ -237,10 +247,12 @@ def test_removed_agent_is_not_polled_further() -> None:
     assert harness.changes == []
 
 
-@pytest.mark.parametrize(("seconds", "hung"), [(0.4 * SECONDS, False), (0.6 * SECONDS, True)])
-def test_slow_failure_of_any_reason_is_a_hang(seconds: float, hung: bool) -> None:
+@pytest.mark.parametrize(("seconds", "outcome"), [(0.4 * SECONDS, COMPLETED), (0.6 * SECONDS, HUNG)])
+def test_slow_failure_of_any_reason_is_a_hang(seconds: float, outcome: JobOutcome) -> None:
     clock = FakeClock()
     store: Store[None] = Store([AGENT], lambda *_: None)
     wires = {AGENT.name: FakeWire(dict.fromkeys(SERVER, REFUSED), clock, seconds)}
 
-    assert Poller(store, wires, clock, SECONDS, lambda *_: None).poll_health(AGENT) is hung
+    poller = Poller(store=store, wires=wires, clock=clock, seconds=SECONDS, on_changes=lambda *_: None)
+
+    assert poller.poll_health(AGENT) is outcome

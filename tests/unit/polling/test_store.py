@@ -15,6 +15,7 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.history import Transition
 from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
 from nomad_exporter.polling.store import Store
+from nomad_exporter.polling.transitions import Event
 from tests.support.answers import AGENT, REFUSED, START, self_answer
 from tests.support.waiting import PATIENCE
 
@@ -51,7 +52,7 @@ def test_new_store_renders_every_agent(store: Store[Rendered]) -> None:
 def test_record_returns_the_changes(store: Store[Rendered]) -> None:
     first, second = (store.record(AGENT, reading()) for _ in range(2))
 
-    assert [change.message for change in first] == ["poll failed"]
+    assert [change.event for change in first] == [Event.POLL_FAILED]
     assert second == ()
 
 

@@ -19,7 +19,7 @@ from nomad_exporter.nomad.models import MEMBER_STATUSES, RAFT_STATES, AgentSelf,
 from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.history import Transition, TransitionKey
 from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
-from nomad_exporter.polling.transitions import MAX_LOG_LINES, Change, apply, truncate
+from nomad_exporter.polling.transitions import EVENTS, MAX_LOG_LINES, Change, Event, apply, truncate
 from tests.support.answers import AGENT, HEALTHY, REFUSED, START, health, self_answer
 
 TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
@@ -46,22 +46,20 @@ def all_changes(*readings: AnyReading) -> list[list[Change]]:
 
 
 def failed(source: Source, failure: Failure) -> Change:
-    fields = {"event": "poll_failed", "source": source, "reason": failure.reason, "detail": failure.detail}
-    return Change(logging.WARNING, "poll failed", fields)
+    return Change(Event.POLL_FAILED, {"source": source, "reason": failure.reason, "detail": failure.detail})
 
 
 SELF_ANSWERED = reading(Source.SELF, self_answer(Role.SERVER, version="2.0.5"))
 HEALTHY_READING = reading(Source.HEALTH, health({Role.SERVER: HEALTHY}))
 UNHEALTHY_READING = reading(Source.HEALTH, health({Role.SERVER: UNHEALTHY}))
 
-RECOVERED = Change(logging.INFO, "agent recovered", {"event": "agent_recovered"})
+RECOVERED = Change(Event.AGENT_RECOVERED)
 
 
 def test_first_answer_reports_roles_and_version() -> None:
     changes = last_changes(reading(Source.SELF, self_answer(Role.SERVER, Role.CLIENT, version="2.0.5")))
-    fields = {"event": "agent_up", "roles": "client,server", "version": "2.0.5"}
 
-    assert changes == [Change(logging.INFO, "agent is up", fields)]
+    assert changes == [Change(Event.AGENT_UP, {"roles": "client,server", "version": "2.0.5"})]
 
 
 def test_first_failure_is_reported_with_its_reason() -> None:
@@ -122,9 +120,7 @@ def test_agent_recovers_when_no_poll_fails_any_more() -> None:
         HEALTHY_READING,
     ]
 
-    fields = {"event": "poll_recovered", "source": "self", "reason": "unauthorized"}
-    poll_recovered = Change(logging.INFO, "poll recovered", fields)
-    assert last_changes(*polls[:4]) == [poll_recovered]
+    assert last_changes(*polls[:4]) == [Change(Event.POLL_RECOVERED, {"source": "self", "reason": "unauthorized"})]
     assert last_changes(*polls) == [RECOVERED]
 
 
@@ -134,32 +130,28 @@ def test_agent_recovers_when_no_poll_fails_any_more() -> None:
 def test_unhealthy_agent_is_reported_with_its_message() -> None:
     changes = last_changes(HEALTHY_READING, UNHEALTHY_READING)
 
-    fields = {"event": "unhealthy", "role": "server", "detail": "no leader"}
     transition = (Transition.HEALTH_TRANSITIONS, ("server", "unhealthy"))
-    assert changes == [Change(logging.WARNING, "agent unhealthy", fields, transition)]
+    assert changes == [Change(Event.UNHEALTHY, {"role": "server", "detail": "no leader"}, transition)]
 
 
 def test_agent_unhealthy_at_first_is_reported_not_counted() -> None:
-    assert [(change.message, change.transition) for change in last_changes(UNHEALTHY_READING)] == [
-        ("agent unhealthy", None)
-    ]
+    (change,) = last_changes(UNHEALTHY_READING)
+
+    assert (change.event, change.transition) == (Event.UNHEALTHY, None)
 
 
 def test_healthy_again_is_reported() -> None:
     transition = (Transition.HEALTH_TRANSITIONS, ("server", "healthy"))
-    fields = {"event": "healthy", "role": "server"}
 
-    assert last_changes(UNHEALTHY_READING, HEALTHY_READING) == [
-        Change(logging.INFO, "agent healthy", fields, transition)
-    ]
+    assert last_changes(UNHEALTHY_READING, HEALTHY_READING) == [Change(Event.HEALTHY, {"role": "server"}, transition)]
 
 
 def test_each_role_is_reported_separately() -> None:
     before = reading(Source.HEALTH, health({Role.CLIENT: UNHEALTHY, Role.SERVER: HEALTHY}))
     after = reading(Source.HEALTH, health({Role.CLIENT: HEALTHY, Role.SERVER: UNHEALTHY}))
-    changes = [(change.message, change.fields["role"]) for change in last_changes(before, after)]
+    changes = [(change.event, change.fields["role"]) for change in last_changes(before, after)]
 
-    assert changes == [("agent healthy", "client"), ("agent unhealthy", "server")]
+    assert changes == [(Event.HEALTHY, "client"), (Event.UNHEALTHY, "server")]
 
 
 def test_new_message_of_unhealthy_role_is_no_change() -> None:
@@ -177,7 +169,7 @@ def test_failed_poll_does_not_change_health() -> None:
 def test_health_before_a_failure_is_remembered() -> None:
     changes = last_changes(UNHEALTHY_READING, reading(Source.HEALTH, REFUSED), HEALTHY_READING)
 
-    assert [change.message for change in changes] == ["agent recovered", "agent healthy"]
+    assert [change.event for change in changes] == [Event.AGENT_RECOVERED, Event.HEALTHY]
 
 
 def test_first_answer_after_failures_is_no_recovery() -> None:
@@ -185,7 +177,7 @@ def test_first_answer_after_failures_is_no_recovery() -> None:
         reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED), HEALTHY_READING, SELF_ANSWERED
     )
 
-    assert [change.message for change in changes] == ["agent is up"]
+    assert [change.event for change in changes] == [Event.AGENT_UP]
 
 
 # Answers to self.
@@ -211,7 +203,7 @@ CHANGED, BACK, LOST, FOUND = "leader_changed", "leader_back", "leader_lost", "le
 def events(source: Source, *outcomes: Any) -> list[str]:
     """Return the events of answers from one source, except for the first answer."""
     by_reading = all_changes(*(reading(source, outcome) for outcome in outcomes))
-    return [change.fields["event"] for changes in by_reading[1:] for change in changes]
+    return [change.event for changes in by_reading[1:] for change in changes]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +233,9 @@ def events(source: Source, *outcomes: Any) -> list[str]:
             [RUNNING, RESTARTED, NO_LEADER, A], ["restarted", LOST, BACK], id="no leader for long after a restart"
         ),
         pytest.param(
-            [RUNNING, RUNNING_WITHOUT_LEADER, RESTARTED, A], [LOST, "restarted", BACK], id="restart without a leader"
+            [RUNNING, RUNNING_WITHOUT_LEADER, RESTARTED, A],
+            [LOST, "restarted", BACK],
+            id="restart without a leader",
         ),
     ],
 )
@@ -251,15 +245,15 @@ def test_each_change_of_leader_is_one_event(answers: list[AgentSelf], expected: 
 
 def test_leader_change_has_both_leaders_despite_a_loss() -> None:
     (change,) = last_changes(*(reading(Source.SELF, answer) for answer in (A, NO_LEADER, B)))
-    fields = {"event": CHANGED, "from": "10.0.0.1:4647", "to": "10.0.0.2:4647"}
+    fields = {"from": "10.0.0.1:4647", "to": "10.0.0.2:4647"}
 
-    assert change == Change(logging.INFO, "leader changed", fields, (Transition.LEADER_CHANGES, ()))
+    assert change == Change(Event.LEADER_CHANGED, fields, (Transition.LEADER_CHANGES, ()))
 
 
 def test_answer_after_failures_is_compared_with_last_answer() -> None:
     changes = last_changes(*(reading(Source.SELF, outcome) for outcome in (A, TIMED_OUT, TIMED_OUT, B)))
 
-    assert [change.fields["event"] for change in changes] == ["agent_recovered", CHANGED]
+    assert [change.event for change in changes] == [Event.AGENT_RECOVERED, CHANGED]
 
 
 def test_reading_that_began_earlier_changes_nothing() -> None:
@@ -282,7 +276,9 @@ def test_reading_that_began_earlier_changes_nothing() -> None:
         pytest.param([raft("Follower", 3), raft("Follower", 2)], [], id="lower term, as of an emptied server"),
         pytest.param([raft("Candidate", 2), raft("Leader", 3)], ["raft_state", "term"], id="state and term"),
         pytest.param(
-            [self_answer(version="2.0.4"), self_answer(version="2.0.5")], ["restarted", "version_changed"], id="upgrade"
+            [self_answer(version="2.0.4"), self_answer(version="2.0.5")],
+            ["restarted", "version_changed"],
+            id="upgrade",
         ),
         pytest.param(
             [self_answer(version="2.0.4"), self_answer(), self_answer(version="2.0.5")], [], id="version missing"
@@ -297,16 +293,13 @@ def test_raft_state_change_has_both_states() -> None:
     (change,) = last_changes(reading(Source.SELF, raft("Candidate")), reading(Source.SELF, raft("Leader")))
     transition = (Transition.RAFT_STATE_TRANSITIONS, ("Candidate", "Leader"))
 
-    assert (change.fields, change.transition) == (
-        {"event": "raft_state", "from": "Candidate", "to": "Leader"},
-        transition,
-    )
+    assert change == Change(Event.RAFT_STATE, {"from": "Candidate", "to": "Leader"}, transition)
 
 
 def test_term_increase_has_both_terms() -> None:
     (change,) = last_changes(reading(Source.SELF, raft("Follower", 2)), reading(Source.SELF, raft("Follower", 9)))
 
-    assert change.fields == {"event": "term", "from": "2", "to": "9"}
+    assert change == Change(Event.TERM, {"from": "2", "to": "9"}, (Transition.RAFT_TERM_INCREASES, ()))
 
 
 # Restarts; the proofs are tested in test_restarts.py.
@@ -351,7 +344,7 @@ def answered(at: float, seconds: float = 0.0, **fields: Any) -> AnyReading:
 )
 def test_restart_is_one_event_with_all_proofs(readings: list[AnyReading], proofs: list[str]) -> None:
     changes = [change for changes in all_changes(*readings) for change in changes]
-    restarts = [change for change in changes if change.fields["event"] == "restarted"]
+    restarts = [change for change in changes if change.event is Event.RESTARTED]
 
     assert [change.fields["proof"] for change in restarts] == proofs
     assert {change.transition for change in restarts} <= {(Transition.RESTARTS, ())}
@@ -415,9 +408,9 @@ def test_member_name_is_logged_but_is_no_label() -> None:
     (change,) = last_changes(
         reading(Source.MEMBERS, members(s1="alive")), reading(Source.MEMBERS, members(s1="failed"))
     )
-    fields = {"event": "member_failed", "member": "s1", "from": "alive"}
+    fields = {"member": "s1", "from": "alive"}
 
-    assert change == Change(logging.INFO, "member failed", fields, (Transition.MEMBER_TRANSITIONS, ("alive", "failed")))
+    assert change == Change(Event.MEMBER_FAILED, fields, (Transition.MEMBER_TRANSITIONS, ("alive", "failed")))
 
 
 def test_members_start_over_after_a_time_as_client() -> None:
@@ -489,10 +482,43 @@ def test_order_of_members_does_not_matter(before: list[Member], after: list[Memb
 
 
 def test_truncate_omits_changes_beyond_the_limit() -> None:
-    many = tuple(
-        Change(logging.INFO, "member appeared", {"event": "member_appeared"}) for _ in range(MAX_LOG_LINES + 7)
-    )
+    many = (Change(Event.MEMBER_APPEARED),) * (MAX_LOG_LINES + 7)
 
     assert truncate(many)[:-1] == many[:MAX_LOG_LINES]
-    assert truncate(many)[-1].fields == {"event": "truncated", "changes": "7"}
+    assert truncate(many)[-1] == Change(Event.TRUNCATED, {"changes": "7"})
     assert truncate(many[:MAX_LOG_LINES]) == many[:MAX_LOG_LINES]
+
+
+# Log lines.
+
+
+def test_every_event_has_a_log_line() -> None:
+    assert EVENTS.keys() == {*Event}
+
+
+def test_every_member_status_has_an_event() -> None:
+    assert {f"member_{status}" for status in MEMBER_STATUSES} <= {*Event}
+
+
+def test_only_failed_polls_and_unhealthy_agents_are_warnings() -> None:
+    levels = {event: line.level for event, line in EVENTS.items() if line.level != logging.INFO}
+
+    assert levels == {Event.POLL_FAILED: logging.WARNING, Event.UNHEALTHY: logging.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("poll_failed", "poll failed"),
+        ("poll_recovered", "poll recovered"),
+        ("agent_up", "agent is up"),
+        ("agent_recovered", "agent recovered"),
+        ("healthy", "agent healthy"),
+        ("unhealthy", "agent unhealthy"),
+        ("leader_changed", "leader changed"),
+        ("member_failed", "member failed"),
+        ("truncated", "further changes omitted"),
+    ],
+)
+def test_event_has_its_message(event: str, message: str) -> None:
+    assert EVENTS[Event(event)].message == message
