@@ -78,7 +78,7 @@ class Gossip:
         return Gossip({**{name: self.members[name] for name in missing}, **reported}, frozenset(missing))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """The counts since the first answers.
 

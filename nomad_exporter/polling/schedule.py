@@ -129,6 +129,7 @@ class Schedule:
 
     def __init__(
         self,
+        *,
         jobs: Iterable[PollJob],
         clock: Clock,
         workers: int,
@@ -202,11 +203,11 @@ class Schedule:
             due = job.next_due(at.monotonic) if job.is_running else max(job.due, at.monotonic)
             self._modify(job, next_run_time=wall_time(due, at))
 
-    def _modify(self, job: PollJob, **changes: object) -> None:
     def _beat(self, _: float) -> JobOutcome:
         self._on_heartbeat(self._clock())
         return JobOutcome.COMPLETED
 
+    def _modify(self, job: PollJob, **changes: object) -> None:
         with contextlib.suppress(JobLookupError):  # The job was removed while it ran.
             self._scheduler.modify_job(job.job_id, **changes)
 
