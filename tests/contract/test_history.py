@@ -66,9 +66,7 @@ class Monitor:
         self.store: Store[Rendered] = Store(self.agents, render_agent)
         self.changes: list[tuple[str, Change]] = []
         wires = {agent.name: ModelWire(cluster, agent.name) for agent in self.agents}
-        self.poller = Poller(
-            store=self.store, wires=wires, clock=self.now, seconds=SECONDS, on_changes=self.record
-        )
+        self.poller = Poller(store=self.store, wires=wires, clock=self.now, seconds=SECONDS, on_changes=self.record)
 
     def now(self) -> Instant:
         return Instant(1_800_000_000.0 + self.cluster.world.now, self.cluster.world.now)
