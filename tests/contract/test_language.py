@@ -99,6 +99,6 @@ def test_retired_names_are_gone(name: str) -> None:
     assert list(map(relative, users)) == []
 
 
-def test_term_rule_recognizes_words_and_allowances() -> None:
+def test_term_rule_recognizes_terms_and_allowances() -> None:
     assert RETIRED_TERMS.findall("It tells whoever asks; all is well") == ["tells", "whoever", "well"]
     assert not RETIRED_TERMS.search("interface, surface, standard, as well, well-known, forgiven")
