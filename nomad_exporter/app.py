@@ -17,7 +17,7 @@ from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, enabled_sources
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from nomad_exporter.polling.poller import Poller
@@ -124,7 +124,7 @@ class Exporter:
         removed = [transport for name, transport in self._transports.items() if name not in kept]
         self._store.replace(config.agents)
         if not config.thresholds.autopilot:
-            self._store.clear(Source.AUTOPILOT)
+            self._store.clear(AUTOPILOT)
         self._config, self._transports = config, {**kept, **new}
         self._poller = self._build_poller(config)
         self._schedule.replace(self._jobs(config))
@@ -139,8 +139,8 @@ class Exporter:
             wires=self._transports,
             clock=clock.now,
             seconds=config.poll.timeout,
+            sources=enabled_sources(autopilot=config.thresholds.autopilot),
             on_changes=_log_changes,
-            autopilot=config.thresholds.autopilot,
         )
 
     def _jobs(self, config: Config) -> list[PollJob]:

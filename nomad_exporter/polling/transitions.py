@@ -9,13 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Check, Members, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.history import Gossip, History, Leader, Transition, TransitionKey, zeros
 from nomad_exporter.polling.restarts import proofs
-from nomad_exporter.polling.snapshot import AnyReading, Snapshot
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 
 MAX_LOG_LINES = 200
 """The maximum number of log lines per reading: an entire region can fail at once, and an agent can send anything."""
@@ -92,7 +93,7 @@ class Change:
     transition: TransitionKey | None = None
 
 
-def apply(before: Snapshot, reading: AnyReading) -> tuple[Snapshot, tuple[Change, ...]]:
+def apply(before: Snapshot, reading: Reading[Any]) -> tuple[Snapshot, tuple[Change, ...]]:
     """Return the snapshot after ``reading``, with its history, and the changes from ``before``."""
     after = before.after(reading)
     restart_proofs = _restart_proofs(before, after)
@@ -117,29 +118,29 @@ def _changes(before: Snapshot, after: Snapshot, restart_proofs: tuple[str, ...])
     """
     yield from _poll_changes(before, after)
     yield from _health_changes(before, after)
-    old, new = before.agent_self.answer, after.agent_self.answer
+    old, new = before[SELF].answer, after[SELF].answer
     if old and new and old is not new:
         yield from _restart_changes(restart_proofs)
         yield from _version_changes(old, new)
         yield from _leader_changes(before.history.leader, after.history.leader)
         yield from _raft_changes(old, new)
-    if before.members.answer:
+    if before[MEMBERS].answer:
         yield from _member_changes(before.history.gossip, after.history.gossip)
 
 
 # History.
 
 
-def _update_history(before: Snapshot, after: Snapshot, reading: AnyReading, restarted: bool) -> History:
+def _update_history(before: Snapshot, after: Snapshot, reading: Reading[Any], restarted: bool) -> History:
     """Return the history with what later readings are compared with; no transition is counted yet."""
     history, outcome = before.history, reading.outcome
     if isinstance(outcome, Failure):
         return replace(history, refused=reading.ended) if outcome.reason is FailureReason.REFUSED else history
     history = history.with_zeros(zeros(outcome))
-    if after.of(reading.source).answer is not outcome:  # The poll began before the newest one, but ended later.
+    if after[reading.source].answer is not outcome:  # The poll began before the newest one, but ended later.
         return history
     if isinstance(outcome, Members):
-        gossip = history.gossip if before.members.answer else Gossip()
+        gossip = history.gossip if before[MEMBERS].answer else Gossip()
         return replace(history, gossip=gossip.after(outcome))
     if isinstance(outcome, AgentSelf):
         leader = history.leader.after(_reported_leader(outcome), restarted)
@@ -155,7 +156,7 @@ def _reported_leader(answer: AgentSelf) -> str | None:
 
 def _restart_proofs(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
     """Return the proofs that the agent was restarted before its newest answer to ``self``."""
-    old, new, reading = before.agent_self.answer, after.agent_self.answer, after.agent_self.last
+    old, new, reading = before[SELF].answer, after[SELF].answer, after[SELF].last
     if old is new or not (old and new and reading):
         return ()
     return proofs(old, new, reading.began, before.history.refused)
@@ -169,18 +170,18 @@ def _poll_changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     old, new = _failures(before), _failures(after)
     for reason in new.keys() - old.keys():
         source, failure = new[reason]
-        yield Change(Event.POLL_FAILED, {"source": source, "reason": reason, "detail": failure.detail})
-    answer = after.agent_self.answer
-    if answer and not (before.agent_self.answer or new):
+        yield Change(Event.POLL_FAILED, {"source": source.name, "reason": reason, "detail": failure.detail})
+    answer = after[SELF].answer
+    if answer and not (before[SELF].answer or new):
         yield Change(Event.AGENT_UP, {"roles": ",".join(sorted(answer.roles)), "version": answer.version})
     elif old and not new:
         yield Change(Event.AGENT_RECOVERED)
     elif new.keys() < old.keys():
         for reason in old.keys() - new.keys():
-            yield Change(Event.POLL_RECOVERED, {"source": old[reason][0], "reason": reason})
+            yield Change(Event.POLL_RECOVERED, {"source": old[reason][0].name, "reason": reason})
 
 
-def _failures(snapshot: Snapshot) -> dict[str, tuple[Source, Failure]]:
+def _failures(snapshot: Snapshot) -> dict[str, tuple[Source[Any], Failure]]:
     states = snapshot.source_states
     return {str(state.failure.reason): (state.source, state.failure) for state in states if state.failure}
 
@@ -201,7 +202,8 @@ def _health_changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
 
 
 def _checks(snapshot: Snapshot) -> Mapping[Role, Check]:
-    return snapshot.health.answer.plain.checks if snapshot.health.answer else {}
+    answer = snapshot[HEALTH].answer
+    return answer.plain.checks if answer else {}
 
 
 # Answers to self.

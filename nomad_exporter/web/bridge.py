@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.render import Rendered
-from nomad_exporter.nomad import decode_health, durations
+from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
+from nomad_exporter.nomad.sources import HEALTH
+from nomad_exporter.nomad.sources.health import encode
 from nomad_exporter.polling.snapshot import SourceState
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.verdict import Thresholds
@@ -36,7 +38,7 @@ def bridge(store: Store[Rendered], request: Request, now: Instant, thresholds: T
         roles, stale = _requested_roles(request), _requested_stale(request)
     except ValueError as error:
         return _error(400, str(error))
-    state = entry.snapshot.health
+    state = entry.snapshot[HEALTH]
     problem = _problem(state, now, thresholds.max_health_age)
     if state.answer is None or problem:
         return _unknown(roles or sorted(entry.snapshot.roles), problem, state, now)
@@ -89,7 +91,7 @@ def _error(status: int, message: str) -> Response:
 
 
 def _response(status: int, checks: Mapping[Role, Check] | Mapping[str, Check]) -> Response:
-    return Response(status, decode_health.encode(checks), JSON)
+    return Response(status, encode(checks), JSON)
 
 
 def _with_age(response: Response, state: SourceState[Health], now: Instant) -> Response:

@@ -18,9 +18,9 @@ from nomad_exporter.metrics.render import CATALOGUE, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import FAILURE_REASONS
 from nomad_exporter.nomad.models import MEMBER_STATUSES
-from nomad_exporter.nomad.sources import Reply, Source
+from nomad_exporter.nomad.remedies import FAILURE_REASONS
+from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.polling.poller import poll
 from nomad_exporter.polling.restarts import PROOFS
 from nomad_exporter.polling.store import Store
@@ -146,7 +146,7 @@ class Wire:
 
     certificates = Certificates()
 
-    def get(self, path: str, seconds: float) -> Reply:
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply:
         [raft] = blocks("docs/architecture.md", "json")
         return Reply(200, f'{{"stats": {{"nomad": {{}}, {raft}}}}}'.encode())
 
@@ -164,7 +164,7 @@ def test_value_arrives_on_the_page() -> None:
     at = Instant(0.0, 0.0)
     agent = Agent("s1", Address("http", "10.0.0.1", 4646))
     store = Store([agent], render_agent)
-    store.record(agent, poll(Source.SELF, Wire(), lambda: at, 1.0))
+    store.record(agent, poll(SELF, Wire(), lambda: at, 1.0))
     lines = page_of(store.entries(), at, 45.0, Format.TEXT).decode().splitlines()
 
     assert re.findall(r"```\n(nomad_agent.*?)\n```", ARCHITECTURE)[0] in lines

@@ -15,7 +15,7 @@ from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import Reply
+from nomad_exporter.nomad.sources import Reply, enabled_sources
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
@@ -43,7 +43,7 @@ class ModelWire:
     def __init__(self, cluster: Cluster, name: str) -> None:
         self._api, self._name = NomadApi(cluster), name
 
-    def get(self, path: str, seconds: float) -> Reply | Failure:
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply | Failure:
         cluster = self._api.cluster
         request = api_request(cluster, f"GET {path}")
         while cluster.world.agents[self._name].is_running:
@@ -66,7 +66,14 @@ class Monitor:
         self.store: Store[Rendered] = Store(self.agents, render_agent)
         self.changes: list[tuple[str, Change]] = []
         wires = {agent.name: ModelWire(cluster, agent.name) for agent in self.agents}
-        self.poller = Poller(store=self.store, wires=wires, clock=self.now, seconds=SECONDS, on_changes=self.record)
+        self.poller = Poller(
+            store=self.store,
+            wires=wires,
+            clock=self.now,
+            seconds=SECONDS,
+            sources=enabled_sources(autopilot=False),
+            on_changes=self.record,
+        )
 
     def now(self) -> Instant:
         return Instant(1_800_000_000.0 + self.cluster.world.now, self.cluster.world.now)

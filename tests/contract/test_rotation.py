@@ -19,7 +19,7 @@ from cryptography import x509
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import SELF_PATH, Reply
+from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, answer, scripted
@@ -149,7 +149,7 @@ def token_agent(files: Files) -> Iterator[tuple[RecordedAgent, Transport]]:
         RecordedAgent(SERVER) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        assert wire.get(SELF_PATH, PATIENCE) == ANSWER
+        assert wire.get(SELF.path, PATIENCE) == ANSWER
         yield agent, wire
 
 
@@ -161,7 +161,7 @@ def test_next_request_has_the_new_token(files: Files, token_agent: tuple[Recorde
     agent, wire = token_agent
     replace_file(files.token, b"new\n")
 
-    assert wire.get(SELF_PATH, PATIENCE) == ANSWER
+    assert wire.get(SELF.path, PATIENCE) == ANSWER
     assert tokens(agent) == ["old", "new"]
 
 
@@ -179,9 +179,9 @@ def test_last_token_is_kept_while_its_file_is_invalid(
 ) -> None:
     agent, wire = token_agent
     damage(files.token)
-    meanwhile = wire.get(SELF_PATH, PATIENCE)
+    meanwhile = wire.get(SELF.path, PATIENCE)
     replace_file(files.token, b"new")
-    after = wire.get(SELF_PATH, PATIENCE)
+    after = wire.get(SELF.path, PATIENCE)
 
     assert [meanwhile, after] == [ANSWER, ANSWER]
     assert tokens(agent) == ["old", "old", "new"]
@@ -215,7 +215,7 @@ def test_rejected_token_is_replaced_and_retried_at_once(files: Files, status: in
         TokenChecker(status, "new", lambda: replace_file(files.token, b"new")) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == ANSWER
     assert tokens(agent) == ["old", "new"]
@@ -229,7 +229,7 @@ def test_rejected_token_is_retried_only_once(files: Files, status: int) -> None:
         TokenChecker(status, "never", lambda: replace_file(files.token, b"new-%d" % next(numbers))) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == Reply(status, b"")
     assert tokens(agent) == ["old", "new-0"]
@@ -242,7 +242,7 @@ def test_unchanged_token_is_not_retried(files: Files, status: int) -> None:
         TokenChecker(status, "new", lambda: None) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == Reply(status, b"")
     assert tokens(agent) == ["old"]
@@ -253,7 +253,7 @@ def test_token_of_the_environment_is_not_retried() -> None:
         TokenChecker(403, "new", lambda: None) as agent,
         transport(agent.address, credentials=Credentials(token=Secret("old"))) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == Reply(403, b"")
     assert tokens(agent) == ["old"]
@@ -272,7 +272,7 @@ def test_retry_has_only_the_rest_of_the_timeout(files: Files) -> None:
         scripted(script) as address,
         transport(address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        failed = wire.get(SELF_PATH, 0.2)
+        failed = wire.get(SELF.path, 0.2)
 
     assert failed == Failure(FailureReason.TIMEOUT, "no complete response within 200ms")
 
@@ -283,9 +283,9 @@ def test_retry_has_only_the_rest_of_the_timeout(files: Files) -> None:
 def test_new_ca_rejects_an_agent_of_the_old_ca(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
     replace_file(files.ca, ca.cert_pem.bytes())
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        before = describe(wire.get(SELF_PATH, PATIENCE))
+        before = describe(wire.get(SELF.path, PATIENCE))
         replace_file(files.ca, new_ca.cert_pem.bytes())
-        after = describe(wire.get(SELF_PATH, PATIENCE))
+        after = describe(wire.get(SELF.path, PATIENCE))
 
     assert [before, after] == ["ok", "untrusted"]
 
@@ -293,9 +293,9 @@ def test_new_ca_rejects_an_agent_of_the_old_ca(files: Files, ca: trustme.CA, new
 def test_new_ca_rejects_an_agent_with_an_open_connection(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
     replace_file(files.ca, ca.cert_pem.bytes())
     with RecordedAgent(SERVER, server_side(ca)) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        before = describe(wire.get(SELF_PATH, PATIENCE))
+        before = describe(wire.get(SELF.path, PATIENCE))
         replace_file(files.ca, new_ca.cert_pem.bytes())
-        after = describe(wire.get(SELF_PATH, PATIENCE))
+        after = describe(wire.get(SELF.path, PATIENCE))
 
     assert [before, after] == ["ok", "untrusted"]
 
@@ -306,9 +306,9 @@ def test_ca_removed_from_the_folder_is_not_trusted(files: Files, ca: trustme.CA,
     (folder / "old.pem").write_bytes(ca.cert_pem.bytes())
     (folder / "new.pem").write_bytes(new_ca.cert_pem.bytes())
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, Tls(ca_path=folder)) as wire:
-        before = describe(wire.get(SELF_PATH, PATIENCE))
+        before = describe(wire.get(SELF.path, PATIENCE))
         (folder / "old.pem").unlink()
-        after = describe(wire.get(SELF_PATH, PATIENCE))
+        after = describe(wire.get(SELF.path, PATIENCE))
 
     assert [before, after] == ["ok", "untrusted"]
 
@@ -317,11 +317,11 @@ def test_agent_with_a_new_ca_is_trusted_once_the_file_has_it(files: Files, ca: t
     side = server_side(ca)
     replace_file(files.ca, ca.cert_pem.bytes())
     with TlsAgent(side) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        outcomes = [describe(wire.get(SELF_PATH, PATIENCE))]
+        outcomes = [describe(wire.get(SELF.path, PATIENCE))]
         new_ca.issue_cert(LOOPBACK).configure_cert(side)
-        outcomes.append(describe(wire.get(SELF_PATH, PATIENCE)))
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
         replace_file(files.ca, new_ca.cert_pem.bytes())
-        outcomes.append(describe(wire.get(SELF_PATH, PATIENCE)))
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
 
     assert outcomes == ["ok", "untrusted", "ok"]
 
@@ -339,11 +339,11 @@ def test_last_ca_is_kept_while_its_file_is_invalid(
 ) -> None:
     replace_file(files.ca, ca.cert_pem.bytes())
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        outcomes = [describe(wire.get(SELF_PATH, PATIENCE))]
+        outcomes = [describe(wire.get(SELF.path, PATIENCE))]
         damage(files.ca)
-        outcomes.append(describe(wire.get(SELF_PATH, PATIENCE)))
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
         replace_file(files.ca, new_ca.cert_pem.bytes())
-        outcomes.append(describe(wire.get(SELF_PATH, PATIENCE)))
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
 
     assert outcomes == ["ok", "ok", "untrusted"]
 
@@ -356,11 +356,11 @@ def test_new_pair_is_used_once_it_is_complete(files: Files, ca: trustme.CA) -> N
     replace_file(files.ca, ca.cert_pem.bytes())
     files.replace_pair(old)
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, files.tls) as wire:
-        outcomes = [wire.get(SELF_PATH, PATIENCE)]
+        outcomes = [wire.get(SELF.path, PATIENCE)]
         replace_file(files.cert, new.cert_chain_pems[0].bytes())
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
+        outcomes.append(wire.get(SELF.path, PATIENCE))
         replace_file(files.key, new.private_key_pem.bytes())
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
+        outcomes.append(wire.get(SELF.path, PATIENCE))
 
     assert outcomes == [ANSWER] * 3
     assert agent.client_serials == [serial(old), serial(old), serial(new)]
@@ -372,11 +372,11 @@ def test_last_pair_is_kept_while_a_file_is_missing(files: Files, ca: trustme.CA,
     replace_file(files.ca, ca.cert_pem.bytes())
     files.replace_pair(old)
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, files.tls) as wire:
-        outcomes = [wire.get(SELF_PATH, PATIENCE)]
+        outcomes = [wire.get(SELF.path, PATIENCE)]
         getattr(files, missing).unlink()
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
+        outcomes.append(wire.get(SELF.path, PATIENCE))
         files.replace_pair(new)
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
+        outcomes.append(wire.get(SELF.path, PATIENCE))
 
     assert outcomes == [ANSWER] * 3
     assert agent.client_serials == [serial(old), serial(old), serial(new)]
@@ -390,9 +390,9 @@ def test_agents_with_shared_files_all_use_the_new_pair(files: Files, ca: trustme
     with contextlib.ExitStack() as stack:
         agents = [stack.enter_context(TlsAgent(server_side(ca))) for _ in range(3)]
         wires = [Transport(Agent("a", agent.address, tls=files.tls), contexts) for agent in agents]
-        before = [wire.get(SELF_PATH, PATIENCE) for wire in wires]
+        before = [wire.get(SELF.path, PATIENCE) for wire in wires]
         files.replace_pair(new)
-        after = [wire.get(SELF_PATH, PATIENCE) for wire in wires]
+        after = [wire.get(SELF.path, PATIENCE) for wire in wires]
         for wire in wires:
             wire.close()
 
@@ -420,13 +420,13 @@ def test_no_request_fails_during_repeated_rotations(files: Files, ca: trustme.CA
 
     def send_requests(wire: Transport) -> None:
         while not stop.is_set():
-            outcomes.append(wire.get(SELF_PATH, PATIENCE))
+            outcomes.append(wire.get(SELF.path, PATIENCE))
 
     with (
         TlsAgent(side) as agent,
         transport(agent.address, files.tls, Credentials(token_file=files.token)) as wire,
     ):
-        assert wire.get(SELF_PATH, PATIENCE) == ANSWER
+        assert wire.get(SELF.path, PATIENCE) == ANSWER
         clients = [threading.Thread(target=send_requests, args=(wire,)) for _ in range(2)]
         for client in clients:
             client.start()
@@ -459,7 +459,7 @@ def test_expiry_is_unknown_before_the_first_connection(files: Files) -> None:
 
 def test_plain_http_has_no_certificates() -> None:
     with scripted(answer(b"{}")) as address, transport(address) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
         assert wire.certificates == Certificates()
 
@@ -468,7 +468,7 @@ def test_expiry_of_both_certificates_is_reported(files: Files, ca: trustme.CA) -
     replace_file(files.ca, ca.cert_pem.bytes())
     files.replace_pair(ca.issue_cert("cli.global.nomad", not_after=CLIENT_EXPIRY))
     with TlsAgent(server_side(ca, not_after=AGENT_EXPIRY)) as agent, transport(agent.address, files.tls) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
         assert wire.certificates == Certificates(AGENT_EXPIRY.timestamp(), CLIENT_EXPIRY.timestamp())
 
@@ -479,7 +479,7 @@ def test_only_agent_expiry_without_a_client_certificate(files: Files, ca: trustm
         TlsAgent(server_side(ca, not_after=AGENT_EXPIRY)) as agent,
         transport(agent.address, Tls(ca_file=files.ca)) as wire,
     ):
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
         assert wire.certificates == Certificates(peer=AGENT_EXPIRY.timestamp())
 
@@ -489,7 +489,7 @@ def test_expiry_of_an_unverified_certificate_is_reported(ca: trustme.CA) -> None
         TlsAgent(server_side(ca, not_after=AGENT_EXPIRY)) as agent,
         transport(agent.address, Tls(skip_verify=True)) as wire,
     ):
-        assert wire.get(SELF_PATH, PATIENCE) == ANSWER
+        assert wire.get(SELF.path, PATIENCE) == ANSWER
         assert wire.certificates == Certificates(peer=AGENT_EXPIRY.timestamp())
 
 
@@ -499,10 +499,10 @@ def test_expiry_follows_the_rotation_of_both_certificates(files: Files, ca: trus
     side = server_side(ca, not_after=AGENT_EXPIRY)
     later = Certificates(peer=CLIENT_EXPIRY.timestamp(), own=AGENT_EXPIRY.timestamp())
     with TlsAgent(side) as agent, transport(agent.address, files.tls) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
         ca.issue_cert(LOOPBACK, not_after=CLIENT_EXPIRY).configure_cert(side)
         files.replace_pair(ca.issue_cert("cli.global.nomad", not_after=AGENT_EXPIRY))
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
         assert wire.certificates == later
 
@@ -511,8 +511,8 @@ def test_incomplete_new_pair_keeps_the_expiry_of_the_old_pair(files: Files, ca: 
     replace_file(files.ca, ca.cert_pem.bytes())
     files.replace_pair(ca.issue_cert("cli.global.nomad", not_after=CLIENT_EXPIRY))
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, files.tls) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
         replace_file(files.cert, ca.issue_cert("cli.global.nomad", not_after=AGENT_EXPIRY).cert_chain_pems[0].bytes())
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
         assert wire.certificates.own == CLIENT_EXPIRY.timestamp()

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -16,15 +17,8 @@ from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import FailureReason
-from nomad_exporter.nomad.sources import (
-    AUTOPILOT_PATH,
-    HEALTH_PATH,
-    MEMBERS_PATH,
-    SELF_PATH,
-    STALE_HEALTH_PATH,
-    Reply,
-    Source,
-)
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES, Reply, Source
+from nomad_exporter.nomad.sources.health import STALE_PATH
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.verdicts.verdict import Thresholds
@@ -34,22 +28,20 @@ from tests.support.pages import get, page_of
 from tests.support.recordings import situations
 from tests.support.replay import ADDRESS, AT, MAX_AGE, TIMEOUT
 
-PATHS = {
-    Source.SELF: (SELF_PATH,),
-    Source.MEMBERS: (MEMBERS_PATH,),
-    Source.HEALTH: (HEALTH_PATH, STALE_HEALTH_PATH),
-    Source.AUTOPILOT: (AUTOPILOT_PATH,),
-}
+PATHS = {source: (source.path,) for source in SOURCES} | {HEALTH: (HEALTH.path, STALE_PATH)}
 
 STATUSES = (200, 500, 204, 301, 400, 401, 403, 404, 429, 501)
 
 _DEFAULT = {
-    SELF_PATH: Reply(200, self_body({"nomad": {"leader": "true"}, "raft": {"term": "7", "new": "1"}})),
-    MEMBERS_PATH: Reply(200, b'{"Members":[{"Name":"m","Status":"alive"}]}'),
-    **dict.fromkeys(PATHS[Source.HEALTH], Reply(200, b'{"server":{"ok":true,"message":"ok"}}')),
-    AUTOPILOT_PATH: Reply(200, b'{"Healthy":true,"Servers":[{"ID":"i","Name":"m","Healthy":true}]}'),
+    **{source.path: Reply(404, b"") for source in SOURCES},
+    SELF.path: Reply(200, self_body({"nomad": {"leader": "true"}, "raft": {"term": "7", "new": "1"}, "client": {}})),
+    MEMBERS.path: Reply(200, b'{"Members":[{"Name":"m","Status":"alive"}]}'),
+    **dict.fromkeys(
+        PATHS[HEALTH], Reply(200, b'{"server":{"ok":true,"message":"ok"},"client":{"ok":true,"message":"ok"}}')
+    ),
+    AUTOPILOT.path: Reply(200, b'{"Healthy":true,"Servers":[{"ID":"i","Name":"m","Healthy":true}]}'),
 }
-"""Minimal replies of a healthy leader, with one unknown stat. Small pages allow more inputs per second."""
+"""Minimal replies of a healthy leader with both roles and one unknown stat. Small pages allow more inputs per second."""
 
 _SELF_METRICS = SelfMetrics()
 
@@ -57,7 +49,7 @@ Series = Counter[tuple[str, frozenset[tuple[str, str]], str]]
 
 
 @cache
-def bodies(source: Source) -> tuple[bytes, ...]:
+def bodies(source: Source[Any]) -> tuple[bytes, ...]:
     """Return all recorded bodies of ``source`` and some minimal ones."""
     recorded = {
         situation.answers[path].body
@@ -81,7 +73,7 @@ def bodies(source: Source) -> tuple[bytes, ...]:
     )
 
 
-def outcome(source: Source, reply: Reply) -> FailureReason | None:
+def outcome(source: Source[Any], reply: Reply) -> FailureReason | None:
     """Return the reason why ``reply`` is a failed poll of ``source``; None if it can be decoded.
 
     Raise AssertionError, or any other exception, if the property is violated. The agent is polled once, with healthy
@@ -93,7 +85,7 @@ def outcome(source: Source, reply: Reply) -> FailureReason | None:
     site = Site(store, _SELF_METRICS, Thresholds(TIMEOUT, MAX_AGE))
     assert handle(site, get("/"), AT).status == 200
     assert handle(site, get("/health"), AT).status in (200, 500, 503)
-    state = entries[0].snapshot.of(source)
+    state = entries[0].snapshot[source]
     assert state.failure or state.answer, "the source was not polled"
     return state.failure.reason if state.failure else None
 
@@ -105,8 +97,8 @@ def _poll(agent: Agent, replies: Mapping[str, Reply]) -> Store[Rendered]:
         wires={agent.name: FakeWire(replies)},
         clock=lambda: AT,
         seconds=TIMEOUT,
+        sources=SOURCES,
         on_changes=lambda *_: None,
-        autopilot=True,
     )
     poller.poll_health(agent)
     poller.poll_state(agent)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import Reply
+from nomad_exporter.nomad.sources import Reply, enabled_sources
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
@@ -36,7 +36,7 @@ class ModelTransport:
     def __init__(self, api: NomadApi, name: str) -> None:
         self._api, self._name = api, name
 
-    def get(self, path: str, seconds: float) -> Reply | Failure:
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply | Failure:
         """Return the agent's immediate response to GET ``path``, or the failure."""
         if self._api.cluster.world.agents[self._name].state is State.DEAD:
             return Failure(FailureReason.REFUSED, "connection refused")
@@ -59,8 +59,8 @@ class ModelPoller:
             wires=transports,
             clock=self.now,
             seconds=TIMEOUT,
+            sources=enabled_sources(autopilot=thresholds.autopilot),
             on_changes=lambda *_: None,
-            autopilot=thresholds.autopilot,
         )
 
     def now(self) -> Instant:

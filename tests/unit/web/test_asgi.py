@@ -13,7 +13,7 @@ import pytest
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.metrics.self_metrics import SelfMetrics
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import SOURCES
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.asgi import Message, application
@@ -22,7 +22,7 @@ from tests.support.pages import NOW, recorded, store_of
 
 
 def site(store: Store[Rendered] | None = None) -> Site:
-    healthy = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in Source))
+    healthy = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES))
     return Site(store or healthy, SelfMetrics(), Thresholds())
 
 

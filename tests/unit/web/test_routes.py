@@ -10,7 +10,7 @@ import pytest
 
 from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.metrics.self_metrics import SelfMetrics
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import SOURCES
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Request, text
@@ -23,7 +23,7 @@ PATHS = sorted(path for path, route in ROUTES.items() if "GET" in route.methods)
 
 def healthy_store() -> Store[Rendered]:
     """Return a store with a heartbeat and one agent of which every poll succeeded."""
-    store = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in Source))
+    store = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES))
     store.record_heartbeat(NOW)
     return store
 

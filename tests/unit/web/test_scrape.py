@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import SELF, SOURCES
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.http import Response
@@ -42,7 +42,7 @@ def two_servers() -> Store[Rendered]:
     agents = (agent("a1"), agent("a2"))
     store = Store(agents, render_agent)
     for each in agents:
-        for source in Source:
+        for source in SOURCES:
             store.record(each, recorded(source, "2.0.5/healthy/s2-leader"))
     return store
 
@@ -209,7 +209,7 @@ def test_vary_header_names_the_negotiated_headers(accept_encoding: str) -> None:
 
 @pytest.mark.parametrize(("after", "present"), [(45.0, True), (45.1, False)])
 def test_values_disappear_after_max_age(after: float, present: bool) -> None:
-    store = store_of(recorded(Source.SELF, "2.0.5/healthy/s1-follower"))
+    store = store_of(recorded(SELF, "2.0.5/healthy/s1-follower"))
 
     page = scrape(store, SelfMetrics(), get("/metrics"), NOW + after, Thresholds()).body
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad.sources import SELF_PATH
+from nomad_exporter.nomad.sources import SELF
 from nomad_sim.api.config import agent_config
 from nomad_sim.setup import Setup, Tls
 from nomad_sim.versions import VERSIONS
@@ -21,7 +21,7 @@ BY_BUILD = {version.build: version for version in VERSIONS.values()}
 RECORDED = [
     result.name
     for result in situations()
-    if (response := result.answers.get(SELF_PATH))
+    if (response := result.answers.get(SELF.path))
     and response.status == 200
     and result.name.partition("/")[0] in BY_BUILD
 ]
@@ -38,7 +38,7 @@ every_version = pytest.mark.parametrize("series", VERSIONS)
 
 
 def recorded_config(name: str) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads(situation(name).answers[SELF_PATH].body)["config"]
+    config: dict[str, Any] = json.loads(situation(name).answers[SELF.path].body)["config"]
     return config
 
 
