@@ -32,7 +32,7 @@ SHORT_TIMEOUT = 0.05
 
 def replies(name: str) -> dict[str, Reply | Failure]:
     """Return the recorded reply of an agent on each path; recordings do not include autopilot."""
-    recordings: dict[str, Reply | Failure] = {AUTOPILOT.path: REFUSED}
+    recordings: dict[str, Reply | Failure] = {source.path: REFUSED for source in SOURCES}
     for path in (SELF.path, MEMBERS.path, HEALTH.path, STALE_PATH):
         recordings[path] = REFUSED if (path, name) == (MEMBERS.path, CLIENT) else recorded(name, path)
     return recordings
@@ -128,13 +128,14 @@ def test_members_are_not_polled_if_the_role_is_unknown() -> None:
 
 
 def test_answers_are_in_snapshot() -> None:
-    snapshot = collect_one(FakeWire(replies(LEADER)), HEALTH, SELF, MEMBERS)
+    sources: tuple[Source[Any], ...] = (HEALTH, SELF, MEMBERS)
+    snapshot = collect_one(FakeWire(replies(LEADER)), *sources)
 
-    assert [state.failure for state in snapshot.source_states] == [None, None, None]
+    assert [snapshot[source].failure for source in sources] == [None, None, None]
     agent_self = snapshot[SELF].answer
     assert agent_self
     assert agent_self.is_leader
-    assert [state.polls for state in snapshot.source_states] == [1, 1, 1]
+    assert [snapshot[source].polls for source in sources] == [1, 1, 1]
 
 
 def test_blocked_agent_times_out_without_delaying_others(end_of_test: threading.Event) -> None:

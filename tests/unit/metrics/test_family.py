@@ -12,6 +12,7 @@ from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.family import Family, counts, info, one, states
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
+from nomad_exporter.nomad.sources import SOURCES
 
 FAMILIES: list[Family[Any]] = [family for table in CATALOGUE for family in table]
 
@@ -33,7 +34,7 @@ NOMADS_OWN = {"nomad_agent_tls_ca_expiration_seconds", "nomad_agent_tls_cert_exp
 TARGET_LABELS = {"job", "instance", "namespace", "pod", "container", "service", "node", "endpoint", "cluster", "region"}
 """Labels that Prometheus or its operator sets on a target; Prometheus would rename ours to ``exported_…``."""
 
-ORIGIN = re.compile(r"[A-Z0-9].*[^.]\. \((configuration|polls|changes|verdict|(self|members|health|autopilot): .+)\)")
+ORIGIN = re.compile(rf"[A-Z0-9].*[^.]\. \((configuration|polls|changes|verdict|({'|'.join(map(str, SOURCES))}): .+)\)")
 
 
 def test_names_do_not_clash_with_the_telemetry_of_nomad() -> None:

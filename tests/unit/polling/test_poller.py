@@ -12,7 +12,7 @@ import pytest
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Check, Role
-from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Reply, Source, enabled_sources
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES, Reply, Source, enabled_sources
 from nomad_exporter.nomad.sources.health import STALE_PATH
 from nomad_exporter.polling.poller import JobOutcome, Poller, sources_to_poll
 from nomad_exporter.polling.snapshot import Reading, Snapshot
@@ -59,8 +59,9 @@ Replies = dict[str, Reply | Failure]
 
 
 def replies_of(name: str) -> Replies:
-    """Return the replies of a recorded agent."""
-    return {path: recorded(name, path) for path in (SELF.path, MEMBERS.path, HEALTH.path, STALE_PATH)}
+    """Return the replies of a recorded agent, which refuses all other requests."""
+    others: Replies = {source.path: REFUSED for source in SOURCES}
+    return others | {path: recorded(name, path) for path in (SELF.path, MEMBERS.path, HEALTH.path, STALE_PATH)}
 
 
 SERVER = replies_of("2.0.5/healthy/s1-follower")
