@@ -23,8 +23,8 @@ from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
-from nomad_exporter.web.asgi import application
-from nomad_exporter.web.routes import Site
+from nomad_exporter.web.routes import application
+from nomad_exporter.web.site import Site
 
 STOP_SECONDS = 0.5
 """How long to wait for running polls to end, after their connections were closed."""

@@ -25,7 +25,7 @@ MAY_KNOW = {
     "watch": {"clock", "nomad"},
     "judge": {"clock", "nomad", "watch"},
     "metrics": {"clock", "judge", "nomad", "watch"},
-    "web": {"clock", "judge", "metrics", "nomad", "watch"},
+    "web": {"clock", "judge", "metrics", "nomad", "server", "watch"},
     "app": {"clock", "config", "logs", "metrics", "nomad", "server", "watch", "web"},
     "options": {"config"},
     "check": {"clock", "config", "judge", "nomad", "options", "watch"},
@@ -105,6 +105,12 @@ def test_a_page_never_sees_the_wire() -> None:
     pages = [path for path in MODULES if path.is_relative_to(PACKAGE / "web")]
 
     assert not {found.rpartition(".")[0] for path in pages for found in imports(path)} & wire
+
+
+def test_pages_know_requests_and_responses_but_no_socket() -> None:
+    known = {found.rpartition(".")[0] for path in MODULES if path.parent.name == "web" for found in imports(path)}
+
+    assert {found for found in known if found.startswith("nomad_exporter.server")} == {"nomad_exporter.server.http"}
 
 
 def test_only_the_demo_command_imports_the_simulator() -> None:

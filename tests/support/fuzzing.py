@@ -28,7 +28,8 @@ from nomad_exporter.nomad.sources import (
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.routes import Site, handle
+from nomad_exporter.web.routes import handle
+from nomad_exporter.web.site import Site
 from tests.support.answers import AGENT, FakeWire, self_body
 from tests.support.pages import get, page_of
 from tests.support.recordings import situations
@@ -86,8 +87,8 @@ def outcome(source: Source, reply: Reply) -> FailureReason | None:
     kept = store.entries()
     _check_page(lambda form: page_of((*_beside(), *kept), AT, MAX_AGE, form) + form.trailer)
     site = Site(store, _OURSELVES, Thresholds(TIMEOUT, MAX_AGE))
-    assert handle(site, get("/"), AT).status == 200
-    assert handle(site, get("/health"), AT).status in (200, 500, 503)
+    assert handle(site, get("/"), AT).status_code == 200
+    assert handle(site, get("/health"), AT).status_code in (200, 500, 503)
     seen = kept[0].snapshot.of(source)
     assert seen.failure or seen.answer, "the source was not asked"
     return seen.failure.reason if seen.failure else None
