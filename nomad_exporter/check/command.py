@@ -19,7 +19,7 @@ from nomad_exporter import clock
 from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, Value, from_context, options
 from nomad_exporter.config import parsers
 from nomad_exporter.config.load import RawSettings, load_config
-from nomad_exporter.config.settings import AGENT, SETTINGS
+from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.verdicts.reasons import Question
 
@@ -40,13 +40,6 @@ _SINGLE_POLL: Mapping[str, Any] = {
     "failure_threshold": 1,
 }
 """Values that replace the settings here: with a single poll, no interval limits anything and one failure decides."""
-
-_FLAGS = {
-    field
-    for field, setting in SETTINGS.items()
-    if (setting.section in (AGENT, "verdict") and field != "failure_threshold") or field in ("timeout", "autopilot")
-}
-"""The settings of the exporter that have an effect on a single poll."""
 
 _HELP = """Check agents once, without a running exporter.
 
@@ -74,7 +67,7 @@ def command() -> click.Command:
     return GroupedHelp(
         "check",
         callback=click.pass_context(_check),
-        params=[*_parameters(), *options(_FLAGS)],
+        params=[*_parameters(), *options({field for field, setting in SETTINGS.items() if setting.in_check})],
         help=_HELP,
         epilog=EPILOG,
         short_help="Check agents once, without a running exporter.",

@@ -25,7 +25,7 @@ from typing import Any
 from nomad_exporter.config import yaml
 from nomad_exporter.config.model import ConfigError, build_agent
 from nomad_exporter.config.parsers import mask_password, name
-from nomad_exporter.config.settings import AGENT, SETTINGS, Setting, Settings
+from nomad_exporter.config.settings import AGENT, SECTIONS, SETTINGS, Setting, Settings
 from nomad_exporter.config.yaml import Node
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.server.listen import Listen
@@ -39,7 +39,7 @@ RESERVED_LABELS = {
 AgentEntries = Mapping[str, Node]
 """The entries of one agent, including the defaults that apply to it, by key."""
 
-_SECTIONS = ("poll", "verdict", "web", "log")
+_SECTIONS = [section for section in SECTIONS if section != AGENT]
 _FIELDS = {(setting.section, setting.key): field for field, setting in SETTINGS.items()}
 _AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"labels"}
 _DEFAULTS_KEYS = _AGENT_KEYS - {"name", "address"}
