@@ -35,7 +35,7 @@ golden: $(INSTALLED)
 
 $(RUNNABLE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) .
+	$(INSTALL) '.[demo]'
 	@touch $@
 
 $(INSTALLED): $(RUNNABLE)

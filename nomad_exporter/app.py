@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from nomad_exporter import __version__, clock, logs
-from nomad_exporter.config.model import Config, ConfigError, PollConfig
+from nomad_exporter.config.model import Config, ConfigError, DocumentError, PollConfig
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, enabled_sources
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.schedule import PollJob, Schedule
 from nomad_exporter.polling.store import Store
-from nomad_exporter.polling.transitions import Change
+from nomad_exporter.polling.transitions import EVENTS, Change, truncate
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
 from nomad_exporter.web.routes import application
-from nomad_exporter.web.site import Site
+from nomad_exporter.web.site import ReloadError, Site
 
 STOP_SECONDS = 0.5
 """How long to wait for running polls to end, after their connections were closed."""
@@ -35,10 +37,10 @@ WORKERS = 256
 MAX_LOGGED_AGENTS = 5
 """How many agents the log line of the start names."""
 
-LoadConfig = Callable[[], Config | str]
-"""Loads the configuration again; returns it, or the error in one line."""
+LoadConfig = Callable[[], Config]
+"""Loads the configuration again. Raises ConfigError or DocumentError."""
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 
 def run(config: Config, load_config: LoadConfig) -> int:
@@ -49,7 +51,7 @@ def run(config: Config, load_config: LoadConfig) -> int:
     exporter = Exporter(config, load_config)
     _log_start(config, sockets)
     exporter.start()
-    serve(application(lambda: exporter.site, clock.now), sockets, exporter.resync, exporter.reload)
+    serve(application(lambda: exporter.site, clock.now), sockets, exporter.resync, exporter.reload_or_log)
     _log.info("stopping")
     if not exporter.stop():
         _force_exit()
@@ -68,12 +70,12 @@ class Exporter:
         self._transports = {agent.name: Transport(agent, self._contexts) for agent in config.agents}
         self._poller = self._build_poller(config)
         self._schedule = Schedule(
-            self._jobs(config),
-            clock.now,
-            WORKERS,
-            self._store.record_heartbeat,
-            self._self_metrics.count_skipped_poll,
-            self._self_metrics.count_clock_step,
+            jobs=self._jobs(config),
+            clock=clock.now,
+            workers=WORKERS,
+            on_heartbeat=self._store.record_heartbeat,
+            on_skip=self._self_metrics.count_skipped_poll,
+            on_clock_step=self._self_metrics.count_clock_step,
         )
         self.site = self._site(config)
 
@@ -92,22 +94,27 @@ class Exporter:
             transport.close()
         return self._schedule.join(STOP_SECONDS)
 
-    def reload(self) -> str | None:
-        """Load the configuration again and apply it; return None, or the error in one line and change nothing.
+    def reload_or_log(self) -> None:
+        """Reload, but only log a failure."""
+        with contextlib.suppress(ReloadError):
+            self.reload()
+
+    def reload(self) -> None:
+        """Load the configuration again and apply it. If it is wrong, log that, change nothing and raise ReloadError.
 
         An agent with unchanged settings keeps its connections, its poll jobs and its snapshot.
         """
-        config = self._load_config()
-        if isinstance(config, str):
+        try:
+            config = self._load_config()
+        except (ConfigError, DocumentError) as error:
             self._self_metrics.record_reload(None)
-            _log.error("reload failed, keeping the current configuration", extra={"fields": {"error": config}})
-            return config
+            _log.error("reload failed, keeping the current configuration", error=error)
+            raise ReloadError(str(error)) from None
         _log_warnings(config)
         _log_restart_required(self._initial_config, config)
         self._apply(config)
         self._self_metrics.record_reload(clock.now())
-        _log.info("reloaded", extra={"fields": {"agents": len(config.agents)}})
-        return None
+        _log.info("reloaded", agents=len(config.agents))
 
     def _apply(self, config: Config) -> None:
         before = {agent.name: agent for agent in self._config.agents}
@@ -116,7 +123,7 @@ class Exporter:
         removed = [transport for name, transport in self._transports.items() if name not in kept]
         self._store.replace(config.agents)
         if not config.thresholds.autopilot:
-            self._store.clear(Source.AUTOPILOT)
+            self._store.clear(AUTOPILOT)
         self._config, self._transports = config, {**kept, **new}
         self._poller = self._build_poller(config)
         self._schedule.replace(self._jobs(config))
@@ -127,12 +134,12 @@ class Exporter:
 
     def _build_poller(self, config: Config) -> Poller:
         return Poller(
-            self._store,
-            self._transports,
-            clock.now,
-            config.poll.timeout,
-            _log_change,
-            autopilot=config.thresholds.autopilot,
+            store=self._store,
+            wires=self._transports,
+            clock=clock.now,
+            seconds=config.poll.timeout,
+            sources=enabled_sources(autopilot=config.thresholds.autopilot),
+            on_changes=_log_changes,
         )
 
     def _jobs(self, config: Config) -> list[PollJob]:
@@ -173,13 +180,13 @@ def _listen(addresses: Sequence[Listen]) -> list[socket.socket]:
 
 def _log_start(config: Config, sockets: Sequence[socket.socket]) -> None:
     named = [f"{agent.name}={agent.address}" for agent in config.agents[:MAX_LOGGED_AGENTS]]
-    fields = {
-        "version": __version__,
-        "agents": len(config.agents),
-        "monitoring": ",".join([*named, *(["…"] if len(config.agents) > len(named) else [])]),
-        "serving": ",".join(_format_address(bound) for bound in sockets),
-    }
-    _log.info("started", extra={"fields": fields})
+    _log.info(
+        "started",
+        version=__version__,
+        agents=len(config.agents),
+        monitoring=",".join([*named, *(["…"] if len(config.agents) > len(named) else [])]),
+        serving=",".join(_format_address(bound) for bound in sockets),
+    )
     _log_warnings(config)
 
 
@@ -192,11 +199,15 @@ def _log_restart_required(initial: Config, config: Config) -> None:
     """Log the settings that differ from those at the start, but cannot be changed by a reload."""
     for field in ("listen", "log_level", "log_format"):
         if getattr(initial, field) != getattr(config, field):
-            _log.warning("setting requires a restart", extra={"fields": {"setting": SETTINGS[field].flag}})
+            _log.warning("setting requires a restart", setting=SETTINGS[field].flag)
 
 
-def _log_change(agent: Agent, change: Change) -> None:
-    _log.log(change.level, change.message, extra={"fields": {**change.fields, "agent": agent.name}})
+def _log_changes(agent: Agent, changes: Sequence[Change]) -> None:
+    """Log the changes that one reading of ``agent`` caused, one line each."""
+    for change in truncate(changes):
+        line = EVENTS[change.event]
+        fields: dict[str, Any] = {"event": change.event, **change.fields, "agent": agent.name}
+        _log.log(line.level, line.message, **fields)
 
 
 def _format_address(bound: socket.socket) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from nomad_exporter import __version__
-from nomad_exporter.cli_errors import ERRORS, format_error, print_error
+from nomad_exporter.cli_errors import ERRORS, print_error
 from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, from_context, options
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.load import load_config, locate
@@ -52,7 +52,7 @@ def _demo() -> click.Command:
 
 COMMANDS: Mapping[str, LazyCommand] = {
     "check": LazyCommand(_check, "Check agents once, without a running exporter."),
-    "demo": LazyCommand(_demo, "Play a simulated cluster."),
+    "demo": LazyCommand(_demo, "Run a simulated cluster."),
 }
 
 
@@ -148,21 +148,13 @@ def _check_config(config: Config, file: Path | None) -> int:
 def _run_exporter(config: Config, load: Callable[[], Config]) -> int:
     from nomad_exporter.app import run
 
-    return run(config, lambda: _load_or_explain(load))
+    return run(config, load)
 
 
 def _node_name(agent: Agent) -> str:
     from nomad_exporter.nomad.naming import node_name
 
     return node_name(agent)
-
-
-def _load_or_explain(load: Callable[[], Config]) -> Config | str:
-    """Return the configuration, or the error in one line."""
-    try:
-        return load()
-    except ERRORS as error:
-        return format_error(error)
 
 
 def _summary(config: Config) -> str:

@@ -16,15 +16,13 @@ ERRORS = (click.ClickException, ConfigError, DocumentError)
 
 def print_error(error: Exception) -> None:
     """Print one line: the message of one of ``ERRORS``, or else the location of an internal error."""
-    line = format_error(error) if isinstance(error, ERRORS) else _internal_error(error)
-    print(f"nomad-exporter: {' '.join(line.split())}", file=sys.stderr)
+    print(f"nomad-exporter: {' '.join(_describe(error).split())}", file=sys.stderr)
 
 
-def format_error(error: Exception) -> str:
-    """Return the message of one of ``ERRORS``."""
-    return error.format_message() if isinstance(error, click.ClickException) else str(error)
-
-
-def _internal_error(error: Exception) -> str:
+def _describe(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, ERRORS):
+        return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"internal error, please report it: {type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"

@@ -6,14 +6,28 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime
+from typing import Any
 
 FORMATS = ("logfmt", "json")
 LEVELS = ("debug", "info", "warn", "error")
 
 _LEVEL_NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn", logging.ERROR: "error"}
 _NEEDS_NO_QUOTES = re.compile(r"[^\s\"=\\\x00-\x1f\x7f]+")
+
+
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose keyword arguments are the fields of the line, as in ``log.info("reloaded", agents=3)``."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        exc_info = kwargs.pop("exc_info", None)
+        return msg, {"exc_info": exc_info, "extra": {"fields": kwargs}}
+
+
+def get_logger(name: str) -> Logger:
+    """Return the logger of the module ``name``."""
+    return Logger(logging.getLogger(name))
 
 
 def set_up(level: str, log_format: str) -> None:

@@ -1,1 +1,1 @@
-"""A simulated Nomad cluster: a model of it, and the HTTP API of its agents."""
+"""A simulated Nomad cluster: a model of Raft, gossip and heartbeats, and the HTTP API of its agents."""

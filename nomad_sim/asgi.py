@@ -1,4 +1,4 @@
-"""The types of an ASGI application: what the listener calls for each request."""
+"""Types of an ASGI application, which a listener calls for each request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificates of a simulated cluster: a CA of its own and what it issues, as ``nomad tls`` makes them."""
+"""TLS of a simulated cluster: certificate files with the names of ``nomad tls``, and server contexts."""
 
 from __future__ import annotations
 
@@ -6,48 +6,26 @@ import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from nomad_sim.setup import Setup, Tls
 
-from nomad_sim.setup import Tls
-from nomad_sim.tls import tls_context
+if TYPE_CHECKING:
+    from trustme import CA, Blob
 
 Role = Literal["server", "client", "cli"]
 
 ROLES: tuple[Role, ...] = ("server", "client", "cli")
-"""Who has a certificate; ``cli`` is whoever asks the agents."""
-
-CA_DAYS = 1825
-"""How long the CA is valid: five years."""
+"""The holders of certificates; ``cli`` is a client of the HTTP API."""
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""How long a new certificate has been valid already, for the sake of clocks that are behind."""
-
-
-_PURPOSES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
-_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
+"""The time between the start of a new certificate's validity and now, for clients with slow clocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """The paths of all that is made in a folder; certificates and keys are PEM files."""
+    """The paths of a cluster's certificates and keys, PEM files in ``folder``."""
 
     folder: Path
 
@@ -66,125 +44,88 @@ class CertificateFiles:
         return str(self.folder / f"{region}-{role}-nomad-key.pem")
 
     def tls(self, role: Role, region: str, verify_https_client: bool = False) -> Tls:
-        """How an agent of this role and region is set up."""
+        """Return the TLS settings of an agent with this role and region."""
         return Tls(self.ca_file, self.cert_file(role, region), self.key_file(role, region), verify_https_client)
 
 
 def make_certificates(
     folder: Path, hosts: Sequence[str], regions: Iterable[str], now: datetime, days: int = 365
 ) -> CertificateFiles:
-    """Makes a CA in ``folder``, and issues a certificate for each role in each of the ``regions``.
+    """Create a CA in ``folder`` and issue a certificate for each role in each of ``regions``.
 
-    ``hosts`` are the names and IP addresses of the agents, ``now`` has a time zone, ``days`` is how long the
-    certificates are valid. Raises OSError.
+    ``hosts`` are the names and IP addresses of the agents. The certificates expire ``days`` after ``now``, which has a
+    time zone. Raises OSError, and UnicodeError if a host is not a valid name.
     """
-    files = CertificateFiles(folder)
-    _make_ca(files, now)
+    from trustme import CA  # Not installed without the extra `demo`, and only --tls needs it.
+
+    files, ca = CertificateFiles(folder), CA(organization_name="Nomad Agent CA")
+    ca.cert_pem.write_to_path(files.ca_file)
+    _write_key(ca.private_key_pem, files.ca_key_file)
     for region in regions:
         for role in ROLES:
-            issue_certificate(files, role, region, hosts, now, days)
+            _issue(ca, files.tls(role, region), role, region, hosts, now - CLOCK_SKEW, now + timedelta(days=days))
     return files
 
 
-def issue_certificate(
-    files: CertificateFiles, role: Role, region: str, hosts: Sequence[str], now: datetime, days: int = 365
-) -> None:
-    """Issues one certificate with a new key, in the place of the one before.
+def expire_certificate(setup: Setup, tls: Tls, now: datetime) -> Tls:
+    """Issue a certificate for an agent that expired a day before ``now``; return ``tls`` with its files.
 
-    It has expired already where ``now`` lies more than ``days`` back. Raises OSError.
+    The CA is the one that ``make_certificates`` created in the folder of ``tls.ca_file``. Raises OSError.
     """
-    ca, ca_key = _read_ca(files)
-    name = f"{role}.{region}.nomad"
-    addresses = () if role == "cli" else ("127.0.0.1", *hosts)
-    names = [_general_name(host) for host in dict.fromkeys((name, "localhost", *addresses))]
-    key = generate_private_key(SECP256R1())
-    certificate = (
-        _certificate_builder(_common_name(name), key, now, days, "digital_signature", "key_encipherment")
-        .issuer_name(ca.subject)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, SHA256())
-    )
-    _write(files.cert_file(role, region), certificate, files.key_file(role, region), key)
+    from trustme import CA
 
-
-def expire_certificate(tls: Tls, name: str, now: datetime) -> Tls:
-    """What the agent ``name`` is set up with whose certificate expired a day before ``now``.
-
-    All else about the certificate is as it was; it is a file of its own beside the one before, with the same key. The
-    CA is that of the folder in which ``make_certificates`` made both. Raises OSError.
-    """
-    _, ca_key = _read_ca(CertificateFiles(Path(tls.ca_file).parent))
-    previous = x509.load_pem_x509_certificate(Path(tls.cert_file).read_bytes())
+    files = CertificateFiles(Path(tls.ca_file).parent)
+    ca = CA.from_pem(Path(files.ca_file).read_bytes(), Path(files.ca_key_file).read_bytes())
+    base = files.folder / f"{setup.full_name}-expired"
+    expired = replace(tls, cert_file=f"{base}.pem", key_file=f"{base}-key.pem")
+    role: Role = "server" if setup.server else "client"
     end = now - timedelta(days=1)
-    certificate = x509.CertificateBuilder(
-        previous.issuer,
-        previous.subject,
-        previous.public_key(),
-        x509.random_serial_number(),
-        end - (previous.not_valid_after_utc - previous.not_valid_before_utc),
-        end,
-        list(previous.extensions),
-    ).sign(ca_key, SHA256())
-    file = Path(tls.cert_file).with_name(f"{name}-expired.pem")
-    file.write_bytes(certificate.public_bytes(Encoding.PEM))
-    return replace(tls, cert_file=str(file))
+    _issue(ca, expired, role, setup.region, [setup.host], end - timedelta(days=365), end)
+    return expired
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """The server's side of an agent's TLS. Raises OSError where a file cannot be read."""
-    return tls_context(tls.cert_file, tls.key_file, tls.ca_file if tls.verify_https_client else None)
+    """Return the context of an agent's HTTPS server, for TLS 1.2 and later.
+
+    With ``tls.verify_https_client`` every client must present a certificate of ``tls.ca_file``. Raises OSError if a
+    file cannot be read, and ssl.SSLError if it is not PEM.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslobject_class = _AlertingSSLObject
+    context.load_cert_chain(tls.cert_file, tls.key_file)
+    if tls.verify_https_client:
+        context.load_verify_locations(tls.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
-def _make_ca(files: CertificateFiles, now: datetime) -> None:
-    """Its name has a number, so that no other CA is taken for it."""
-    name = _common_name(f"Nomad Agent CA {x509.random_serial_number()}")
-    key = generate_private_key(SECP256R1())
-    certificate = (
-        _certificate_builder(name, key, now, CA_DAYS, "digital_signature", "key_cert_sign", "crl_sign")
-        .issuer_name(name)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )
-    _write(files.ca_file, certificate, files.ca_key_file, key)
+class _AlertingSSLObject(ssl.SSLObject):
+    """The server's side of a handshake, which sends its TLS alert to a client that it rejects."""
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except ssl.SSLError as error:
+            # At an error, event loops close the connection before they send the alert that OpenSSL has written.
+            # This handshake continues instead: the alert is sent, and the connection ends when the client closes it
+            # or the handshake times out.
+            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "the handshake continues") from error
 
 
-def _read_ca(files: CertificateFiles) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
-    certificate = x509.load_pem_x509_certificate(Path(files.ca_file).read_bytes())
-    return certificate, cast(EllipticCurvePrivateKey, load_pem_private_key(Path(files.ca_key_file).read_bytes(), None))
+def _issue(
+    ca: CA, tls: Tls, role: Role, region: str, hosts: Sequence[str], not_before: datetime, not_after: datetime
+) -> None:
+    """Issue a certificate with a new key and write both to the files of ``tls``."""
+    name = f"{role}.{region}.nomad"
+    addresses = () if role == "cli" else ("127.0.0.1", *hosts)
+    names = dict.fromkeys((name, "localhost", *addresses))
+    issued = ca.issue_cert(*names, common_name=name, not_before=not_before, not_after=not_after)
+    issued.cert_chain_pems[0].write_to_path(tls.cert_file)
+    _write_key(issued.private_key_pem, tls.key_file)
 
 
-def _certificate_builder(
-    name: x509.Name, key: EllipticCurvePrivateKey, now: datetime, days: int, *usages: str
-) -> x509.CertificateBuilder:
-    """What every certificate has."""
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.KeyUsage(**{usage: usage in usages for usage in _USAGES}), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _common_name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _write(cert_file: str, certificate: x509.Certificate, key_file: str, key: EllipticCurvePrivateKey) -> None:
-    """Only its owner may read the key."""
-    Path(cert_file).write_bytes(certificate.public_bytes(Encoding.PEM))
-    Path(key_file).touch(mode=0o600)
-    Path(key_file).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+def _write_key(key: Blob, file: str) -> None:
+    """Write a private key to a file that only the owner can read."""
+    Path(file).touch(mode=0o600)
+    key.write_to_path(file)

@@ -1,4 +1,4 @@
-"""The demo's own page: who is there, what can be done to them, and the incidents that can be played."""
+"""The control page: lists the agents, injects faults into them and runs incidents."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from nomad_sim.incidents.runner import IncidentRunner
 from nomad_sim.page import SECURITY_HEADERS, View, render_page
 
 TextResponse = tuple[HTTPStatus, str]
-"""A status and some lines of text."""
+"""A status and the text of the body."""
 
 Headers = Mapping[str, str]
-"""By name in lower case."""
+"""Headers by name in lower case."""
 
 Action = Callable[[], Awaitable[str]]
-"""Does something; gives the lines that tell what came of it."""
+"""Changes the cluster and returns a text about the result."""
 
 PAGES: Mapping[str, Callable[[IncidentRunner], str]] = {"/": listing.list_agents, "/incidents": listing.list_incidents}
 
-_WRONG_METHOD = (HTTPStatus.METHOD_NOT_ALLOWED, "GET the page, POST what is to be done\n")
-_CROSS_SITE = (HTTPStatus.FORBIDDEN, "this page takes nothing from other sites\n")
+_WRONG_METHOD = (HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed: GET a page, POST a fault or an incident\n")
+_CROSS_SITE = (HTTPStatus.FORBIDDEN, "cross-site request refused\n")
 _TEXT: Headers = {"content-type": "text/plain; charset=utf-8"}
 _HTML: Headers = {"content-type": "text/html; charset=utf-8", **SECURITY_HEADERS}
 
 
 class NotFound(Exception):
-    """There is no such agent, deed, incident or step; the message is a sentence."""
+    """An agent, fault, incident or step that does not exist."""
 
 
 def control_page(runner: IncidentRunner, exporter: str = "") -> Application:
-    """``GET /`` lists the agents, in a browser with all that can be done; ``GET /incidents`` lists the incidents.
+    """Return the application of the control page; ``exporter`` is the URL of the exporter.
 
-    ``POST /NAME/ACTION`` does something to an agent, such as ``/s1.global/kill``; ``POST /incidents/NAME`` plays an
-    incident by its times, ``POST /incidents/NAME/N`` its step N alone. ``exporter`` is the URL of the exporter.
+    ``GET /`` lists the agents, with buttons for faults and incidents in a browser; ``GET /incidents`` lists the
+    incidents. ``POST /AGENT/FAULT`` injects a fault, such as ``/s1.global/kill``. ``POST /incidents/NAME`` runs an
+    incident, ``POST /incidents/NAME/N`` only its step N.
     """
 
     async def respond(scope: Message, _: Receive, send: Send) -> None:
@@ -72,24 +73,24 @@ async def _respond_text(runner: IncidentRunner, method: str, path: str, headers:
 
 
 def _find_action(runner: IncidentRunner, target: str, action_name: str = "", step: str = "", *rest: str) -> Action:
-    """What a path asks for. Raises NotFound."""
+    """Return the action of a path. Raises NotFound."""
     if rest or (step and target != "incidents"):
-        raise NotFound("there is nothing of this name")
+        raise NotFound("not found")
     if target == "incidents":
         return _find_incident_action(runner, action_name, step)
     if target not in runner.agents:
-        raise NotFound(f"there is no agent of this name, only {', '.join(runner.agents)}")
+        raise NotFound(f"no agent named {target!r}; use one of {', '.join(runner.agents)}")
     if action_name not in FAULTS:
-        raise NotFound(f"that can not be done, only {', '.join(FAULTS)}")
+        raise NotFound(f"no fault named {action_name!r}; use one of {', '.join(FAULTS)}")
     return partial(_inject_fault, runner, target, action_name)
 
 
 def _find_incident_action(runner: IncidentRunner, name: str, step: str) -> Action:
     if name not in INCIDENTS:
-        raise NotFound(f"there is no incident of this name, only {', '.join(INCIDENTS)}")
+        raise NotFound(f"no incident named {name!r}; use one of {', '.join(INCIDENTS)}")
     count = len(INCIDENTS[name].steps)
     if step and step not in map(str, range(1, count + 1)):
-        raise NotFound(f"{name} has the steps 1 to {count}")
+        raise NotFound(f"{name} has steps 1 to {count} (got {step!r})")
     return partial(_run_step, runner, name, int(step)) if step else partial(_start_incident, runner, name)
 
 
@@ -106,13 +107,14 @@ async def _run_step(runner: IncidentRunner, name: str, number: int) -> str:
 
 async def _start_incident(runner: IncidentRunner, name: str) -> str:
     runner.start(INCIDENTS[name])
-    return f"{name} is played; GET /incidents tells how far it is\n"
+    return f"{name} is running; GET /incidents shows the progress\n"
 
 
 def is_cross_site(headers: Headers) -> bool:
-    """Whether a page of another site sent it: a browser tells whose page it was.
+    """Return whether a browser sent the request from a page of another site.
 
-    A name whose owner lets it point to this machine is not believed: the page is called by an address, or localhost.
+    A browser names the site in ``Origin`` or ``Sec-Fetch-Site``. Only an IP address or ``localhost`` counts as this
+    site, because the DNS records of any other name can be pointed to this machine.
     """
     origin = headers.get("origin")
     if origin is None:
@@ -131,7 +133,7 @@ def _is_address(host: str) -> bool:
 def _render_html(
     runner: IncidentRunner, exporter: str, method: str, response: TextResponse
 ) -> tuple[HTTPStatus, str, Headers]:
-    """The page; after something was done, the way back to it, and else why it was not."""
+    """Render the response for a browser: a redirect to the page after an action, else the page with any error."""
     status, text = response
     if method == "POST" and status is HTTPStatus.OK:
         return HTTPStatus.SEE_OTHER, "", {**_TEXT, "location": "/"}

@@ -1,4 +1,4 @@
-"""What can be done to the agents: one table, for people on the demo's own page and for the incidents."""
+"""Faults and their repairs, for the control page and for incidents."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from nomad_sim.sockets import ListenError
 from nomad_sim.versions import VERSIONS
 
 OLDER_VERSION = VERSIONS["1.10"]
-"""What an agent runs after ``downgrade``."""
+"""The version of an agent after ``downgrade``."""
 
-EXPORTER_TOKEN = "monitoring"  # noqa: S105  # its name, not its secret
-"""The token that the exporter shows."""
+EXPORTER_TOKEN = "monitoring"  # noqa: S105  # a name, not a secret
+"""The name of the exporter's token."""
 
 
 class ConflictError(Exception):
-    """It cannot be done as things are; the message is a sentence."""
+    """A request that conflicts with the current state of the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault or its repair: how to apply it to an agent, and the agents that it applies to.
+    """A fault or its repair: the function that applies the fault, and the agents to which it can be applied.
 
-    ``server_only`` and ``tls_only`` restrict it to servers and to agents that serve HTTPS.
+    ``server_only`` and ``tls_only`` restrict the fault to servers and to agents that serve HTTPS.
     """
 
     apply: Callable[[ClusterServer, str], Awaitable[None]]
@@ -64,24 +64,28 @@ FAULTS: Mapping[str, Fault] = {
 }
 """Faults and their repairs by name.
 
-``partition`` drops all packets between an agent and the others. ``disable-gossip-encryption`` restarts an agent without
-the gossip key, ``downgrade`` with an older version, ``restart`` with its initial setup. ``remove`` kills it for good.
+``partition`` drops all packets between an agent and the others. ``restart`` starts an agent with its initial setup,
+``downgrade`` with an older version, ``disable-gossip-encryption`` without the gossip key. ``remove`` kills an agent for
+good: the exporter no longer monitors it.
 """
 
 CLUSTER_FAULTS: Mapping[str, Callable[[ClusterServer], None]] = {
-    "revoke": lambda server: server.revoke_token(EXPORTER_TOKEN),
-    "restore": lambda server: server.restore_token(EXPORTER_TOKEN),
+    "revoke-token": lambda server: server.revoke_token(EXPORTER_TOKEN),
+    "restore-token": lambda server: server.restore_token(EXPORTER_TOKEN),
 }
-"""What can be done to the cluster as a whole: the exporter's token is revoked, and known again."""
+"""Faults of the cluster as a whole: the exporter's token is revoked or restored."""
 
 
 def available_faults(agent: Agent) -> list[str]:
-    """The deeds that can be done to an agent now."""
+    """Return the names of the faults that can be applied to an agent in its current state."""
     return [name for name in FAULTS if not _conflict(agent, name)]
 
 
 async def inject(server: ClusterServer, name: str, fault_name: str) -> None:
-    """Does ``fault_name`` to the agent ``name``. Raises ConflictError, also where its port was taken meanwhile."""
+    """Apply a fault to the agent ``name``.
+
+    Raises ConflictError if the agent's state excludes the fault, or if the agent's port is in use by now.
+    """
     conflict = _conflict(server.cluster.world.agents[name], fault_name)
     if conflict:
         raise ConflictError(conflict)
@@ -94,17 +98,18 @@ async def inject(server: ClusterServer, name: str, fault_name: str) -> None:
 
 
 def inject_cluster_fault(server: ClusterServer, fault_name: str) -> None:
-    """Does something to the cluster as a whole. Raises ConflictError."""
+    """Apply a fault to the cluster as a whole. Raises ConflictError if the cluster has no ACLs."""
     try:
         CLUSTER_FAULTS[fault_name](server)
     except LookupError:
-        raise ConflictError("the cluster has no access control") from None
+        raise ConflictError(f"{fault_name} requires ACLs (--acl)") from None
 
 
 def _conflict(agent: Agent, fault_name: str) -> str:
+    """Return why a fault cannot be applied to an agent, or an empty text."""
     fault = FAULTS[fault_name]
     if agent.state not in fault.states:
         return f"{agent.name} is {agent.state.value}"
     if fault.server_only and agent.server is None:
-        return f"{agent.name} is a client, and {fault_name} is for servers only"
-    return f"{agent.name} serves no HTTPS" if fault.tls_only and agent.setup.tls is None else ""
+        return f"{fault_name} requires a server ({agent.name} is a client)"
+    return f"{fault_name} requires TLS (--tls)" if fault.tls_only and agent.setup.tls is None else ""

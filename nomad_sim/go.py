@@ -1,4 +1,4 @@
-"""Values as Go writes them: ``37.821µs``, ``2026-11-24T03:18:58Z``."""
+"""Values in the formats of Go's standard library: ``37.821µs``, ``2026-11-24T03:18:58Z``."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _MAX_NANOSECONDS = 2**63 - 1
 
 
 def nanoseconds(seconds: float) -> int:
-    """The nanoseconds of a ``time.Duration``, which ends at some 292 years in either direction."""
+    """Return a duration as the integer of a ``time.Duration``, which is limited to about ±292 years."""
     return round(max(-_MAX_NANOSECONDS - 1, min(_MAX_NANOSECONDS, seconds * 10**9)))
 
 
 def duration(seconds: float) -> str:
-    """As ``time.Duration`` is written: ``0s``, ``1.5ms``, ``1m2.5s``, ``768h0m0s``; to the nanosecond."""
+    """Return a duration as ``time.Duration.String`` does: ``0s``, ``1.5ms``, ``1m2.5s``, ``768h0m0s``."""
     total = nanoseconds(seconds)
     return f"-{_format_positive(-total)}" if total < 0 else _format_positive(total)
 
 
 def rfc3339(unix: float) -> str:
-    """A time in UTC, to the second: ``2026-11-24T03:18:58Z``."""
+    """Return a Unix time in the format ``time.RFC3339``, in UTC: ``2026-11-24T03:18:58Z``."""
     return _format_time(unix, "seconds")
 
 
@@ -30,12 +30,12 @@ def join_host_port(host: str, port: int) -> str:
 
 
 def log_time(unix: float) -> str:
-    """A time in UTC as it begins a line of a log, to the millisecond: ``2026-11-24T03:14:13.323Z``."""
+    """Return the timestamp of a log line, in milliseconds: ``2026-11-24T03:14:13.323Z``."""
     return _format_time(unix, "milliseconds")
 
 
 def log_time_json(unix: float) -> str:
-    """A time in UTC as a line of a log in JSON has it, to the microsecond: ``2026-11-24T03:22:51.942420Z``."""
+    """Return the timestamp of a log line in JSON, in microseconds: ``2026-11-24T03:22:51.942420Z``."""
     return _format_time(unix, "microseconds")
 
 
@@ -52,11 +52,11 @@ def _format_positive(total: int) -> str:
 
 
 def _format_decimal(total: int, digits: int) -> str:
-    """``total`` with so many digits behind the point, but no zeros at its end."""
+    """Return ``total / 10**digits`` as a decimal without trailing zeros."""
     whole, rest = divmod(total, 10**digits)
     return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".")
 
 
 def _format_time(unix: float, precision: str) -> str:
-    """What is finer than ``precision`` is cut off, as Go does."""
+    """Return a Unix time as an ISO 8601 text in UTC, truncated to ``precision`` as Go does."""
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec=precision).replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Which agents the demo has, and where."""
+"""The agents of the demo: their names, IDs, regions and ports."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nomad_sim.setup import Setup
 from nomad_sim.sockets import Address, ListenError, listen
 
 PORT_STEP = 10
-"""Between the ports of two agents; those for RPC and gossip follow that for HTTP, as Nomad's own do."""
+"""The distance between the HTTP ports of two agents; the RPC and Serf ports follow the HTTP port, as in Nomad."""
 
 SPARE_AGENTS = 3
-"""For so many agents that come later there are free ports, too, where free ones are taken."""
+"""The number of later agents for which free ports are found, too."""
 
 FREE_PORTS = range(20000, 32700)
 MAX_TRIES = 50
@@ -27,40 +27,40 @@ _DIRECTIONS = ("east", "west", "north", "south")
 
 
 def region_names(count: int) -> tuple[str, ...]:
-    """``global`` alone; several have names of their own."""
+    """Return the names of ``count`` regions; a single region is ``global``, Nomad's default."""
     if count == 1:
         return ("global",)
     return tuple([*_DIRECTIONS, *(f"region-{number}" for number in range(5, count + 1))][:count])
 
 
 def setups(options: Options, files: CertificateFiles | None) -> list[Setup]:
-    """Every agent, the servers first. With ``files`` they serve HTTPS."""
+    """Return the setup of every agent, servers first. With ``files`` the agents serve HTTPS."""
     regions = region_names(options.regions)
     servers = [(f"s{number}", region, True) for region in regions for number in range(1, options.servers + 1)]
-    homes = [region for region in regions for _ in range(options.clients)]
-    clients = [(f"c{number}", region, False) for number, region in enumerate(homes, 1)]
-    rng = random.Random(options.seed)  # noqa: S311  # chance in a model, not a secret
+    client_regions = [region for region in regions for _ in range(options.clients)]
+    clients = [(f"c{number}", region, False) for number, region in enumerate(client_regions, 1)]
+    rng = random.Random(options.seed)  # noqa: S311  # randomness of a simulation, not a secret
     ports = [options.port + PORT_STEP * number for number in range(options.agents)]
-    placed = [
-        _setup(options, files, *seat, port, random_uuid(rng))
-        for seat, port in zip([*servers, *clients], ports, strict=True)
+    agents = [
+        _setup(options, files, *agent, port, random_uuid(rng))
+        for agent, port in zip([*servers, *clients], ports, strict=True)
     ]
-    return [_with_join_addresses(setup, placed) for setup in placed]
+    return [_with_join_addresses(setup, agents) for setup in agents]
 
 
 def new_server_setup(setups: Iterable[Setup], region: str) -> Setup:
-    """The setup of a server that was never there, like the others of its region and with all servers to join.
+    """Return the setup of an additional server, with the settings of its region and all servers to join.
 
-    Its ports follow the highest of the ``setups``. Raises LookupError where the region has no server.
+    The server's ports follow the highest port of ``setups``. Raises LookupError if the region has no server.
     """
     known = list(setups)
     servers = [setup for setup in known if setup.server]
     peers = [setup for setup in servers if setup.region == region]
     if not peers:
-        raise LookupError(f"there is no server in {region}")
+        raise LookupError(f"region {region} has no server")
     last = peers[-1]
     port = max(setup.http for setup in known) + PORT_STEP
-    rng = random.Random(f"{last.id} {len(peers)}")  # noqa: S311  # chance in a model, not a secret
+    rng = random.Random(f"{last.id} {len(peers)}")  # noqa: S311  # randomness of a simulation, not a secret
     return replace(
         last,
         name=f"s{len(peers) + 1}",
@@ -78,29 +78,29 @@ def exporter_name(setup: Setup, multi_region: bool) -> str:
 
 
 def resolve_ports(options: Options) -> Options:
-    """With ports that are free now wherever 0 was chosen. Raises ListenError where there are none."""
-    chosen = (options.control_port, options.exporter_port, options.prometheus_port, options.port)
-    block = _free_block(options) if 0 in chosen else 0
-    control, exporter, prometheus, agents = (port or block + place for place, port in enumerate(chosen))
+    """Return ``options`` with a free port in place of each 0. Raises ListenError if no ports are free."""
+    ports = (options.control_port, options.exporter_port, options.prometheus_port, options.port)
+    block = _free_block(options) if 0 in ports else 0
+    control, exporter, prometheus, agents = (port or block + offset for offset, port in enumerate(ports))
     return replace(options, control_port=control, exporter_port=exporter, prometheus_port=prometheus, port=agents)
 
 
 def check_port_free(host: str, port: int) -> None:
-    """Raises ListenError where the port is taken."""
+    """Raise PortInUse if the port is in use, and ListenError if it cannot be listened on."""
     listen(Address(host, port)).close()
 
 
 def _free_block(options: Options) -> int:
-    """The first of as many ports as are needed, below those that the system gives to connections."""
+    """Return the first port of a free block for the whole demo, below the ports that the system assigns itself."""
     check_port_free(options.host, 0)
-    places = (0, 1, 2, *(3 + PORT_STEP * number for number in range(options.agents + SPARE_AGENTS)))
+    offsets = (0, 1, 2, *(3 + PORT_STEP * number for number in range(options.agents + SPARE_AGENTS)))
     for _ in range(MAX_TRIES):
-        block = FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS) - places[-1])
+        block = FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS) - offsets[-1])
         with suppress(ListenError):
-            for place in places:
-                check_port_free(options.host, block + place)
+            for offset in offsets:
+                check_port_free(options.host, block + offset)
             return block
-    raise ListenError(f"{options.host}: there are not {len(places)} free ports from {FREE_PORTS.start} on")
+    raise ListenError(f"cannot find {len(offsets)} free ports on {options.host} from port {FREE_PORTS.start}")
 
 
 def _setup(
@@ -126,8 +126,8 @@ def _setup(
 
 
 def _with_join_addresses(setup: Setup, others: Sequence[Setup]) -> Setup:
-    """A server joins all servers, of every region; a client knows those of its own."""
+    """Return ``setup`` with the servers to join: all servers for a server, those of its region for a client."""
     servers = [other for other in others if other.server]
     if setup.server:
         return replace(setup, retry_join=tuple(server.serf_address for server in servers))
-    return replace(setup, servers=tuple(one.rpc_address for one in servers if one.region == setup.region))
+    return replace(setup, servers=tuple(server.rpc_address for server in servers if server.region == setup.region))

@@ -1,4 +1,4 @@
-"""Doors: places to listen that open and shut while the loop runs, each with an application of its own."""
+"""Listeners that start and stop while the event loop runs, each with its own application."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ HEADER_SECONDS = 10
 """Timeout for the headers of a request, and for the first request of a connection."""
 
 HANDSHAKE_SECONDS = 5
-"""How long a client may take for the TLS handshake."""
+"""Timeout for the TLS handshake."""
 
 ACCEPT_RETRY_SECONDS = 0.1
-"""How long no connection is taken after one could not be, as when the process may open no more files."""
+"""The pause after a failed accept, for example when the process has too many open files."""
 
 TOO_MANY_CONNECTIONS = (
     b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nContent-Length: 81\r\nConnection: close\r\n\r\n"
     b"Your IP is issuing too many concurrent connections, please rate limit your calls\n"
 )
-"""What a client hears that has too many connections already, in the words of a Nomad agent since 1.3.4."""
+"""The response of a Nomad agent since 1.3.4 to a client with too many connections."""
 
 HTTP_TO_TLS_PORT = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
-"""What a client hears that speaks plain HTTP where TLS is spoken, in the words of Go's net/http."""
+"""The response of Go's net/http to a plain HTTP request on an HTTPS port."""
 
 _TLS_PREFIXES = frozenset({b"\x15", b"\x16"})
 _HTTP_PREFIXES = frozenset({b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"})
 
 
 class Listener:
-    """A place to listen that opens and shuts while the loop runs, each time for the same ``application``.
+    """A listener that serves ``application`` and can be started again after it was stopped.
 
-    ``tls`` is a context of ``nomad_sim.tls``, which sends alerts to clients that it rejects. ``max_connections``
-    limits the connections of a client address, 0 is unlimited; one above the limit is sent ``refusal`` and closed.
+    ``tls`` is a context of ``certificates.server_context``, which sends alerts to rejected clients. A client address
+    can have ``max_connections``, 0 is unlimited; each further connection is sent ``refusal`` and closed.
     """
 
     def __init__(
@@ -65,22 +65,22 @@ class Listener:
 
     @property
     def address(self) -> Address:
-        """Where it listens, or will. Its port is 0 only where it was told so and has not been open yet."""
+        """The address to listen on; port 0 is replaced by the actual port at the first start."""
         return self._address
 
     async def start(self) -> None:
-        """Listens from now on; a door that is open stays as it is. Raises ListenError."""
+        """Start to listen, unless the listener has started already. Raises ListenError."""
         if self._task is None:
             listener = listen(self._address)
             listener.setblocking(False)
             self._address = replace(self._address, port=listener.getsockname()[1])
             self._task = asyncio.create_task(self._serve(listener))
-            self._task.add_done_callback(partial(_close, listener))  # It may be shut before it begins.
+            self._task.add_done_callback(partial(_close, listener))  # The task may be cancelled before it begins.
 
     async def stop(self) -> None:
-        """As when a process is killed: nobody can connect from now on, and every connection is cut.
+        """Stop to listen and abort every connection, as when a process is killed.
 
-        Returns once the requests that were being answered have been cancelled and have ended.
+        Returns when all requests have been cancelled and have ended. Does nothing if the listener is stopped.
         """
         task, self._task = self._task, None
         if task is not None:
@@ -96,7 +96,7 @@ class Listener:
                     task.add_done_callback(partial(_close, connection))
 
     async def _serve_connection(self, connection: socket.socket, host: str) -> None:
-        """Lasts as long as the connection does."""
+        """Serve a connection until it ends."""
         with self._count(host) as number, contextlib.suppress(OSError):
             client = _Connection(self._config, self._refusal if 0 < self._max_connections < number else None)
             try:
@@ -107,7 +107,7 @@ class Listener:
 
     @contextlib.contextmanager
     def _count(self, host: str) -> Iterator[int]:
-        """The number of connections that ``host`` has now, this one included."""
+        """Count a connection of ``host``; yield the number of its connections, including this one."""
         self._connections[host] += 1
         try:
             yield self._connections[host]
@@ -115,7 +115,7 @@ class Listener:
             self._connections[host] -= 1
 
     async def _connect(self, connection: socket.socket, client: _Connection) -> None:
-        """Lets the client speak, over TLS once the hands are shaken. Raises OSError where it does not come to that."""
+        """Connect a client to its protocol, after the TLS handshake if any. Raises OSError if the handshake fails."""
         connection.setblocking(False)
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             if self._tls is not None:
@@ -126,9 +126,10 @@ class Listener:
 
 
 class _Connection(HttpToolsProtocol):
-    """One connection. Its ServerState is its own, so that ``tasks`` are the requests of this connection alone."""
+    """The protocol of one connection."""
 
     def __init__(self, config: uvicorn.Config, refusal: bytes | None) -> None:
+        # With its own ServerState, `tasks` are the requests of this connection only.
         super().__init__(config, ServerState(), {})
         self.closed = asyncio.Event()
         self._refusal = refusal
@@ -158,10 +159,10 @@ class _Connection(HttpToolsProtocol):
             self.closed.set()
 
     async def abort(self) -> None:
-        """Ends the connection, where there is one, and waits for the end of its requests."""
+        """Abort the connection, if it is open, and wait until its requests have ended."""
         if self.transport is not None and not self.closed.is_set():
             self.transport.abort()
-            self.connection_lost(None)  # uvloop does not tell so of one that was cancelled while it was made.
+            self.connection_lost(None)  # uvloop does not call it if the connection was cancelled during its setup.
         if self.tasks:
             await asyncio.wait(self.tasks)
 
@@ -175,7 +176,7 @@ class _Connection(HttpToolsProtocol):
 
 
 def _uvicorn_config(application: Application) -> uvicorn.Config:
-    """Return the configuration of a connection: no header but ``Date`` is added, and nothing is logged."""
+    """Return a configuration that adds no header to the application's own, and logs nothing."""
     return uvicorn.Config(
         application,
         http=_Connection,
@@ -190,8 +191,9 @@ def _uvicorn_config(application: Application) -> uvicorn.Config:
 
 
 def _ignore_cancellation(application: Application) -> Application:
-    """A request that is cancelled has lost its client; uvicorn would log a traceback."""
+    """Return an application whose cancelled requests end without an error."""
 
+    # A cancelled request has lost its client; uvicorn would log a traceback.
     async def respond(scope: Message, receive: Receive, send: Send) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await application(scope, receive, send)
@@ -225,11 +227,11 @@ async def _wait_until_readable(connection: socket.socket) -> None:
 
 
 def _reject_non_tls(connection: socket.socket) -> None:
-    """Answers what begins as plain HTTP. Raises ConnectionRefusedError where it is no TLS that can be read now."""
-    begun = connection.recv(5, socket.MSG_PEEK)
-    if begun[:1] in _TLS_PREFIXES:
+    """Raise ConnectionRefusedError unless the client starts a TLS handshake; respond to plain HTTP as Go does."""
+    prefix = connection.recv(5, socket.MSG_PEEK)
+    if prefix[:1] in _TLS_PREFIXES:
         return
-    connection.recv(65536)  # What is left unread when a connection is closed can cost the client our answer.
-    if begun in _HTTP_PREFIXES:
+    connection.recv(65536)  # Closing a socket with unread data may discard the response.
+    if prefix in _HTTP_PREFIXES:
         connection.send(HTTP_TO_TLS_PORT)
     raise ConnectionRefusedError("this is not TLS")

@@ -1,4 +1,4 @@
-"""What one can choose of the demo."""
+"""The options of the demo."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from nomad_sim.versions import NEWEST, Version
 
 MAX_AGENTS = 1000
-"""So many have ports below those that the system gives out of itself, and can live in one process."""
+"""The maximum number of agents: their ports fit below the ports that the system assigns itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The size and the kind of the cluster, where it is served, and what is started beside it.
+    """The cluster, the ports, and the programs beside the cluster.
 
-    ``port`` is that of the first agent; 0 takes free ones for everything. ``interval`` is in seconds: between two polls
-    of the exporter. ``incident`` is the one to be played, by name.
+    ``servers`` and ``clients`` are per region. ``port`` is the first agent's; port 0 is any free port. ``interval`` is
+    the exporter's poll interval in seconds. ``pace`` is the speed relative to Nomad. ``incident`` runs at the start.
     """
 
     servers: int = 3
@@ -27,7 +27,7 @@ class Options:
     verify_https_client: bool = False
     enable_debug: bool = True
     encrypted: bool = True
-    """Whether the gossip is encrypted."""
+    """Whether gossip is encrypted."""
     pace: float = 1.0
     interval: float = 1.0
     seed: int = 1
@@ -42,4 +42,5 @@ class Options:
 
     @property
     def agents(self) -> int:
+        """The number of agents in all regions."""
         return (self.servers + self.clients) * self.regions

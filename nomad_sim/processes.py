@@ -1,4 +1,4 @@
-"""The programs that run beside the cluster: the exporter, and Prometheus where it is asked for."""
+"""The programs that run beside the cluster: the exporter, and optionally Prometheus."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from nomad_sim.setup import Setup
 EXPORTER = "nomad-exporter"
 
 STOP_SECONDS = 5.0
-"""How long a program may take to end before it is killed."""
+"""Timeout for a program to exit before it is killed."""
 
 SMALL_FLEET = 20
-"""So many agents are asked about everything as often as was chosen, more of them less often."""
+"""The maximum number of agents that are polled at the chosen interval."""
 
 LARGE_FLEET_INTERVAL = 5.0
-"""Seconds between two polls of many agents, at least."""
+"""The minimum poll interval of more agents, in seconds."""
 
 VERDICT_GRACE = 10.0
-"""How long, in Nomad's own time, the exporter bears a late heartbeat or a leader that was not heard."""
+"""The exporter's limits for late heartbeats and for the last contact with the leader, in seconds of Nomad's time."""
 
 READY_POLL_SECONDS = 0.05
-"""Seconds between two looks at whether a program answers."""
+"""Seconds between two checks whether a program is ready."""
 
 
 class ProcessExited(Exception):
-    """A program ended of itself; it has said why. ``code`` is its exit code."""
+    """An unexpected exit of a program, with its exit code ``code``."""
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} ended with exit code {code}")
+        super().__init__(f"{name} exited with code {code}")
         self.code = code
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the exporter shows to the agents: the paths of the files, empty where there is none."""
+    """The exporter's credentials for the agents: paths of files, empty if unused."""
 
     token_file: str = ""
     ca_file: str = ""
@@ -55,7 +55,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program to run beside the cluster. It is there when ``/-/ready`` answers on ``port``."""
+    """A program to run beside the cluster, which is ready when ``/-/ready`` on ``port`` returns 200."""
 
     name: str
     command: tuple[str, ...]
@@ -68,7 +68,7 @@ class Program:
 
 
 def exporter_program(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Program:
-    """The exporter that watches all agents; its configuration is written into ``folder``."""
+    """Return an exporter that monitors all agents; write its configuration to ``folder``."""
     file = write_exporter_config(options, setups, credentials, folder)
     listen_address = join_host_port(options.host, options.exporter_port)
     command = (sys.executable, "-m", "nomad_exporter", "--config.file", str(file), "--log.level", "error")
@@ -76,19 +76,19 @@ def exporter_program(options: Options, setups: Sequence[Setup], credentials: Cre
 
 
 def write_exporter_config(options: Options, setups: Sequence[Setup], credentials: Credentials, folder: Path) -> Path:
-    """Writes the configuration of the exporter, anew where there is one; gives its file."""
+    """Write the configuration of the exporter and return the path of the file."""
     file = exporter_config_file(folder)
     file.write_text(json.dumps(_exporter_config(options, setups, credentials), indent=2))
     return file
 
 
 def exporter_config_file(folder: Path) -> Path:
-    """The file that the exporter reads."""
+    """Return the path of the exporter's configuration."""
     return folder / "nomad-exporter.yml"
 
 
 def prometheus_program(options: Options, folder: Path) -> Program:
-    """A Prometheus that scrapes the exporter; its data stay in ``folder``."""
+    """Return a Prometheus that scrapes the exporter and keeps its configuration and data in ``folder``."""
     file = folder / "prometheus.yml"
     target = join_host_port(options.host, options.exporter_port)
     job = {"job_name": "nomad", "static_configs": [{"targets": [target]}]}
@@ -104,7 +104,7 @@ def prometheus_program(options: Options, folder: Path) -> Program:
 
 
 def _exporter_config(options: Options, setups: Sequence[Setup], credentials: Credentials) -> dict[str, object]:
-    """JSON is YAML, too."""
+    """Return the content of the exporter's configuration, which is written as JSON because JSON is YAML."""
     agents = [
         {
             "name": exporter_name(setup, options.regions > 1),
@@ -124,30 +124,30 @@ def _exporter_config(options: Options, setups: Sequence[Setup], credentials: Cre
 
 
 class Process:
-    """A program that runs."""
+    """A running program."""
 
     def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
         self._program = program
         self._process = process
 
     async def wait_until_ready(self) -> None:
-        """Returns as soon as it answers. Raises ProcessExited where it ends before."""
+        """Return when the program is ready. Raises ProcessExited if it exits before."""
         while not await self._is_ready():
             if self._process.returncode is not None:
                 raise ProcessExited(self._program.name, self._process.returncode)
             await asyncio.sleep(READY_POLL_SECONDS)
 
     async def wait_for_exit(self) -> None:
-        """Raises ProcessExited when it has ended."""
+        """Raise ProcessExited when the program exits."""
         raise ProcessExited(self._program.name, await self._process.wait())
 
     def reload(self) -> None:
-        """Has it read its configuration again."""
+        """Send SIGHUP, so that the program reloads its configuration."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
-        """Ends it, in good order if it will."""
+        """Terminate the program, and kill it after ``STOP_SECONDS``."""
         if self._process.returncode is not None:
             return
         self._process.terminate()
@@ -173,12 +173,10 @@ class Process:
 
 
 async def start_process(program: Program) -> Process:
-    """Starts a program, without the user's own settings of Nomad and the exporter.
-
-    It has a session of its own, so that Ctrl-C reaches the demo alone, which ends all in order.
-    """
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("NOMAD_")}
+    """Start a program, without the user's ``NOMAD_*`` variables, which would configure the exporter."""
+    # In its own session, the program does not receive Ctrl-C, so that the demo stops everything in order.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NOMAD_")}
     process = await asyncio.create_subprocess_exec(
-        *program.command, stdin=asyncio.subprocess.DEVNULL, env=settings, start_new_session=True
+        *program.command, stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
     )
     return Process(program, process)

@@ -1,4 +1,4 @@
-"""The demo, from its start to its end: the cluster, and what runs beside it."""
+"""The demo: starts the cluster and the programs beside it, and stops them at a signal."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ from nomad_sim.options import Options
 from nomad_sim.processes import Credentials, Process, ProcessExited, Program
 from nomad_sim.runtime import ClusterServer, OnChange
 from nomad_sim.setup import Setup
-from nomad_sim.sockets import Address, raise_file_limit
+from nomad_sim.sockets import Address, ListenError, raise_file_limit
 
 Print = Callable[[str], None]
 
 CLUSTER_AGE_SECONDS = 60.0
-"""How old the cluster is at the start, so that nobody has to wait for its first election."""
+"""The simulated age of the cluster at the start, so that the first election is over."""
 
 INCIDENT_DELAY = 5.0
-"""Seconds until an incident begins, so that one sees what is well before it."""
+"""Seconds between the start of the demo and the incident, to show the healthy cluster first."""
 
 _POLICIES = {"management": MANAGEMENT, "monitoring": MONITORING}
 
 
 def run(options: Options, print_line: Print) -> int:
-    """Plays until SIGTERM, SIGINT or SIGHUP; gives the exit code, that of a program beside it where one ended first.
+    """Run the demo until SIGTERM, SIGINT or SIGHUP, or until a program exits; return the exit code.
 
-    Raises ListenError where a port is taken. Nothing is written outside a temporary folder, which goes with the end.
+    All files are in a temporary folder, which is removed at the end. Raises PortInUse, and ListenError for any other
+    reason why the demo cannot listen on the host.
     """
     _set_up_logging()
     raise_file_limit()
@@ -72,8 +73,8 @@ def _set_up_logging() -> None:
     logging.captureWarnings(capture=True)
 
 
-async def _run_demo(chosen: Options, folder: Path, print_line: Print) -> None:
-    options = layout.resolve_ports(chosen)
+async def _run_demo(requested: Options, folder: Path, print_line: Print) -> None:
+    options = layout.resolve_ports(requested)
     files = _certificates(options, folder)
     setups = layout.setups(options, files)
     tokens = _tokens(options)
@@ -85,7 +86,7 @@ async def _run_demo(chosen: Options, folder: Path, print_line: Print) -> None:
         if options.exporter:
             runner.server.on_change = _reload_exporter(running[processes.EXPORTER], options, credentials, folder)
         urls = {program.name: program.url for program in programs}
-        file = str(processes.exporter_config_file(folder)) if options.exporter else ""
+        config_file = str(processes.exporter_config_file(folder)) if options.exporter else ""
         print_line(
             render_banner(
                 options,
@@ -93,7 +94,7 @@ async def _run_demo(chosen: Options, folder: Path, print_line: Print) -> None:
                 tokens,
                 files,
                 {**urls, "demo": _url(options, options.control_port)},
-                file,
+                config_file,
                 _program_name(),
             )
         )
@@ -103,7 +104,7 @@ async def _run_demo(chosen: Options, folder: Path, print_line: Print) -> None:
 
 
 def _reload_exporter(exporter: Process, options: Options, credentials: Credentials, folder: Path) -> OnChange:
-    """The exporter learns which agents it is to watch."""
+    """Return a callback that updates the monitored agents in the exporter's configuration."""
 
     def on_change(setups: Sequence[Setup]) -> None:
         processes.write_exporter_config(options, setups, credentials, folder)
@@ -113,28 +114,30 @@ def _reload_exporter(exporter: Process, options: Options, credentials: Credentia
 
 
 def _program_name() -> str:
-    """How the user called the command; one that is on the PATH by its name alone."""
-    called = sys.argv[0]
-    return called if Path(called).name == "nomad-exporter" and not shutil.which("nomad-exporter") else "nomad-exporter"
+    """Return ``nomad-exporter``, or its path as the user entered it if it is not on the PATH."""
+    entered = sys.argv[0]
+    is_path = Path(entered).name == "nomad-exporter" and not shutil.which("nomad-exporter")
+    return entered if is_path else "nomad-exporter"
 
 
 async def _run_until_exit(server: ClusterServer, running: Sequence[Process]) -> None:
-    """Raises ProcessExited, by itself: what is raised where a group is caught, Python 3.11.2 makes a group again."""
-    found: list[BaseException] = []
+    """Run the listeners until a program exits. Raises ProcessExited."""
+    # Python 3.11.2 wraps an exception that is raised inside `except*` in a group, so it is raised after the block.
+    caught: list[BaseException] = []
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(server.run())
             for process in running:
                 group.create_task(process.wait_for_exit())
     except* ProcessExited as exits:
-        found += exits.exceptions
-    raise found[0]
+        caught += exits.exceptions
+    raise caught[0]
 
 
 async def _start_cluster(
     options: Options, setups: Sequence[Setup], tokens: Mapping[str, str], print_line: Print, stack: AsyncExitStack
 ) -> IncidentRunner:
-    """The cluster and the demo's own page, served."""
+    """Start the listeners of the agents and of the control page; return the runner of incidents."""
     clock_offset = time.time() - time.monotonic()
     cluster = Cluster(setups, Timing().at_pace(options.pace), options.seed, time.time() - CLUSTER_AGE_SECONDS)
     api = NomadApi(cluster, Acl({token: _POLICIES[name] for name, token in tokens.items()}))
@@ -170,16 +173,18 @@ def _programs(options: Options, setups: Sequence[Setup], credentials: Credential
 def _certificates(options: Options, folder: Path) -> CertificateFiles | None:
     if not options.tls:
         return None
-    return certificates.make_certificates(
-        folder, [options.host], layout.region_names(options.regions), datetime.now(UTC)
-    )
+    regions = layout.region_names(options.regions)
+    try:
+        return certificates.make_certificates(folder, [options.host], regions, datetime.now(UTC))
+    except UnicodeError:
+        raise ListenError(f"cannot issue a certificate for {options.host}: not a host name") from None
 
 
 def _tokens(options: Options) -> dict[str, str]:
-    """A secret for each policy, the same for the same seed."""
+    """Return a token for each policy by the policy's name, the same for the same seed."""
     if not options.acl:
         return {}
-    rng = random.Random(f"tokens {options.seed}")  # noqa: S311  # of a demo: everybody may know them
+    rng = random.Random(f"tokens {options.seed}")  # noqa: S311  # tokens of a demo are not secret
     return {name: random_uuid(rng) for name in _POLICIES}
 
 

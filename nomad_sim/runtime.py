@@ -1,4 +1,4 @@
-"""The cluster on its sockets: one door for each agent, open while the agent's process is there."""
+"""The HTTP servers of a simulated cluster: a listener for each agent, which listens while the agent runs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from nomad_sim.setup import Setup, Tls
 from nomad_sim.sockets import Address, ListenError
 
 TICK_SECONDS = 0.25
-"""Seconds between two turns of the clock while nobody asks."""
+"""Seconds between two ticks if no request causes one."""
 
 OnChange = Callable[[Sequence[Setup]], None]
-"""Hears which agents are to be watched from now on."""
+"""Receives the setups of the monitored agents after a change."""
 
 
 class ClusterServer:
-    """The agents of a face, served. Everything happens on the loop that calls ``tick``.
+    """The HTTP servers of the agents of ``api``.
 
-    ``tokens`` are the token secrets by name. ``on_change`` is called when an agent is added or removed permanently.
+    ``clock`` returns Unix time. ``tokens`` are the secrets of the ACL tokens by name. ``on_change`` is called when an
+    agent is added or permanently removed.
     """
 
     def __init__(self, api: NomadApi, clock: Callable[[], float], tokens: Mapping[str, str] | None = None) -> None:
@@ -43,16 +44,16 @@ class ClusterServer:
 
     @property
     def setups(self) -> Sequence[Setup]:
-        """Of every agent that was ever here, as it was set up at first."""
+        """The initial setups of all agents, including removed ones."""
         return tuple(self._initial_setups.values())
 
     @property
     def monitored(self) -> Sequence[Setup]:
-        """Of the agents that are to be watched."""
+        """The initial setups of the agents that the exporter monitors: all that were not removed."""
         return tuple(setup for name, setup in self._initial_setups.items() if name not in self._removed)
 
     async def tick(self) -> None:
-        """Lets happen what is due, and opens and shuts the doors accordingly. Raises ListenError."""
+        """Advance the cluster to the present; start and stop listeners accordingly. Raises ListenError."""
         self.cluster.advance(self._clock())
         async with self._lock:
             for name, listener in list(self._listeners.items()):
@@ -62,20 +63,20 @@ class ClusterServer:
                     await listener.start()
 
     async def run(self) -> None:
-        """Goes on for ever. Where a door cannot be opened, who asked for it hears it."""
+        """Tick until cancelled."""
         while True:
-            with suppress(ListenError):
+            with suppress(ListenError):  # The request that starts the agent reports it.
                 await self.tick()
             await asyncio.sleep(TICK_SECONDS)
 
     async def stop(self) -> None:
-        """Shuts all doors."""
+        """Stop all listeners."""
         async with self._lock:
             for listener in self._listeners.values():
                 await listener.stop()
 
     async def add(self, setup: Setup) -> None:
-        """Starts an agent that was never here. Raises ListenError, and then it is not here either."""
+        """Add an agent and start it. Raises ListenError and adds nothing if the agent's port is in use."""
         self.cluster.advance(self._clock())
         listener = self._create_listener(setup)
         await listener.start()
@@ -85,16 +86,16 @@ class ClusterServer:
         self.on_change(self.monitored)
 
     async def remove(self, name: str) -> None:
-        """Kills an agent that will not come back; the cluster may know it for long."""
+        """Kill an agent for good; it stays in the state of the other agents until they remove it."""
         self.cluster.kill(name)
         self._removed.add(name)
         await self.tick()
         self.on_change(self.monitored)
 
     async def restart(self, name: str, **changes: Any) -> None:
-        """Kills an agent where it lives, and starts it as it was set up at first but for the ``changes``.
+        """Kill an agent, if it runs, and start it with its initial setup and ``changes``.
 
-        They are fields of ``Setup``, such as ``version`` or ``encrypted``. Raises ListenError.
+        ``changes`` are fields of ``Setup``, such as ``version`` or ``encrypted``. Raises ListenError.
         """
         self.cluster.kill(name)
         await self.tick()
@@ -104,25 +105,26 @@ class ClusterServer:
         await self.tick()
 
     async def expire_certificate(self, name: str) -> None:
-        """From now on the agent serves a certificate that has expired. Raises LookupError where it has none."""
-        await self._reload(name, expire_certificate(self._tls(name), name, datetime.now(UTC)))
+        """Serve an expired certificate from now on. Raises LookupError if the agent has no TLS, OSError for a file."""
+        setup = self._initial_setups[name]
+        await self._reload(name, expire_certificate(setup, self._tls(name), datetime.now(UTC)))
 
     async def renew_certificate(self, name: str) -> None:
-        """From now on the agent serves its first certificate. Raises LookupError where it has none."""
+        """Serve the initial certificate from now on. Raises LookupError if the agent has no TLS."""
         await self._reload(name, self._tls(name))
 
     def revoke_token(self, token: str) -> None:
-        """No server knows the token of this name any more. Raises LookupError where there never was one."""
+        """Revoke the token with this name. Raises LookupError if there is no such token."""
         acl = self._api.acl
         self._api.acl = replace(acl, revoked=acl.revoked | {self._tokens[token]})
 
     def restore_token(self, token: str) -> None:
-        """The token that was revoked is known again. Raises LookupError where there never was one."""
+        """Restore a revoked token. Raises LookupError if there is no such token."""
         acl = self._api.acl
         self._api.acl = replace(acl, revoked=acl.revoked - {self._tokens[token]})
 
     async def _reload(self, name: str, tls: Tls) -> None:
-        """As Nomad does on SIGHUP: the agent goes on, its HTTP server is another, and no connection outlives it."""
+        """Replace the agent's HTTP server and abort its connections, as Nomad does on SIGHUP."""
         setup = replace(self.cluster.world.agents[name].setup, tls=tls)
         self.cluster.reload(name, setup)
         async with self._lock:
@@ -133,7 +135,7 @@ class ClusterServer:
     def _tls(self, name: str) -> Tls:
         tls = self._initial_setups[name].tls
         if tls is None:
-            raise LookupError(f"{name} serves no HTTPS")
+            raise LookupError(f"{name} has no TLS")
         return tls
 
     def _create_listener(self, setup: Setup) -> Listener:
@@ -144,4 +146,4 @@ class ClusterServer:
 
 
 def _ignore(_: Sequence[Setup]) -> None:
-    """Until somebody wants to hear it."""
+    """Ignore a change; the default of ``on_change``."""

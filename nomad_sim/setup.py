@@ -1,4 +1,4 @@
-"""How a simulated agent is set up: what the operator would have written into its configuration file."""
+"""The setup of a simulated agent, which in Nomad is its configuration file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nomad_sim.versions import NEWEST, Version
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Encrypted HTTP: the paths of the files, and whether a client must show a certificate."""
+    """The TLS settings of an agent: PEM files, and whether HTTPS clients must present a certificate."""
 
     ca_file: str
     cert_file: str
@@ -20,14 +20,14 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One agent, and what it was told at its start. Ports are those of its own address ``host``.
+    """The setup of one agent.
 
-    Nothing listens on ``rpc`` and ``serf``: they are what the agent advertises, and what others call it by.
+    The agent listens on ``host`` and the port ``http``. The ports ``rpc`` and ``serf`` are only advertised.
     """
 
     name: str
     id: str
-    """A UUID: the server's raft ID, the client's node ID."""
+    """A UUID: the Raft ID of a server, the node ID of a client."""
     host: str = "127.0.0.1"
     http: int = 4646
     rpc: int = 4647
@@ -40,28 +40,28 @@ class Setup:
     bootstrap_expect: int = 0
     nonvoter: bool = False
     servers: tuple[str, ...] = ()
-    """The RPC addresses of the servers that a client was told."""
+    """The RPC addresses of a client's initial servers."""
     retry_join: tuple[str, ...] = ()
-    """The serf addresses of the servers that a server joins at its start."""
+    """The Serf addresses that a server joins at its start."""
     acl: bool = False
     tls: Tls | None = None
     enable_debug: bool = False
     encrypted: bool = False
-    """Whether the gossip is encrypted."""
+    """Whether gossip is encrypted."""
 
     @property
     def member(self) -> str:
-        """The name in the gossip pool."""
+        """The member name in the gossip pool."""
         return f"{self.name}.{self.region}"
 
     @property
     def full_name(self) -> str:
-        """What the cluster knows the agent by: a server by the name of its member, a client by its own."""
+        """The name in the simulated cluster: the member name of a server, the node name of a client."""
         return self.member if self.server else self.name
 
     @property
     def url(self) -> str:
-        """Where its HTTP API is, without a path."""
+        """The base URL of the HTTP API."""
         return f"{'https' if self.tls else 'http'}://{join_host_port(self.host, self.http)}"
 
     @property
@@ -74,5 +74,5 @@ class Setup:
 
     @property
     def raft_id(self) -> str:
-        """The ID in the raft configuration: before raft protocol 3 it is the address."""
+        """The ID in the Raft configuration; before Raft protocol 3 the RPC address."""
         return self.id if self.version.raft_protocol >= 3 else self.rpc_address

@@ -1,4 +1,4 @@
-"""Run a coroutine until a signal cancels it."""
+"""Running a coroutine until a signal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     """Run ``main`` on an event loop until it ends or SIGTERM, SIGINT or SIGHUP cancels it.
 
     ``main`` is cancelled once: further signals do not disturb its cleanup. Exceptions of ``main`` are raised. SIGHUP
-    is unblocked; it stays ignored if it was ignored before, as under nohup.
+    is unblocked; it remains ignored if it was ignored before, as under nohup.
     """
     uvloop.run(_run_until_signal(main))
 

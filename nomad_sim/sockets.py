@@ -1,7 +1,8 @@
-"""TCP addresses, the sockets bound to them, and the limit on open files."""
+"""TCP addresses, the sockets that listen on them, and the limit on open files."""
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -22,7 +23,15 @@ class Address:
 
 
 class ListenError(Exception):
-    """An address cannot be bound; the text names the address and the reason."""
+    """A failure to listen; the message names the address and the reason."""
+
+
+class PortInUse(ListenError):
+    """A failure to listen on ``port``, because another socket does."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(f"cannot listen on {address}: {os.strerror(errno.EADDRINUSE)}")
+        self.port = address.port
 
 
 def listen(address: Address) -> socket.socket:
@@ -32,9 +41,11 @@ def listen(address: Address) -> socket.socket:
         family = socket.getaddrinfo(*where, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server(where, family=family, backlog=1024)
     except OSError as error:
-        raise ListenError(f"{address}: {_reason(error)}") from None
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(address) from None
+        raise ListenError(f"cannot listen on {address}: {_reason(error)}") from None
     except UnicodeError:
-        raise ListenError(f"{address}: not a host name") from None
+        raise ListenError(f"cannot listen on {address}: not a host name") from None
 
 
 def raise_file_limit() -> None:

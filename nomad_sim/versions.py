@@ -1,4 +1,4 @@
-"""The versions of Nomad that the simulated cluster plays, and in what they differ."""
+"""The simulated versions of Nomad and their differences."""
 
 from __future__ import annotations
 
@@ -8,60 +8,61 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of Nomad, as far as an agent's answers show it.
+    """One version of Nomad, with the differences that an agent's responses show.
 
-    ``series`` is what a user names (``1.10``), ``build`` what the agent calls itself. Every other field is a trait that
-    changed between the versions; its default is that of the newest.
+    ``series`` is the version on the command line (``1.10``), ``build`` the version that the agent reports. Every other
+    field is a difference between the versions; its default applies to the newest.
     """
 
     series: str
     build: str
     go: str
-    """The version of Go that it was built with, as ``stats.runtime.version`` tells it."""
+    """The version of Go in ``stats.runtime.version``."""
     raft_protocol: int = 3
-    """From 3 on a server has an ID of its own, and a new one is a non-voter first."""
+    """From 3 on, the Raft ID is not the address, and a new server starts as a non-voter."""
     pre_vote: bool = True
-    """Whether a candidate asks before it raises the term."""
+    """Whether a candidate requests a pre-vote before it increments the term."""
     members_left_by_autopilot: bool = False
-    """Whether the member of a dead server that autopilot removed becomes ``left``; else it stays ``failed``."""
+    """Whether a failed member becomes ``left`` when autopilot removes the server, instead of staying ``failed``."""
     tags: frozenset[str] = frozenset({"revision"})
-    """Tags of a server's member that not every version has."""
+    """The tags of a server's member that only some versions have."""
     vault: bool = False
-    """Whether a server has a group of stats about Vault."""
+    """Whether the stats of a server have a group ``vault``."""
     vault_renewals: bool = False
-    """Whether that group tells when the token was renewed, and will be."""
+    """Whether the group ``vault`` has the times of the token's last and next renewal."""
     log_store: bool = True
-    """Whether a server tells its log store."""
+    """Whether the stats of a server have the log store."""
     waits_for_registration: bool = True
-    """Whether a client's questions to a server wait until it has registered once."""
+    """Whether a client's RPCs to servers wait until the client has registered."""
     masks_unknown_tokens: bool = True
-    """Whether a client goes on with a token that it knew, where the servers know it no more."""
+    """Whether a client keeps accepting a cached token that the servers no longer know."""
     accepts_bearer: bool = True
-    """Whether ``Authorization: Bearer`` carries a token."""
+    """Whether an agent accepts a token in ``Authorization: Bearer``."""
     errors_have_content_type: bool = True
-    """Whether an error has a content type."""
+    """Whether error responses have a content type."""
     strict_stale: bool = True
-    """Whether a ``stale`` that is no truth is an error."""
+    """Whether a ``stale`` parameter that is not a boolean is an error."""
     stale_error_has_body: bool = False
-    """Whether the answer follows that error in the same body."""
+    """Whether the response follows that error in the same body."""
     sends_too_many_requests: bool = True
-    """Whether a client with too many connections is told so; else the next one is just closed."""
+    """Whether a connection above the limit receives a 429, instead of only being closed."""
     join_failure: str = "failed to join"
-    """How the error of a join begins for each address that failed."""
+    """The beginning of the error for each address that could not be joined."""
     join_warning: bool = True
-    """Whether the answer to a join has a warning."""
+    """Whether the response to a join has a warning."""
     prune: bool = True
-    """Whether a force-leave can also forget the member."""
+    """Whether force-leave supports ``prune``, which removes the member."""
     node_pools: bool = True
-    """Whether a node belongs to a pool."""
+    """Whether nodes belong to node pools."""
     autopilot_leader: bool = True
-    """Whether autopilot's health names the leader."""
+    """Whether autopilot health has the leader and the voters."""
     unhealthy_has_content_type: bool = False
-    """Whether autopilot's health has a content type where not all is well."""
+    """Whether autopilot health has a content type when the cluster is unhealthy."""
     compresses_empty: bool = True
-    """Whether also an empty body is compressed for who takes that."""
+    """Whether an empty body is compressed, too, if the client accepts gzip."""
 
 
+# Each version is defined by its differences from the next newer one.
 _V2_0 = Version("2.0", "2.0.5", "go1.26.8")
 _V1_10 = replace(
     _V2_0,
@@ -108,6 +109,6 @@ _V0_12 = replace(_V1_2, series="0.12", build="0.12.12", go="go1.14.15", raft_pro
 _ALL = (_V2_0, _V1_10, _V1_6, _V1_2, _V0_12)
 
 VERSIONS: Mapping[str, Version] = {version.series: version for version in _ALL}
-"""By series, the newest first; each is written as what was otherwise than in the next one."""
+"""The versions by series, newest first."""
 
 NEWEST = _V2_0

@@ -11,8 +11,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
-from nomad_exporter.nomad.sources import Reply, Source
+from nomad_exporter.nomad.sources import SOURCES, Reply, Source
 from tests.support.fuzzing import STATUSES, bodies, outcome
 from tests.support.mutations import mutated
 
@@ -21,7 +22,7 @@ from tests.support.mutations import mutated
 class Violation:
     """An input that breaks the promise, and the error that it caused."""
 
-    source: Source
+    source: Source[Any]
     reply: Reply
     error: Exception
 
@@ -35,7 +36,7 @@ def fuzz(seconds: float, seed: int, tally: Counter[str]) -> Violation | None:
     rng = Random(seed)  # noqa: S311  # reproducible, not secret
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        source = rng.choice(tuple(Source))
+        source = rng.choice(SOURCES)
         status = 200 if rng.random() < 0.9 else rng.choice(STATUSES)
         reply = Reply(status, mutated(rng, bodies(source)))
         try:

@@ -19,7 +19,7 @@ from nomad_exporter.metrics.families.transitions import TRANSITIONS
 from nomad_exporter.metrics.family import Family
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
-from nomad_exporter.nomad.failures import FAILURE_REASONS
+from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, Remedy, VerdictReason
 from nomad_sim.incidents.catalogue import INCIDENTS
 from nomad_sim.incidents.scenario import Incident
@@ -122,18 +122,16 @@ _GROUPS = {
     "self: stats.client": "Client",
     "self: stats.runtime": "Runtime",
     "self: stats.vault": "Vault",
-    "members": "Members",
-    "autopilot": "Autopilot",
-    "health": "Health",
 }
-"""The headings of the metrics page, by the origin of a family."""
+"""The headings of the metrics page, by the origin of a family; other origins are sources, and their own heading."""
 
 
 def metrics() -> str:
     """Return one table for each group of metric families, and one for the exporter's own."""
     groups: dict[str, list[Row]] = {heading: [] for heading in _GROUPS.values()}
     for family in (family for table in CATALOGUE for family in table):
-        groups[_GROUPS[_origin(family)]].append(_metric(family))
+        origin = _origin(family)
+        groups.setdefault(_GROUPS.get(origin, origin.capitalize()), []).append(_metric(family))
     head = ("Metric", "Type", "Labels", "Meaning", "Origin")
     sections = [(heading, _table(head, rows)) for heading, rows in groups.items() if rows]
     own = _table(("Metric", "Type", "Labels", "Meaning"), _own_metrics())

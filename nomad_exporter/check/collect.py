@@ -1,70 +1,94 @@
 """Polling of all agents once, at the same time and within a deadline."""
 
-# Health is polled on one thread and the other sources on another: a leader that delays the response about health does
-# not shorten the time for the others.
-
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial, reduce
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from nomad_exporter.clock import Clock, Instant
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.models import AgentSelf, Health, Role
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.poller import Wire, poll
-from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
+from nomad_exporter.polling.poller import Wire, poll, sources_to_poll
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 
 MAX_THREADS = 256
 
 # A thread that takes longer than this past its deadline is stuck in name resolution, which has no timeout.
 GRACE_SECONDS = 0.1
 
-PollSource = Callable[[Source], AnyReading]
 
-
-def collect(wires: Mapping[Agent, Wire], sources: Collection[Source], clock: Clock, seconds: float) -> list[Snapshot]:
-    """Poll ``sources``, which include health, and return a snapshot of each agent. Raises nothing.
+def collect(
+    wires: Mapping[Agent, Wire], sources: Collection[Source[Any]], clock: Clock, seconds: float
+) -> list[Snapshot]:
+    """Poll ``sources`` once, and return a snapshot of each agent. Raises nothing.
 
     Returns after at most ``seconds`` and ``GRACE_SECONDS``. An agent that has not responded by then has timed out.
     """
     began = clock()
-    readings: dict[Agent, list[AnyReading]] = {agent: [] for agent in wires}
+    agents = {agent: _AgentPolls(agent, sources) for agent in wires}
+    # As many threads for an agent as sources to begin with: a leader that delays the response about health does not
+    # shorten the time for the others.
     tasks = [
-        partial(_store_readings, plan(partial(_poll, wire, clock, began + seconds), sources), readings[agent])
-        for plan in (_poll_health, _poll_state)
-        for agent, wire in wires.items()
+        partial(_poll_claimed, polls, wires[agent], clock, began + seconds)
+        for source in sources
+        for agent, polls in agents.items()
+        if source in polls.first
     ]
     _run_all(tasks, clock, began + (seconds + GRACE_SECONDS))
-    timeouts = [_timeout(source, began, seconds) for source in (Source.HEALTH, Source.SELF) if source in sources]
-    return [_build_snapshot(agent, tuple(received), timeouts) for agent, received in readings.items()]
+    return [polls.snapshot_after(began, seconds) for polls in agents.values()]
 
 
-def _poll_health(poll_source: PollSource, sources: Collection[Source]) -> Iterator[AnyReading]:
-    """Poll health and, from a server that reaches its leader, the autopilot health of that leader."""
-    reading = poll_source(Source.HEALTH)
-    yield reading
-    if Source.AUTOPILOT in sources and isinstance(reading.outcome, Health) and reading.outcome.leader_reachable:
-        yield poll_source(Source.AUTOPILOT)
+class _AgentPolls:
+    """The polls of one agent, shared by several threads: each source is claimed by one of them.
+
+    ``first`` are the sources to poll before anything is known of the agent.
+    """
+
+    def __init__(self, agent: Agent, enabled: Collection[Source[Any]]) -> None:
+        self._agent, self._enabled = agent, enabled
+        self._lock = threading.Lock()
+        self._claimed: set[Source[Any]] = set()
+        self._readings: dict[Source[Any], Reading[Any]] = {}
+        self.first = sources_to_poll(Snapshot(agent), enabled)
+
+    def claim(self) -> Source[Any] | None:
+        """Claim a source that is to be polled, as far as the readings show; return None if all are claimed."""
+        with self._lock:
+            to_poll = sources_to_poll(self._snapshot(self._readings), self._enabled)
+            source = next((source for source in to_poll if source not in self._claimed), None)
+            if source:
+                self._claimed.add(source)
+            return source
+
+    def record(self, reading: Reading[Any]) -> None:
+        with self._lock:
+            self._readings[reading.source] = reading
+
+    def snapshot_after(self, began: Instant, seconds: float) -> Snapshot:
+        """Return the snapshot after a timeout of ``seconds``; a source of ``first`` without a reading timed out."""
+        with self._lock:
+            timeouts = {source: _timeout(source, began, seconds) for source in self.first}
+            return self._snapshot({**timeouts, **self._readings})
+
+    def _snapshot(self, readings: Mapping[Source[Any], Reading[Any]]) -> Snapshot:
+        # In the order of the sources, not of the readings: a failed poll of health counts only if no other is answered.
+        ordered = [readings[source] for source in self._enabled if source in readings]
+        return reduce(Snapshot.after, ordered, Snapshot(self._agent))
 
 
-def _poll_state(poll_source: PollSource, sources: Collection[Source]) -> Iterator[AnyReading]:
-    """Poll self and, from a server, the members."""
-    if Source.SELF not in sources:
-        return
-    reading = poll_source(Source.SELF)
-    yield reading
-    # A client forwards a request for members to a server, and may wait for one without end.
-    if Source.MEMBERS in sources and isinstance(reading.outcome, AgentSelf) and Role.SERVER in reading.outcome.roles:
-        yield poll_source(Source.MEMBERS)
+def _poll_claimed(polls: _AgentPolls, wire: Wire, clock: Clock, deadline: Instant) -> None:
+    """Poll one source after the other, until no source is left to claim."""
+    while source := polls.claim():
+        polls.record(_poll(wire, clock, deadline, source))
 
 
-def _poll(wire: Wire, clock: Clock, deadline: Instant, source: Source) -> AnyReading:
+def _poll(wire: Wire, clock: Clock, deadline: Instant, source: Source[Any]) -> Reading[Any]:
     """Poll a source once before the deadline; return a bug of the check as a failure, too."""
     began = clock()
     try:
@@ -72,11 +96,6 @@ def _poll(wire: Wire, clock: Clock, deadline: Instant, source: Source) -> AnyRea
     except Exception as error:  # noqa: BLE001  # A thread would print the traceback.
         failure = Failure(FailureReason.INTERNAL, f"internal error: {type(error).__name__}")
         return Reading(source, failure, began, 0.0)
-
-
-def _store_readings(polled: Iterable[AnyReading], readings: list[AnyReading]) -> None:
-    for reading in polled:
-        readings.append(reading)  # Not extend(), which would lose a reading if the next poll never returns.
 
 
 def _run_all(tasks: Iterable[Callable[[], None]], clock: Clock, deadline: Instant) -> None:
@@ -99,13 +118,6 @@ def _run_queued(queue: SimpleQueue[Callable[[], None]]) -> None:
             queue.get_nowait()()
 
 
-def _timeout(source: Source, began: Instant, seconds: float) -> AnyReading:
+def _timeout(source: Source[Any], began: Instant, seconds: float) -> Reading[Any]:
     failure = Failure(FailureReason.TIMEOUT, f"no complete response within {durations.text(seconds)}")
-    reading: AnyReading = Reading(source, failure, began, seconds)
-    return reading
-
-
-def _build_snapshot(agent: Agent, received: Iterable[AnyReading], timeouts: Iterable[AnyReading]) -> Snapshot:
-    """Return the snapshot of an agent; a source without a reading has timed out."""
-    by_source = {reading.source: reading for reading in (*timeouts, *received)}
-    return reduce(Snapshot.after, by_source.values(), Snapshot(agent))
+    return Reading(source, failure, began, seconds)

@@ -175,7 +175,7 @@ def _polling_seconds(timeout: float, elapsed: float) -> float:
     return max(0.01, round(max(timeout - elapsed - _RESERVED_SECONDS, timeout / 2), 2))
 
 
-def _poll_agents(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -> list[Snapshot]:
+def _poll_agents(agents: Iterable[Agent], sources: Collection[Source[Any]], seconds: float) -> list[Snapshot]:
     from nomad_exporter.check.collect import collect
     from nomad_exporter.nomad.tls import Contexts
     from nomad_exporter.nomad.transport import Transport

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, Source, enabled_sources
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
-from nomad_exporter.verdicts.report import SOURCES, Report, ages, build_report, health_messages
+from nomad_exporter.verdicts.report import Report, ages, build_report, health_messages
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets
 from nomad_exporter.verdicts.view import STABLE_ANSWERS
 
-HEALTH = "health"
+NOMAD_HEALTH = "health"
 """The question beside those of ``Question``: what Nomad itself reports."""
 
 
@@ -54,10 +54,10 @@ _CALLER_FAULTS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNAUTHORIZE
 """Failures caused by the credentials of the caller."""
 
 
-def required_sources(question: str, thresholds: Thresholds) -> frozenset[Source]:
+def required_sources(question: str, thresholds: Thresholds) -> tuple[Source[Any], ...]:
     """Return the sources to poll for a question."""
-    needed = () if question == HEALTH else SOURCES[Question(question)]
-    return frozenset({Source.HEALTH, *needed}) - (frozenset() if thresholds.autopilot else {Source.AUTOPILOT})
+    enabled = enabled_sources(autopilot=thresholds.autopilot)
+    return tuple(source for source in enabled if source is HEALTH or question in source.verdicts)
 
 
 def check_agents(
@@ -67,7 +67,7 @@ def check_agents(
     # A check polls once, so a single answer must count as a stable one.
     stable = [replace(snapshot, unchanged_answers=STABLE_ANSWERS) for snapshot in fleet]
     chosen = [snapshot for snapshot in stable if snapshot.agent.name in names]
-    if question == HEALTH:
+    if question == NOMAD_HEALTH:
         return [_health_finding(snapshot, now) for snapshot in chosen]
     asked = Question(question)
     return [
@@ -83,14 +83,15 @@ def _verdict_finding(status: Status, report: Report) -> Finding:
 
 def _health_finding(snapshot: Snapshot, now: Instant) -> Finding:
     state, reason, message = _health(snapshot)
-    details = health_messages(snapshot.health.answer) if snapshot.health.answer else {}
+    answer, failed = snapshot[HEALTH].answer, snapshot[HEALTH].failure
+    details = health_messages(answer) if answer else {}
     poll_ages = ages(Evaluation(snapshot, {}), Question.LIVE, now)
-    failure = describe(snapshot.health.failure) if snapshot.health.failure else ""
+    failure = describe(failed) if failed else ""
     return Finding(state, Report(snapshot.agent.name, state is State.OK, reason, message, details, poll_ages, failure))
 
 
 def _live(evaluation: Evaluation, _: Sequence[Snapshot]) -> Status:
-    failure = evaluation.snapshot.health.failure
+    failure = evaluation.snapshot[HEALTH].failure
     # A failure such as an unknown host name proves neither that the agent is live nor that it is not.
     if failure and not (failure.is_unresponsive or failure.is_responsive):
         return Status(State.UNKNOWN, VerdictReason.POLL_ERROR, _failed_poll_message(failure))
@@ -112,7 +113,7 @@ def _quorum(evaluation: Evaluation, fleet: Sequence[Snapshot]) -> Status:
 
 
 def _health(snapshot: Snapshot) -> Status:
-    failure, answer = snapshot.health.failure, snapshot.health.answer
+    failure, answer = snapshot[HEALTH].failure, snapshot[HEALTH].answer
     if answer is None:
         reason = VerdictReason.UNRESPONSIVE if failure and failure.is_unresponsive else VerdictReason.POLL_ERROR
         return Status(_failed_state(_failures(snapshot)), reason, _failed_poll_message(failure))

@@ -19,7 +19,7 @@ GetNodeName = Callable[[Agent], str]
 _NO_NODE_NAME = "agent did not report its node name, using the name of this host until a restart"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawSettings:
     """The settings of a command line and its environment, before the configuration file is read.
 

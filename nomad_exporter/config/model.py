@@ -60,7 +60,7 @@ class PollConfig:
     max_age: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The configuration of an exporter. ``warnings`` are lines for the log."""
 
@@ -80,14 +80,14 @@ def build_config(settings: Settings, agents: tuple[Agent, ...], warnings: tuple[
         raise ConfigError("listen", "must list at least one address")
     poll = _build_poll_config(settings)
     return Config(
-        agents,
-        poll,
-        _build_thresholds(settings, poll),
-        settings.listen,
-        settings.enable_lifecycle,
-        settings.log_level,
-        settings.log_format,
-        warnings,
+        agents=agents,
+        poll=poll,
+        thresholds=_build_thresholds(settings, poll),
+        listen=settings.listen,
+        enable_lifecycle=settings.enable_lifecycle,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+        warnings=warnings,
     )
 
 
@@ -103,12 +103,12 @@ def build_agent(settings: Settings, host_name: str) -> Agent:
         cluster=settings.cluster or DEFAULT_CLUSTER,
         credentials=Credentials(settings.token, settings.token_file, user_info or settings.http_auth),
         tls=Tls(
-            settings.ca_file,
-            settings.ca_path,
-            settings.cert_file,
-            settings.key_file,
-            settings.server_name,
-            settings.skip_verify,
+            ca_file=settings.ca_file,
+            ca_path=settings.ca_path,
+            cert_file=settings.cert_file,
+            key_file=settings.key_file,
+            server_name=settings.server_name,
+            skip_verify=settings.skip_verify,
         ),
     )
 

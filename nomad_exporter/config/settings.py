@@ -27,7 +27,7 @@ SECTIONS: Mapping[str, str] = {AGENT: "Agent", "poll": "Polling", "verdict": "Ve
 """The sections of settings, and the heading of each in the help and in the documentation."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One setting.
 
@@ -70,22 +70,24 @@ class Setting:
 
 
 def _setting(name: str, help: str, parse: Callable[[str], T], **options: Any) -> T:
-    return cast(T, field(metadata={"setting": Setting(name, help, parse, **options)}))
+    return cast(T, field(metadata={"setting": Setting(name=name, help=help, parse=parse, **options)}))
 
 
 def _optional(name: str, help: str, parse: Callable[[str], T], **options: Any) -> T | None:
-    return cast("T | None", field(metadata={"setting": Setting(name, help, parse, **options)}))
+    return cast("T | None", field(metadata={"setting": Setting(name=name, help=help, parse=parse, **options)}))
 
 
 def _repeated(name: str, help: str, parse: Callable[[str], T], **options: Any) -> tuple[T, ...]:
-    return cast("tuple[T, ...]", field(metadata={"setting": Setting(name, help, parse, repeat=True, **options)}))
+    return cast(
+        "tuple[T, ...]", field(metadata={"setting": Setting(name=name, help=help, parse=parse, repeat=True, **options)})
+    )
 
 
 def _switch(name: str, help: str, **options: Any) -> bool:
-    return cast(bool, field(metadata={"setting": Setting(name, help, bool, switch=True, **options)}))
+    return cast(bool, field(metadata={"setting": Setting(name=name, help=help, parse=bool, switch=True, **options)}))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The parsed values of all settings. Durations are in seconds."""
 

@@ -11,30 +11,21 @@ from typing import Any
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.exposition import Format, format_header, format_label, format_samples, render_family
-from nomad_exporter.metrics.families.agent_self import SELF, unknown
-from nomad_exporter.metrics.families.health import AUTOPILOT, HEALTH
-from nomad_exporter.metrics.families.members import MEMBERS
+from nomad_exporter.metrics.families import ANSWERS
+from nomad_exporter.metrics.families.agent_self import unknown
 from nomad_exporter.metrics.families.polls import AGENT_INFO, POLLS
 from nomad_exporter.metrics.families.transitions import TRANSITIONS
 from nomad_exporter.metrics.families.verdicts import VERDICTS, AgentAtScrape
 from nomad_exporter.metrics.family import Family, Header, T
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.models import AgentSelf
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import SELF, Source
 from nomad_exporter.polling.history import Counts, History
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.store import Entry
 from nomad_exporter.verdicts.evaluate import Evaluation
 
-FAMILIES: Mapping[Source, tuple[Family[Any], ...]] = {
-    Source.SELF: SELF,
-    Source.MEMBERS: MEMBERS,
-    Source.AUTOPILOT: AUTOPILOT,
-    Source.HEALTH: HEALTH,
-}
-"""The families filled by the answer of each source."""
-
-CATALOGUE: tuple[tuple[Family[Any], ...], ...] = ((AGENT_INFO,), VERDICTS, POLLS, TRANSITIONS, *FAMILIES.values())
+CATALOGUE: tuple[tuple[Family[Any], ...], ...] = ((AGENT_INFO,), VERDICTS, POLLS, TRANSITIONS, *ANSWERS.values())
 """All known families, in the order of the exposition."""
 
 NAMES = frozenset(family.name for table in CATALOGUE for family in table)
@@ -57,16 +48,16 @@ class Rendered:
     """
 
     agent: bytes
-    polls: Mapping[Source, Chunks]
+    polls: Mapping[Source[Any], Chunks]
     history: tuple[Counts, Chunks]
-    answers: Mapping[Source, Chunks] = field(default_factory=dict)
+    answers: Mapping[Source[Any], Chunks] = field(default_factory=dict)
     unknown: Mapping[str, tuple[Header, bytes]] = field(default_factory=dict)
 
 
 # One agent, after each reading.
 
 
-def render_agent(snapshot: Snapshot, source: Source | None, previous: Rendered | None) -> Rendered:
+def render_agent(snapshot: Snapshot, source: Source[Any] | None, previous: Rendered | None) -> Rendered:
     """Render a snapshot, reusing everything in ``previous`` that the reading of ``source`` did not change.
 
     Without ``source`` or ``previous``, no answer is rendered.
@@ -76,11 +67,11 @@ def render_agent(snapshot: Snapshot, source: Source | None, previous: Rendered |
     history = _render_history(snapshot.history, previous, labels)
     if source is None or previous is None:
         return Rendered(_render_agent_info(snapshot.agent, labels), polls, history)
-    answers = {answered: chunks for answered, chunks in previous.answers.items() if snapshot.of(answered).answer}
-    state = snapshot.of(source)
+    answers = {answered: chunks for answered, chunks in previous.answers.items() if snapshot[answered].answer}
+    state = snapshot[source]
     if state.failure or state.answer is None:
         return Rendered(previous.agent, polls, history, answers, previous.unknown)
-    answers[source] = _render_table(FAMILIES[source], state.answer, labels)
+    answers[source] = _render_table(ANSWERS[source], state.answer, labels)
     if isinstance(state.answer, AgentSelf):
         return Rendered(previous.agent, polls, history, answers, _render_unknown(state.answer, snapshot, labels))
     return Rendered(previous.agent, polls, history, answers, previous.unknown)
@@ -140,10 +131,10 @@ def _page_parts(
         yield from _family_parts(family.header, [render_family(family, *pair) for pair in labelled], format)
     yield from _table_parts(POLLS, [chunks for agent in rendered for chunks in agent.polls.values()], format)
     yield from _table_parts(TRANSITIONS, [agent.history[1] for agent in rendered], format)
-    for source, table in FAMILIES.items():
-        fresh = [entry.rendered for entry in entries if entry.snapshot.of(source).age(now) <= max_age]
+    for source, table in ANSWERS.items():
+        fresh = [entry.rendered for entry in entries if entry.snapshot[source].age(now) <= max_age]
         yield from _table_parts(table, [agent.answers[source] for agent in fresh], format)
-        if source is Source.SELF:
+        if source is SELF:
             yield from _unknown_parts(fresh, format)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import http.client
-import logging
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 import requests
 import urllib3
 
+from nomad_exporter import logs
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.connections import CONNECT_SECONDS, ConnectTimeout
 from nomad_exporter.nomad.failures import Failure, FailureReason
@@ -19,7 +19,7 @@ from nomad_exporter.nomad.tls import CredentialError
 
 _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL}
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 _CLOSED = "connection closed before the response was complete"
 _NOT_HTTP = "response is not valid HTTP"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from nomad_exporter.nomad import sources
+from nomad_exporter import clock
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import SELF_PATH, Reply
+from nomad_exporter.nomad.models import AgentSelf
+from nomad_exporter.nomad.sources import SELF
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 
@@ -15,7 +16,6 @@ SECONDS = 2.0
 def node_name(agent: Agent) -> str:
     """Request ``/v1/agent/self`` and return the node name; empty if there is no answer within ``SECONDS``."""
     transport = Transport(agent, Contexts())
-    reply = transport.get(SELF_PATH, SECONDS)
+    answer = SELF.poll(transport.get, clock.now, SECONDS)
     transport.close()
-    answer = sources.agent_self(reply) if isinstance(reply, Reply) else None
-    return getattr(answer, "node_name", "")
+    return answer.node_name if isinstance(answer, AgentSelf) else ""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nomad_exporter import logs
 from nomad_exporter.nomad.agent import Tls
 from nomad_exporter.nomad.certificates import not_after
 from nomad_exporter.nomad.connections import DeadlineTlsSocket
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 
 class CredentialError(Exception):
@@ -151,8 +151,7 @@ def _load_trust(tls: Tls, previous: Trust | None) -> Trust:
     except (CredentialError, OSError) as error:
         if previous is None:
             raise
-        fields = {"error": str(error)}
-        _log.warning("failed to reload TLS files, keeping the previous ones", extra={"fields": fields})
+        _log.warning("failed to reload TLS files, keeping the previous ones", error=error)
         return previous
 
 

@@ -23,7 +23,7 @@ from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.connections import AgentPool, make_pool
 from nomad_exporter.nomad.errors import classify
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import BODY_LIMITS, MIB, Reply
+from nomad_exporter.nomad.sources import MIB, Reply
 
 _HEADERS = {
     "User-Agent": f"nomad-exporter/{__version__}",
@@ -70,10 +70,13 @@ class Transport:
         self._closed = False
         self._base_url = str(agent.address) if agent.address.scheme != "unix" else "http://127.0.0.1"
 
-    def get(self, path: str, seconds: float) -> Reply | Failure:
-        """Send ``GET path`` and return the complete reply, or the failure, within ``seconds``."""
+    def get(self, path: str, seconds: float, body_limit: int = MIB) -> Reply | Failure:
+        """Send ``GET path`` and return the complete reply, or the failure, within ``seconds``.
+
+        A response body of more than ``body_limit`` bytes is a failure.
+        """
         try:
-            return self._get(path, seconds)
+            return self._get(path, seconds, body_limit)
         except _RejectedResponse as rejected:
             return rejected.failure
         except Exception as error:  # noqa: BLE001  # The contract of this module: it never raises.
@@ -94,22 +97,22 @@ class Transport:
                 self._adapter.pool.abort()
                 self._adapter.pool.close()
 
-    def _get(self, path: str, seconds: float) -> Reply:
+    def _get(self, path: str, seconds: float, body_limit: int) -> Reply:
         """Send one request, and a second one if the agent rejects a token that was replaced meanwhile."""
         deadline = time.monotonic() + seconds
         token = self._current_token()
-        reply = self._send(path, token, deadline)
+        reply = self._send(path, token, deadline, body_limit)
         if reply.status in _REJECTIONS and (new_token := self._current_token()) != token:
-            return self._send(path, new_token, deadline)
+            return self._send(path, new_token, deadline, body_limit)
         return reply
 
-    def _send(self, path: str, token: str | None, deadline: float) -> Reply:
+    def _send(self, path: str, token: str | None, deadline: float, body_limit: int) -> Reply:
         headers = {**_HEADERS, **_auth_headers(token, self._agent.credentials.basic_auth)}
         request = requests.Request("GET", self._base_url + path, headers=headers).prepare()
         timeout = urllib3.Timeout(total=max(deadline - time.monotonic(), 0.001))
         raw: urllib3.HTTPResponse = self._exchange(request, timeout).raw
         try:
-            return Reply(raw.status, _read_body(raw, BODY_LIMITS.get(path, MIB)))
+            return Reply(raw.status, _read_body(raw, body_limit))
         except BaseException:
             raw.close()
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import permutations, product
@@ -78,7 +78,7 @@ class Gossip:
         return Gossip({**{name: self.members[name] for name in missing}, **reported}, frozenset(missing))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """The counts since the first answers.
 
@@ -100,8 +100,10 @@ class History:
         merged = {kind: {**counts, **self.counts.get(kind, {})} for kind, counts in new.items()}
         return replace(self, counts={**self.counts, **merged})
 
-    def with_transitions(self, transitions: Iterable[TransitionKey], at: Instant) -> History:
+    def with_transitions(self, transitions: Collection[TransitionKey], at: Instant) -> History:
         """Return the history with ``transitions``, observed at this instant, counted."""
+        if not transitions:
+            return self
         counts, changed = dict(self.counts), dict(self.changed)
         for kind, labels in transitions:
             counts_of_kind = counts.get(kind, {})

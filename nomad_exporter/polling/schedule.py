@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import math
 import threading
 import time
@@ -31,7 +30,9 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from nomad_exporter import logs
 from nomad_exporter.clock import Clock, Instant
+from nomad_exporter.polling.poller import JobOutcome
 
 HEARTBEAT_SECONDS = 1.0
 """The interval of the schedule's heartbeat."""
@@ -53,18 +54,20 @@ _DEFAULT, _SLOW, _INLINE = "default", "slow", "inline"
 
 _THREAD_PREFIX = "poll"
 
-_log = logging.getLogger(__name__)
+Action = Callable[[float], JobOutcome]
+"""What a job runs, given the seconds since the job was due."""
+
+_log = logs.get_logger(__name__)
 
 
 class PollJob(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
     """A job that runs at once, then every ``interval`` seconds, always at the same phase of the interval.
 
-    The job calls ``action`` with the seconds since the job was due. If ``action`` returns True, the run hung: the next
-    run comes later, at most ``MAX_BACKOFF_SECONDS`` later. Two jobs with the same name, interval and ``target`` are
-    the same job.
+    The job calls ``action`` with the seconds since the job was due. After a run that hung, the next run comes later, at
+    most ``MAX_BACKOFF_SECONDS`` later. Two jobs with the same name, interval and ``target`` are the same job.
     """
 
-    def __init__(self, name: str, interval: float, action: Callable[[float], object], target: Hashable = None) -> None:
+    def __init__(self, name: str, interval: float, action: Action, target: Hashable = None) -> None:
         self.name, self.interval, self.action, self.target = name, interval, action, target
         self.clock: Clock
         self.job_id = name
@@ -102,12 +105,12 @@ class PollJob(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
 
     def __call__(self) -> None:
         """Run the job's action, and update when the job is next due."""
-        hung = False
+        outcome = JobOutcome.COMPLETED
         self.is_running = True
         try:
-            hung = self.action(max(0.0, self.clock().monotonic - self.due)) is True
+            outcome = self.action(max(0.0, self.clock().monotonic - self.due))
         finally:
-            self.consecutive_timeouts = self.consecutive_timeouts + 1 if hung else 0
+            self.consecutive_timeouts = self.consecutive_timeouts + 1 if outcome is JobOutcome.HUNG else 0
             self.due = self.next_due(self.clock().monotonic)
             self.is_running = False
 
@@ -126,6 +129,7 @@ class Schedule:
 
     def __init__(
         self,
+        *,
         jobs: Iterable[PollJob],
         clock: Clock,
         workers: int,
@@ -133,9 +137,9 @@ class Schedule:
         on_skip: Callable[[], None],
         on_clock_step: Callable[[], None],
     ) -> None:
-        self._clock, self._on_clock_step = clock, on_clock_step
+        self._clock, self._on_heartbeat, self._on_clock_step = clock, on_heartbeat, on_clock_step
         self._jobs = {job.name: job for job in jobs}
-        self._heartbeat = PollJob("heartbeat", HEARTBEAT_SECONDS, lambda _: on_heartbeat(clock()))
+        self._heartbeat = PollJob("heartbeat", HEARTBEAT_SECONDS, self._beat)
         self._offset = 0.0
         self._generations: Counter[str] = Counter()
         self._scheduler = BackgroundScheduler(
@@ -194,10 +198,14 @@ class Schedule:
         if abs(step) < STEP_SECONDS:
             return
         self._on_clock_step()
-        _log.warning("clock stepped", extra={"fields": {"seconds": f"{step:+.1f}"}})
+        _log.warning("clock stepped", seconds=f"{step:+.1f}")
         for job in (self._heartbeat, *self._jobs.values()):
             due = job.next_due(at.monotonic) if job.is_running else max(job.due, at.monotonic)
             self._modify(job, next_run_time=wall_time(due, at))
+
+    def _beat(self, _: float) -> JobOutcome:
+        self._on_heartbeat(self._clock())
+        return JobOutcome.COMPLETED
 
     def _modify(self, job: PollJob, **changes: object) -> None:
         with contextlib.suppress(JobLookupError):  # The job was removed while it ran.
@@ -224,5 +232,4 @@ def _log_error(event: JobExecutionEvent) -> None:
     """Log where a job failed, in one line, without the exception's text; the job runs again when next due."""
     frames = traceback.extract_tb(event.exception.__traceback__)
     where = f"{frames[-1].name}:{frames[-1].lineno}" if frames else ""
-    fields = {"job": event.job_id, "error": type(event.exception).__name__, "where": where}
-    _log.error("poll job failed", extra={"fields": fields})
+    _log.error("poll job failed", job=event.job_id, error=type(event.exception).__name__, where=where)

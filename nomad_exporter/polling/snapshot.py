@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar, cast
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any, Generic
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure
-from nomad_exporter.nomad.models import AgentSelf, Autopilot, Health, Members, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.models import AgentSelf, Role
+from nomad_exporter.nomad.sources import HEALTH, SELF, SOURCES, A, Source
 from nomad_exporter.nomad.stats import Kind
 from nomad_exporter.polling.history import History
-
-A = TypeVar("A")
 
 _NO_CERTIFICATES = Certificates()
 _NO_HISTORY = History()
@@ -29,10 +27,11 @@ class Reading(Generic[A]):
     ``seconds`` is the duration of the poll, ``lateness`` the seconds from when the poll was due until it began.
     """
 
-    source: Source
+    source: Source[A]
     outcome: A | Failure
     began: Instant
     seconds: float
+    _: KW_ONLY
     lateness: float = 0.0
     certificates: Certificates = _NO_CERTIFICATES
 
@@ -46,7 +45,8 @@ class Reading(Generic[A]):
 class SourceState(Generic[A]):
     """The polls of one source: the newest reading, the newest answer and its arrival, and the numbers of polls."""
 
-    source: Source
+    source: Source[A]
+    _: KW_ONLY
     last: Reading[A] | None = None
     answer: A | None = None
     answered: Instant | None = None
@@ -76,32 +76,20 @@ class SourceState(Generic[A]):
         return at.since(self.answered) if self.answered else float("inf")
 
 
-AnySourceState = SourceState[Health] | SourceState[AgentSelf] | SourceState[Members] | SourceState[Autopilot]
-AnyReading = Reading[Health] | Reading[AgentSelf] | Reading[Members] | Reading[Autopilot]
-
-_FIELDS = {
-    Source.HEALTH: "health",
-    Source.SELF: "agent_self",
-    Source.MEMBERS: "members",
-    Source.AUTOPILOT: "autopilot",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that is known of one agent; ``agent_self`` is the source ``self``.
+    """All that is known of one agent: ``snapshot[SELF]`` is the state of the source ``self``.
 
-    ``kinds`` are the kinds of unknown stats, as inferred from their values so far. ``last_poll_ended`` is the latest
-    end of a poll of any source. ``consecutive_failures`` counts polls of ``health`` in a row without any response.
-    ``unchanged_answers`` counts answers to ``self`` in a row with the same leader and raft configuration.
-    ``history`` is updated by ``transitions.apply``; ``after`` leaves ``history`` unchanged.
+    ``states`` are the states of the sources that were polled. ``kinds`` are the kinds of unknown stats, as inferred
+    from their values so far. ``last_poll_ended`` is the latest end of a poll of any source. ``consecutive_failures``
+    counts polls of ``health`` in a row without any response. ``unchanged_answers`` counts answers to ``self`` in a row
+    with the same leader and raft configuration. ``history`` is updated by ``transitions.apply``; ``after`` leaves
+    ``history`` unchanged.
     """
 
     agent: Agent
-    health: SourceState[Health] = SourceState(Source.HEALTH)
-    agent_self: SourceState[AgentSelf] = SourceState(Source.SELF)
-    members: SourceState[Members] = SourceState(Source.MEMBERS)
-    autopilot: SourceState[Autopilot] = SourceState(Source.AUTOPILOT)
+    _: KW_ONLY
+    states: Mapping[Source[Any], SourceState[Any]] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     certificates: Certificates = _NO_CERTIFICATES
     last_poll_ended: Instant | None = None
@@ -109,26 +97,28 @@ class Snapshot:
     unchanged_answers: int = 0
     history: History = _NO_HISTORY
 
-    def after(self, reading: AnyReading) -> Snapshot:
+    def __getitem__(self, source: Source[A]) -> SourceState[A]:
+        """Return the state of ``source``."""
+        return self.states.get(source, SourceState(source))
+
+    def after(self, reading: Reading[A]) -> Snapshot:
         """Return the snapshot with ``reading`` added."""
-        state: Any = self.of(reading.source).after(cast(Any, reading))
         snapshot = replace(
             self,
+            states={**self.states, reading.source: self[reading.source].after(reading)},
             certificates=reading.certificates,
             last_poll_ended=_later(self.last_poll_ended, reading.ended),
             consecutive_failures=self._count_failures(reading),
-            **{_FIELDS[reading.source]: state},
         )
         if isinstance(reading.outcome, AgentSelf):
-            snapshot = snapshot._learn(self.agent_self.answer, reading.outcome)
-        if snapshot.roles and Role.SERVER not in snapshot.roles:
-            return snapshot.cleared(Source.MEMBERS).cleared(Source.AUTOPILOT)
-        return snapshot
+            snapshot = snapshot._learn(self[SELF].answer, reading.outcome)
+        roles = snapshot.roles
+        return snapshot.cleared(*(source for source in snapshot.states if roles and not source.applies_to(roles)))
 
-    def cleared(self, source: Source) -> Snapshot:
-        """Return the snapshot of an agent whose ``source`` is no longer polled: only the numbers of polls are kept."""
-        state: Any = self.of(source).cleared()
-        return replace(self, **{_FIELDS[source]: state})
+    def cleared(self, *sources: Source[Any]) -> Snapshot:
+        """Return the snapshot of an agent whose ``sources`` are not polled: only the numbers of polls are kept."""
+        cleared = {source: self[source].cleared() for source in sources}
+        return replace(self, states={**self.states, **cleared}) if cleared else self
 
     def _learn(self, before: AgentSelf | None, answer: AgentSelf) -> Snapshot:
         """Return the snapshot with what follows from a new answer to ``self``."""
@@ -142,30 +132,26 @@ class Snapshot:
             unchanged_answers=self.unchanged_answers + 1 if is_unchanged else 1,
         )
 
-    def _count_failures(self, reading: AnyReading) -> int:
+    def _count_failures(self, reading: Reading[Any]) -> int:
         """Return the number of polls of ``health`` in a row without any response."""
         failure = reading.outcome if isinstance(reading.outcome, Failure) else None
         if failure is None or failure.is_responsive:
             return 0
         # A dead agent fails several sources at once. Only health is polled at an even interval, so only health counts.
-        if reading.source is not Source.HEALTH:
+        if reading.source is not HEALTH:
             return self.consecutive_failures
         # Other failures, for example of DNS or of a token file, say nothing about the agent.
         return self.consecutive_failures + 1 if failure.is_unresponsive else 0
 
-    def of(self, source: Source) -> AnySourceState:
-        """Return the state of ``source``."""
-        return cast(AnySourceState, getattr(self, _FIELDS[source]))
-
     @property
-    def source_states(self) -> tuple[AnySourceState, ...]:
-        """The states of all sources, in the order of ``Source``; ``autopilot`` only if it was ever polled."""
-        return tuple(self.of(source) for source in Source if source is not Source.AUTOPILOT or self.autopilot.polls)
+    def source_states(self) -> tuple[SourceState[Any], ...]:
+        """The states of all sources, in the order of ``SOURCES``; of an optional source only if it was ever polled."""
+        return tuple(self[source] for source in SOURCES if self[source].polls or not source.optional)
 
     @property
     def roles(self) -> frozenset[Role]:
         """The agent's roles, from the newest answer to ``health`` or ``self``; empty if there is no answer."""
-        health, agent_self = self.health, self.agent_self
+        health, agent_self = self[HEALTH], self[SELF]
         if health.answer and (not agent_self.answered or _answered(health) >= _answered(agent_self)):
             return health.answer.roles
         return agent_self.answer.roles if agent_self.answer else frozenset()
@@ -173,20 +159,19 @@ class Snapshot:
     @property
     def reaches_leader(self) -> bool:
         """Whether the newest poll of ``health`` found a healthy server that reaches its leader."""
-        if self.health.failure or self.health.answer is None:
-            return False
-        check = self.health.answer.plain.checks.get(Role.SERVER)
+        health = self[HEALTH]
+        check = health.answer.plain.checks.get(Role.SERVER) if health.answer and not health.failure else None
         return check is not None and check.ok
 
     @property
     def is_polled(self) -> bool:
         """Whether ``health`` and ``self`` were both polled, successfully or not."""
-        return self.health.last is not None and self.agent_self.last is not None
+        return self[HEALTH].last is not None and self[SELF].last is not None
 
 
 def _later(one: Instant | None, other: Instant) -> Instant:
     return one if one and one.monotonic > other.monotonic else other
 
 
-def _answered(state: AnySourceState) -> float:
+def _answered(state: SourceState[Any]) -> float:
     return state.answered.monotonic if state.answered else float("-inf")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading, Snapshot
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.transitions import Change, apply
 
 R = TypeVar("R")
@@ -24,7 +24,7 @@ class Entry(Generic[R]):
     rendered: R
 
 
-Render = Callable[[Snapshot, Source | None, R | None], R]
+Render = Callable[[Snapshot, Source[Any] | None, R | None], R]
 """Renders a snapshot, given the one source that changed and the previous rendering; both are None the first time."""
 
 
@@ -42,7 +42,7 @@ class Store(Generic[R]):
         self._pending = frozenset(self._entries)
         self._heartbeat: Instant | None = None
 
-    def record(self, agent: Agent, reading: AnyReading) -> tuple[Change, ...]:
+    def record(self, agent: Agent, reading: Reading[Any]) -> tuple[Change, ...]:
         """Record a reading and return the changes it caused.
 
         The reading is discarded if ``agent`` is no longer configured, or is configured with other settings.
@@ -69,11 +69,11 @@ class Store(Generic[R]):
             }
             self._pending &= frozenset(self._entries)
 
-    def clear(self, source: Source) -> None:
+    def clear(self, source: Source[Any]) -> None:
         """Discard what is known of a ``source`` that is no longer polled, except for the numbers of polls."""
         with self._lock:
             for name, entry in self._entries.items():
-                if entry.snapshot.of(source).last:
+                if entry.snapshot[source].last:
                     snapshot = entry.snapshot.cleared(source)
                     self._entries[name] = Entry(snapshot, self._render(snapshot, source, entry.rendered))
 

@@ -1,6 +1,6 @@
-"""Changes from one snapshot to the next: what the log reports, and which transitions are counted.
+"""Transitions: what changed from one snapshot to the next, as values. The counts are in ``polling/history.py``.
 
-A poll that changed nothing has no log line. The counts are in ``polling/history.py``.
+A poll that changed nothing has no changes. ``EVENTS`` is the table of the log lines; ``app`` writes them.
 """
 
 from __future__ import annotations
@@ -8,41 +8,99 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Check, Members, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.history import Gossip, History, Leader, Transition, TransitionKey, zeros
 from nomad_exporter.polling.restarts import proofs
-from nomad_exporter.polling.snapshot import AnyReading, Snapshot
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 
 MAX_LOG_LINES = 200
 """The maximum number of log lines per reading: an entire region can fail at once, and an agent can send anything."""
 
 
+class Event(StrEnum):
+    """A kind of change; the value is the field ``event`` of its log line."""
+
+    POLL_FAILED = "poll_failed"
+    POLL_RECOVERED = "poll_recovered"
+    AGENT_UP = "agent_up"
+    AGENT_RECOVERED = "agent_recovered"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    RESTARTED = "restarted"
+    VERSION_CHANGED = "version_changed"
+    LEADER_FOUND = "leader_found"
+    LEADER_CHANGED = "leader_changed"
+    LEADER_LOST = "leader_lost"
+    LEADER_BACK = "leader_back"
+    RAFT_STATE = "raft_state"
+    TERM = "term"
+    MEMBER_ALIVE = "member_alive"
+    MEMBER_LEAVING = "member_leaving"
+    MEMBER_LEFT = "member_left"
+    MEMBER_FAILED = "member_failed"
+    MEMBER_APPEARED = "member_appeared"
+    MEMBER_VANISHED = "member_vanished"
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """The message and the level, as in ``logging``, of the log line of an event."""
+
+    message: str
+    level: int = logging.INFO
+
+
+EVENTS: Mapping[Event, LogLine] = {
+    Event.POLL_FAILED: LogLine("poll failed", logging.WARNING),
+    Event.POLL_RECOVERED: LogLine("poll recovered"),
+    Event.AGENT_UP: LogLine("agent is up"),
+    Event.AGENT_RECOVERED: LogLine("agent recovered"),
+    Event.HEALTHY: LogLine("agent healthy"),
+    Event.UNHEALTHY: LogLine("agent unhealthy", logging.WARNING),
+    Event.RESTARTED: LogLine("agent restarted"),
+    Event.VERSION_CHANGED: LogLine("version changed"),
+    Event.LEADER_FOUND: LogLine("leader found"),
+    Event.LEADER_CHANGED: LogLine("leader changed"),
+    Event.LEADER_LOST: LogLine("leader lost"),
+    Event.LEADER_BACK: LogLine("leader recovered"),
+    Event.RAFT_STATE: LogLine("raft state changed"),
+    Event.TERM: LogLine("raft term increased"),
+    Event.MEMBER_ALIVE: LogLine("member alive"),
+    Event.MEMBER_LEAVING: LogLine("member leaving"),
+    Event.MEMBER_LEFT: LogLine("member left"),
+    Event.MEMBER_FAILED: LogLine("member failed"),
+    Event.MEMBER_APPEARED: LogLine("member appeared"),
+    Event.MEMBER_VANISHED: LogLine("member vanished"),
+    Event.TRUNCATED: LogLine("further changes omitted"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A log event: its level (of ``logging``), message and fields, the first of which is ``event``.
+    """A change from one snapshot to the next, with the fields of its log line besides ``event`` and ``agent``.
 
     ``transition`` is the counter that the change increments; None if the change is only logged.
     """
 
-    level: int
-    message: str
+    event: Event
     fields: Mapping[str, str] = field(default_factory=dict)
     transition: TransitionKey | None = None
 
 
-def apply(before: Snapshot, reading: AnyReading) -> tuple[Snapshot, tuple[Change, ...]]:
+def apply(before: Snapshot, reading: Reading[Any]) -> tuple[Snapshot, tuple[Change, ...]]:
     """Return the snapshot after ``reading``, with its history, and the changes from ``before``."""
     after = before.after(reading)
     restart_proofs = _restart_proofs(before, after)
-    after = replace(after, history=_update_history(before, after, reading, restarted=bool(restart_proofs)))
-    changes = tuple(_changes(before, after, restart_proofs))
+    history = _update_history(before, after, reading, restarted=bool(restart_proofs))
+    changes = tuple(_changes(before, replace(after, history=history), restart_proofs))
     transitions = [change.transition for change in changes if change.transition]
-    if transitions:
-        after = replace(after, history=after.history.with_transitions(transitions, reading.ended))
-    return after, changes
+    return replace(after, history=history.with_transitions(transitions, reading.ended)), changes
 
 
 def truncate(changes: Sequence[Change]) -> Sequence[Change]:
@@ -50,8 +108,7 @@ def truncate(changes: Sequence[Change]) -> Sequence[Change]:
     omitted = len(changes) - MAX_LOG_LINES
     if omitted <= 0:
         return changes
-    fields = {"event": "truncated", "changes": str(omitted)}
-    return *changes[:MAX_LOG_LINES], Change(logging.INFO, "further changes omitted", fields)
+    return *changes[:MAX_LOG_LINES], Change(Event.TRUNCATED, {"changes": str(omitted)})
 
 
 def _changes(before: Snapshot, after: Snapshot, restart_proofs: tuple[str, ...]) -> Iterator[Change]:
@@ -61,29 +118,29 @@ def _changes(before: Snapshot, after: Snapshot, restart_proofs: tuple[str, ...])
     """
     yield from _poll_changes(before, after)
     yield from _health_changes(before, after)
-    old, new = before.agent_self.answer, after.agent_self.answer
+    old, new = before[SELF].answer, after[SELF].answer
     if old and new and old is not new:
         yield from _restart_changes(restart_proofs)
         yield from _version_changes(old, new)
         yield from _leader_changes(before.history.leader, after.history.leader)
         yield from _raft_changes(old, new)
-    if before.members.answer:
+    if before[MEMBERS].answer:
         yield from _member_changes(before.history.gossip, after.history.gossip)
 
 
 # History.
 
 
-def _update_history(before: Snapshot, after: Snapshot, reading: AnyReading, restarted: bool) -> History:
+def _update_history(before: Snapshot, after: Snapshot, reading: Reading[Any], restarted: bool) -> History:
     """Return the history with what later readings are compared with; no transition is counted yet."""
     history, outcome = before.history, reading.outcome
     if isinstance(outcome, Failure):
         return replace(history, refused=reading.ended) if outcome.reason is FailureReason.REFUSED else history
     history = history.with_zeros(zeros(outcome))
-    if after.of(reading.source).answer is not outcome:  # The poll began before the newest one, but ended later.
+    if after[reading.source].answer is not outcome:  # The poll began before the newest one, but ended later.
         return history
     if isinstance(outcome, Members):
-        gossip = history.gossip if before.members.answer else Gossip()
+        gossip = history.gossip if before[MEMBERS].answer else Gossip()
         return replace(history, gossip=gossip.after(outcome))
     if isinstance(outcome, AgentSelf):
         leader = history.leader.after(_reported_leader(outcome), restarted)
@@ -99,7 +156,7 @@ def _reported_leader(answer: AgentSelf) -> str | None:
 
 def _restart_proofs(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
     """Return the proofs that the agent was restarted before its newest answer to ``self``."""
-    old, new, reading = before.agent_self.answer, after.agent_self.answer, after.agent_self.last
+    old, new, reading = before[SELF].answer, after[SELF].answer, after[SELF].last
     if old is new or not (old and new and reading):
         return ()
     return proofs(old, new, reading.began, before.history.refused)
@@ -113,21 +170,18 @@ def _poll_changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     old, new = _failures(before), _failures(after)
     for reason in new.keys() - old.keys():
         source, failure = new[reason]
-        fields = {"event": "poll_failed", "source": source, "reason": reason, "detail": failure.detail}
-        yield Change(logging.WARNING, "poll failed", fields)
-    answer = after.agent_self.answer
-    if answer and not (before.agent_self.answer or new):
-        fields = {"event": "agent_up", "roles": ",".join(sorted(answer.roles)), "version": answer.version}
-        yield Change(logging.INFO, "agent is up", fields)
+        yield Change(Event.POLL_FAILED, {"source": source.name, "reason": reason, "detail": failure.detail})
+    answer = after[SELF].answer
+    if answer and not (before[SELF].answer or new):
+        yield Change(Event.AGENT_UP, {"roles": ",".join(sorted(answer.roles)), "version": answer.version})
     elif old and not new:
-        yield Change(logging.INFO, "agent recovered", {"event": "agent_recovered"})
+        yield Change(Event.AGENT_RECOVERED)
     elif new.keys() < old.keys():
         for reason in old.keys() - new.keys():
-            fields = {"event": "poll_recovered", "source": old[reason][0], "reason": reason}
-            yield Change(logging.INFO, "poll recovered", fields)
+            yield Change(Event.POLL_RECOVERED, {"source": old[reason][0].name, "reason": reason})
 
 
-def _failures(snapshot: Snapshot) -> dict[str, tuple[Source, Failure]]:
+def _failures(snapshot: Snapshot) -> dict[str, tuple[Source[Any], Failure]]:
     states = snapshot.source_states
     return {str(state.failure.reason): (state.source, state.failure) for state in states if state.failure}
 
@@ -141,17 +195,15 @@ def _health_changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     for role, check in sorted(new.items()):
         if check.ok == (old[role].ok if role in old else True):
             continue
-        event = "healthy" if check.ok else "unhealthy"
-        transition = (Transition.HEALTH_TRANSITIONS, (str(role), event)) if role in old else None
-        if check.ok:
-            yield Change(logging.INFO, "agent healthy", {"event": event, "role": role}, transition)
-        else:
-            fields = {"event": event, "role": role, "detail": check.message}
-            yield Change(logging.WARNING, "agent unhealthy", fields, transition)
+        event = Event.HEALTHY if check.ok else Event.UNHEALTHY
+        fields = {"role": role} if check.ok else {"role": role, "detail": check.message}
+        transition = (Transition.HEALTH_TRANSITIONS, (str(role), str(event))) if role in old else None
+        yield Change(event, fields, transition)
 
 
 def _checks(snapshot: Snapshot) -> Mapping[Role, Check]:
-    return snapshot.health.answer.plain.checks if snapshot.health.answer else {}
+    answer = snapshot[HEALTH].answer
+    return answer.plain.checks if answer else {}
 
 
 # Answers to self.
@@ -159,14 +211,13 @@ def _checks(snapshot: Snapshot) -> Mapping[Role, Check]:
 
 def _restart_changes(restart_proofs: tuple[str, ...]) -> Iterator[Change]:
     if restart_proofs:
-        fields = {"event": "restarted", "proof": ",".join(restart_proofs)}
-        yield Change(logging.INFO, "agent restarted", fields, (Transition.RESTARTS, ()))
+        yield Change(Event.RESTARTED, {"proof": ",".join(restart_proofs)}, (Transition.RESTARTS, ()))
 
 
 def _version_changes(old: AgentSelf, new: AgentSelf) -> Iterator[Change]:
     if old.version and new.version and old.version != new.version:
-        fields = {"event": "version_changed", "from": old.version, "to": new.version}
-        yield Change(logging.INFO, "version changed", fields, (Transition.VERSION_CHANGES, ()))
+        fields = {"from": old.version, "to": new.version}
+        yield Change(Event.VERSION_CHANGED, fields, (Transition.VERSION_CHANGES, ()))
 
 
 def _leader_changes(old: Leader, new: Leader) -> Iterator[Change]:
@@ -176,26 +227,25 @@ def _leader_changes(old: Leader, new: Leader) -> Iterator[Change]:
     """
     if new.address != old.address:
         if old.address:
-            fields = {"event": "leader_changed", "from": old.address, "to": new.address}
-            yield Change(logging.INFO, "leader changed", fields, (Transition.LEADER_CHANGES, ()))
+            fields = {"from": old.address, "to": new.address}
+            yield Change(Event.LEADER_CHANGED, fields, (Transition.LEADER_CHANGES, ()))
         else:
-            yield Change(logging.INFO, "leader found", {"event": "leader_found", "leader": new.address})
+            yield Change(Event.LEADER_FOUND, {"leader": new.address})
     elif new.lost and not old.lost:
-        yield Change(logging.INFO, "leader lost", {"event": "leader_lost", "leader": new.address})
+        yield Change(Event.LEADER_LOST, {"leader": new.address})
     elif old.lost and not new.lost:
-        fields = {"event": "leader_back", "leader": new.address}
-        yield Change(logging.INFO, "leader recovered", fields, (Transition.LEADER_LOSSES, ()))
+        yield Change(Event.LEADER_BACK, {"leader": new.address}, (Transition.LEADER_LOSSES, ()))
 
 
 def _raft_changes(old: AgentSelf, new: AgentSelf) -> Iterator[Change]:
     states = tuple(answer.texts.get("raft.state", "") for answer in (old, new))
     if states[0] != states[1] and set(states) <= set(RAFT_STATES):
-        fields = {"event": "raft_state", "from": states[0], "to": states[1]}
-        yield Change(logging.INFO, "raft state changed", fields, (Transition.RAFT_STATE_TRANSITIONS, states))
+        fields = {"from": states[0], "to": states[1]}
+        yield Change(Event.RAFT_STATE, fields, (Transition.RAFT_STATE_TRANSITIONS, states))
     old_term, new_term = (answer.numbers.get("raft.term") for answer in (old, new))
     if old_term is not None and new_term is not None and new_term > old_term:
-        fields = {"event": "term", "from": str(old_term), "to": str(new_term)}
-        yield Change(logging.INFO, "raft term increased", fields, (Transition.RAFT_TERM_INCREASES, ()))
+        fields = {"from": str(old_term), "to": str(new_term)}
+        yield Change(Event.TERM, fields, (Transition.RAFT_TERM_INCREASES, ()))
 
 
 # Answers to members.
@@ -208,14 +258,11 @@ def _member_changes(old: Gossip, new: Gossip) -> Iterator[Change]:
     for name in sorted(before.keys() & after.keys()):
         statuses = (before[name], after[name])
         if all(statuses) and statuses[0] != statuses[1]:
-            transition = (Transition.MEMBER_TRANSITIONS, statuses)
-            yield _member_change(statuses[1], name, {"from": statuses[0]}, transition)
+            fields = {"member": name, "from": statuses[0]}
+            yield Change(Event(f"member_{statuses[1]}"), fields, (Transition.MEMBER_TRANSITIONS, statuses))
     for name in sorted(after.keys() - before.keys()):
-        yield _member_change("appeared", name, {"status": after[name]}, (Transition.MEMBERS_APPEARED, ()))
+        fields = {"member": name, "status": after[name]}
+        yield Change(Event.MEMBER_APPEARED, fields, (Transition.MEMBERS_APPEARED, ()))
     for name in sorted(before.keys() - after.keys()):
-        yield _member_change("vanished", name, {"from": before[name]}, (Transition.MEMBERS_VANISHED, ()))
-
-
-def _member_change(suffix: str, name: str, fields: Mapping[str, str], transition: TransitionKey) -> Change:
-    """Return the change ``member_<suffix>``, where the suffix is a status, ``appeared`` or ``vanished``."""
-    return Change(logging.INFO, f"member {suffix}", {"event": f"member_{suffix}", "member": name, **fields}, transition)
+        fields = {"member": name, "from": before[name]}
+        yield Change(Event.MEMBER_VANISHED, fields, (Transition.MEMBERS_VANISHED, ()))

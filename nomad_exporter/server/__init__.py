@@ -1,1 +1,1 @@
-"""Sockets, signals and the HTTP server of the exporter."""
+"""The HTTP server of the exporter: its sockets, its signals and the types of ASGI."""

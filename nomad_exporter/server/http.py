@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
+
+from nomad_exporter import logs
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -16,11 +17,11 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
-"""An ASGI application: the HTTP server calls it for each request."""
+"""The server calls it once for each request, with the scope and the functions ``receive`` and ``send``."""
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +98,5 @@ async def _respond_safely(respond: Callable[[Request], Awaitable[Response]], req
     try:
         return await respond(request)
     except Exception as error:  # noqa: BLE001  # Last resort: no traceback may reach a user.
-        _log.error("request handler failed", extra={"fields": {"path": request.path, "error": type(error).__name__}})
+        _log.error("request handler failed", path=request.path, error=type(error).__name__)
         return text(500, "internal error, see the log of the exporter")

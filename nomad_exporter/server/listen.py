@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where to listen: a TCP host (empty for all addresses of the machine) and port, or the path of a Unix socket."""
+    """An address to listen on: a TCP host and port, or the path of a Unix socket. An empty host means all addresses."""
 
     host: str = ""
     port: int = 0
@@ -25,27 +25,27 @@ class Listen:
 
 
 def raise_file_limit() -> None:
-    """Lets this process open as many files and connections as the system allows it."""
+    """Raise the soft limit of open files, sockets included, to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class CannotListen(Exception):
-    """An address is taken or not ours; the text names it and says why."""
+    """An address cannot be listened on; the text is the address and the cause."""
 
 
 def listen(address: Listen) -> socket.socket:
-    """A socket that listens on ``address``. Raises CannotListen."""
+    """Return a socket that listens on ``address``. Raise CannotListen if that is not possible."""
     try:
         return _unix(address.path) if address.path else _tcp(address.host, address.port)
     except OSError as error:
-        raise CannotListen(f"{address}: {_why(error)}") from None
+        raise CannotListen(f"{address}: {_cause(error)}") from None
     except UnicodeError:
         raise CannotListen(f"{address}: not a host name") from None
 
 
-def _why(error: OSError) -> str:
-    """The system's own words, without the address that Python adds to them."""
+def _cause(error: OSError) -> str:
+    """Return the system's error message, without the address that Python appends."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
@@ -59,8 +59,8 @@ def _tcp(host: str, port: int) -> socket.socket:
 
 
 def _unix(path: str) -> socket.socket:
-    """A socket that a crashed exporter left behind is replaced; one that somebody listens on is not."""
-    if _is_left_behind(path):
+    """Return a Unix socket that listens on ``path``, after removing a socket on which no process listens."""
+    if _is_stale(path):  # A crashed exporter leaves its socket behind.
         Path(path).unlink()
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -72,7 +72,8 @@ def _unix(path: str) -> socket.socket:
     return bound
 
 
-def _is_left_behind(path: str) -> bool:
+def _is_stale(path: str) -> bool:
+    """Return whether ``path`` is a socket on which no process listens."""
     if not Path(path).is_socket():
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -1,10 +1,9 @@
-"""The HTTP server, and the signals that end it."""
+"""The HTTP server, and the signals that stop it or reload the configuration."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -13,23 +12,24 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nomad_exporter import logs
 from nomad_exporter.server.http import Application
 
-_log = logging.getLogger(__name__)
+_log = logs.get_logger(__name__)
 
 GRACE_SECONDS = 1
-"""How long a response that is being sent may take on once the server was told to stop."""
+"""How long running responses may take after a stop was requested."""
 
 HEADER_SECONDS = 10
-"""How long a client may take for the headers of a request, and to begin one once it has connected."""
+"""How long a client may take to send the headers of a request, from when it connects or begins the request."""
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, which would let a client take for ever to send its headers."""
+    """uvicorn's protocol with a timeout for the headers of a request, which uvicorn lacks."""
 
     _timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the signature of uvicorn
         super().connection_made(transport)
         self._await_headers()
 
@@ -55,15 +55,16 @@ class Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server without its own way with signals: it raises them again and would end us by them."""
+    """uvicorn's server without its signal handlers."""
 
+    # uvicorn raises a captured signal again after its shutdown, which would kill the process.
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def configuration(application: Application) -> uvicorn.Config:
-    """What uvicorn is told, wherever it answers for us: no header of its own but the date, no line in a log."""
+def _uvicorn_config(application: Application) -> uvicorn.Config:
+    """Return the settings of uvicorn: no header of its own except Date, and no logs."""
     return uvicorn.Config(
         application,
         http=Protocol,
@@ -82,21 +83,21 @@ def serve(
     application: Application,
     sockets: Sequence[socket.socket],
     every_second: Callable[[], None],
-    hang_up: Callable[[], object],
+    on_hangup: Callable[[], object],
 ) -> None:
-    """Serves the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
+    """Serve the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
 
-    Meanwhile calls ``every_second``, and ``hang_up`` at each SIGHUP, both on the loop of the server. A SIGHUP that was
-    blocked so far comes then.
+    Call ``every_second`` once per second, and ``on_hangup`` at each SIGHUP, both on the event loop of the server.
+    Unblock SIGHUP: a signal that arrived while it was blocked is then handled.
     """
-    server = _Server(configuration(application))
-    uvloop.run(_serve(server, sockets, every_second, hang_up))
+    server = _Server(_uvicorn_config(application))
+    uvloop.run(_serve(server, sockets, every_second, on_hangup))
 
 
 async def _serve(
-    server: _Server, sockets: Sequence[socket.socket], every_second: Callable[[], None], hang_up: Callable[[], object]
+    server: _Server, sockets: Sequence[socket.socket], every_second: Callable[[], None], on_hangup: Callable[[], object]
 ) -> None:
-    _heed_signals(lambda: _stop(server), lambda: _safely(hang_up))
+    _add_signal_handlers(lambda: _stop(server), lambda: _run_safely(on_hangup))
     ticking = asyncio.create_task(_tick(every_second))
     await server.serve(list(sockets))
     ticking.cancel()
@@ -106,23 +107,23 @@ def _stop(server: _Server) -> None:
     server.should_exit = True
 
 
-def _heed_signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> None:
-    """Calls ``stop`` on the loop at SIGTERM and SIGINT, and ``hang_up`` at SIGHUP."""
+def _add_signal_handlers(on_stop: Callable[[], None], on_hangup: Callable[[], None]) -> None:
+    """Call ``on_stop`` on the running event loop at SIGTERM and SIGINT, and ``on_hangup`` at SIGHUP."""
     loop = asyncio.get_running_loop()
-    for number, work in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hang_up)):
-        loop.add_signal_handler(number, work)
+    for number, handler in ((signal.SIGTERM, on_stop), (signal.SIGINT, on_stop), (signal.SIGHUP, on_hangup)):
+        loop.add_signal_handler(number, handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 async def _tick(every_second: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(1)
-        _safely(every_second)
+        _run_safely(every_second)
 
 
-def _safely(work: Callable[[], object]) -> None:
-    """Does ``work``; a fault of ours is one line in the log and ends nothing else."""
+def _run_safely(task: Callable[[], object]) -> None:
+    """Run ``task``, and log an exception as one line."""
     try:
-        work()
-    except Exception as error:  # noqa: BLE001  # The loop would swallow it, and the tick would end by it.
-        _log.error("a work beside the serving broke", extra={"fields": {"error": type(error).__name__}})
+        task()
+    except Exception as error:  # noqa: BLE001  # An exception would end _tick, and no handler would report it.
+        _log.error("background task failed", error=type(error).__name__)

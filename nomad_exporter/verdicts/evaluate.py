@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.models import Role
+from nomad_exporter.nomad.sources import SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.live import live, polling_problem
 from nomad_exporter.verdicts.quorum import quorum
@@ -89,7 +90,7 @@ def server_quorums(
 
 def _is_unidentified(snapshot: Snapshot) -> bool:
     """Return whether the agent has never answered self and may be a server."""
-    return snapshot.agent_self.answer is None and snapshot.roles != {Role.CLIENT}
+    return snapshot[SELF].answer is None and snapshot.roles != {Role.CLIENT}
 
 
 def _quorum(snapshot: Snapshot, server: ServerQuorum | None, now: Instant, thresholds: Thresholds) -> Verdict:
@@ -99,10 +100,10 @@ def _quorum(snapshot: Snapshot, server: ServerQuorum | None, now: Instant, thres
     if snapshot.roles == {Role.CLIENT}:
         message = "Safe to stop: the agent is a client, and no quorum depends on it."
         return Verdict(Question.QUORUM, VerdictReason.NOT_A_VOTER, message)
-    if snapshot.agent_self.last is None:
+    if snapshot[SELF].last is None:
         return Verdict(Question.QUORUM, VerdictReason.STARTING, "/v1/agent/self has not been polled yet.")
     if server is None:
-        cause = in_brackets(snapshot.agent_self.failure)
+        cause = in_brackets(snapshot[SELF].failure)
         message = f"The agent has not yet reported its cluster in /v1/agent/self{cause}."
         return Verdict(Question.QUORUM, VerdictReason.UNKNOWN, message)
     return quorum(server.view, server.quorum_state, thresholds)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.nomad.sources import HEALTH
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets
@@ -38,12 +39,12 @@ def _unresponsive(snapshot: Snapshot, thresholds: Thresholds) -> Problem | None:
     if failures < thresholds.failure_threshold:
         return None
     polls = "1 failed poll" if failures == 1 else f"{failures} failed polls in a row"
-    message = f"Unresponsive: {polls}{in_brackets(snapshot.health.failure)}."
+    message = f"Unresponsive: {polls}{in_brackets(snapshot[HEALTH].failure)}."
     return Problem(VerdictReason.UNRESPONSIVE, message)
 
 
 def _ok_message(snapshot: Snapshot, thresholds: Thresholds) -> str:
-    failures, failure = snapshot.consecutive_failures, snapshot.health.failure
+    failures, failure = snapshot.consecutive_failures, snapshot[HEALTH].failure
     if failures:
         polls = "last poll" if failures == 1 else f"last {failures} polls"
         limit = thresholds.failure_threshold

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server, is_nonvoter
+from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets
@@ -32,10 +33,10 @@ def ready(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Verdict:
 
 def _problems(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Iterator[Problem]:
     yield from _health_poll_problems(snapshot, now, thresholds)
-    if snapshot.health.answer:
-        yield from _health_problems(snapshot.health.answer)
+    health, agent_self = snapshot[HEALTH].answer, snapshot[SELF].answer
+    if health:
+        yield from _health_problems(health)
     yield from _self_poll_problems(snapshot, now, thresholds)
-    agent_self = snapshot.agent_self.answer
     if agent_self and Role.SERVER in agent_self.roles:
         yield from _server_problems(agent_self, thresholds, _has_reached_leader_since(snapshot))
     if agent_self and Role.CLIENT in agent_self.roles:
@@ -43,7 +44,7 @@ def _problems(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Itera
 
 
 def _health_poll_problems(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Iterator[Problem]:
-    state = snapshot.health
+    state = snapshot[HEALTH]
     if state.last is None:
         yield Problem(VerdictReason.STARTING, "/v1/agent/health has not been polled yet.")
     elif state.failure:
@@ -73,7 +74,7 @@ def _health_reason(health: Health, role: Role, message: str) -> VerdictReason:
 
 
 def _self_poll_problems(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Iterator[Problem]:
-    state = snapshot.agent_self
+    state = snapshot[SELF]
     if snapshot.roles == {Role.CLIENT} and state.failure and _is_token_check_failure(state.failure):
         failed = f"The client could not validate the exporter's token{in_brackets(state.failure)}"
         yield Problem(VerdictReason.SERVERS_UNREACHABLE, f"{failed}: it cannot reach a server.")
@@ -94,7 +95,7 @@ def _is_token_check_failure(failure: Failure) -> bool:
 
 def _refused_problem(snapshot: Snapshot, refused: Instant) -> Problem:
     # An agent that refused a connection is down or has restarted, so its last self answer is no longer valid.
-    health = snapshot.health.answered
+    health = snapshot[HEALTH].answered
     if health and health.since(refused) > 0:
         return Problem(VerdictReason.STARTING, "The agent restarted; /v1/agent/self has not been polled since.")
     message = "The agent refused a connection after its last response from /v1/agent/health."
@@ -120,7 +121,7 @@ def _server_problems(agent_self: AgentSelf, thresholds: Thresholds, has_reached_
 
 def _has_reached_leader_since(snapshot: Snapshot) -> bool:
     """Return whether the server has reached its leader since its newest self answer."""
-    health, agent_self = snapshot.health.answered, snapshot.agent_self.answered
+    health, agent_self = snapshot[HEALTH].answered, snapshot[SELF].answered
     return bool(snapshot.reaches_leader and health and agent_self and health.since(agent_self) > 0)
 
 

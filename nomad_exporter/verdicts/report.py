@@ -8,7 +8,7 @@ from typing import Any
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, SELF, SOURCES
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.ready import apply_lag
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
@@ -16,14 +16,6 @@ from nomad_exporter.verdicts.verdict import describe, format_list
 
 Detail = str | int | float | bool
 Details = Mapping[str, Detail]
-
-SOURCES: Mapping[Question, tuple[Source, ...]] = {
-    # The live verdict depends on polls, whether or not they are answered.
-    Question.LIVE: (),
-    Question.READY: (Source.HEALTH, Source.SELF),
-    Question.QUORUM: (Source.HEALTH, Source.SELF, Source.MEMBERS, Source.AUTOPILOT),
-}
-"""The sources whose answers each verdict depends on."""
 
 
 def details(evaluation: Evaluation, question: Question) -> Details:
@@ -33,16 +25,16 @@ def details(evaluation: Evaluation, question: Question) -> Details:
 
 
 def _live_details(evaluation: Evaluation) -> Mapping[str, Detail | None]:
-    failure = evaluation.snapshot.health.failure
+    failure = evaluation.snapshot[HEALTH].failure
     failures = evaluation.snapshot.consecutive_failures
     return {"consecutive_failures": failures, "failure": str(failure) if failure else None}
 
 
 def _ready_details(evaluation: Evaluation) -> Mapping[str, Detail | None]:
-    snapshot, agent_self = evaluation.snapshot, evaluation.snapshot.agent_self.answer
-    health = snapshot.health.answer
+    snapshot, agent_self = evaluation.snapshot, evaluation.snapshot[SELF].answer
+    health = snapshot[HEALTH].answer
     return {
-        **(health_messages(health) if health and not snapshot.health.failure else {}),
+        **(health_messages(health) if health and not snapshot[HEALTH].failure else {}),
         **(_server_details(agent_self) if agent_self and Role.SERVER in agent_self.roles else {}),
         **(_client_details(agent_self) if agent_self else {}),
     }
@@ -97,7 +89,8 @@ _DETAILS: Mapping[Question, Callable[[Evaluation], Mapping[str, Detail | None]]]
 def ages(evaluation: Evaluation, question: Question, now: Instant) -> Mapping[str, float]:
     """Return the age in seconds of the newest ``poll`` and of the newest answer of each source of the verdict."""
     snapshot = evaluation.snapshot
-    answered = {str(source): snapshot.of(source).answered for source in SOURCES[question]}
+    # The live verdict depends on polls, whether or not they are answered.
+    answered = {source.name: snapshot[source].answered for source in SOURCES if question in source.verdicts}
     instants = {"poll": snapshot.last_poll_ended, **answered}
     return {name: now.since(instant) for name, instant in instants.items() if instant}
 
@@ -147,7 +140,7 @@ def build_report(evaluation: Evaluation, question: Question, now: Instant) -> Re
 def _failure(evaluation: Evaluation, reason: VerdictReason) -> str:
     """Describe the failed poll that caused a verdict; return an empty text if a poll did not cause it."""
     snapshot = evaluation.snapshot
-    failure = snapshot.health.failure or snapshot.agent_self.failure
+    failure = snapshot[HEALTH].failure or snapshot[SELF].failure
     return describe(failure) if failure and reason in (VerdictReason.UNRESPONSIVE, VerdictReason.POLL_ERROR) else ""
 
 

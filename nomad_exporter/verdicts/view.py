@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.models import AgentSelf, Autopilot, Members, RaftServer, Role, is_nonvoter, is_same_server
-from nomad_exporter.polling.snapshot import A, Snapshot, SourceState
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, A
+from nomad_exporter.polling.snapshot import Snapshot, SourceState
 from nomad_exporter.verdicts.verdict import Thresholds
 
 STABLE_ANSWERS = 2
@@ -79,7 +80,7 @@ Cluster = tuple[View, ...]
 
 def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View | None:
     """Build the view of an agent; return None if the agent is not a server or has never answered self."""
-    agent_self, answered_at = snapshot.agent_self.answer, snapshot.agent_self.answered
+    agent_self, answered_at = snapshot[SELF].answer, snapshot[SELF].answered
     if agent_self is None or answered_at is None or Role.SERVER not in agent_self.roles:
         return None
     return View(
@@ -87,18 +88,18 @@ def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View
         agent_self=agent_self,
         is_responding=_is_responding(snapshot),
         is_healthy=is_healthy(snapshot, now, thresholds),
-        is_fresh=_fresh_answer(snapshot.agent_self, now, thresholds) is not None,
+        is_fresh=_fresh_answer(snapshot[SELF], now, thresholds) is not None,
         is_stable=snapshot.unchanged_answers >= STABLE_ANSWERS,
-        health_age=snapshot.health.age(now),
-        gossip=_fresh_answer(snapshot.members, now, thresholds),
-        autopilot=_fresh_answer(snapshot.autopilot, now, thresholds),
+        health_age=snapshot[HEALTH].age(now),
+        gossip=_fresh_answer(snapshot[MEMBERS], now, thresholds),
+        autopilot=_fresh_answer(snapshot[AUTOPILOT], now, thresholds),
         answered_at=answered_at,
         refused_at=snapshot.history.refused,
     )
 
 
 def _is_responding(snapshot: Snapshot) -> bool:
-    failure = snapshot.health.failure
+    failure = snapshot[HEALTH].failure
     return (failure is None or failure.is_responsive) and not _is_unresponsive_since_health(snapshot)
 
 
@@ -106,19 +107,19 @@ def is_healthy(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> bool
     """Return whether a server has recently reported itself healthy through its leader and has responded since."""
     return (
         snapshot.reaches_leader
-        and snapshot.health.age(now) <= thresholds.max_evidence_age
+        and snapshot[HEALTH].age(now) <= thresholds.max_evidence_age
         and not _is_unresponsive_since_health(snapshot)
     )
 
 
 def _is_unresponsive_since_health(snapshot: Snapshot) -> bool:
-    """Return whether any later poll of self or members was unresponsive."""
-    # A poll of autopilot proves nothing: the server forwards it to the leader, which may be the unresponsive one.
-    answered = snapshot.health.answered
+    """Return whether any later poll of the server itself was unresponsive."""
+    # Other polls prove nothing: the server forwards them to the leader, which may be the unresponsive one.
+    answered = snapshot[HEALTH].answered
     return any(
         state.failure.is_unresponsive and state.last.began.since(answered) >= 0
-        for state in (snapshot.agent_self, snapshot.members)
-        if state.failure and state.last and answered
+        for state in snapshot.source_states
+        if not state.source.needs_leader and state.failure and state.last and answered
     )
 
 

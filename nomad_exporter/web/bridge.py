@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad import decode_health, durations
+from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
+from nomad_exporter.nomad.sources import HEALTH
+from nomad_exporter.nomad.sources.health import encode
 from nomad_exporter.polling.snapshot import SourceState
 from nomad_exporter.server.http import JSON, HTTPError, Request, Response
 from nomad_exporter.web.site import Site, select_agent
@@ -31,7 +33,7 @@ def bridge(site: Site, request: Request, now: Instant) -> Response:
     except HTTPError as error:
         # A client of Nomad's endpoint expects JSON in the shape of Nomad's answers.
         return _response(error.status_code, {"exporter": Check(ok=False, message=error.detail)})
-    state = entry.snapshot.health
+    state = entry.snapshot[HEALTH]
     problem = _problem(state, now, site.thresholds.max_health_age)
     if state.answer is None or problem:
         return _unknown(roles or sorted(entry.snapshot.roles), problem, state, now)
@@ -79,7 +81,7 @@ def _unknown(roles: Sequence[Role], problem: str, state: SourceState[Health], no
 
 
 def _response(status: int, checks: Mapping[Role, Check] | Mapping[str, Check]) -> Response:
-    return Response(status, decode_health.encode(checks), JSON)
+    return Response(status, encode(checks), JSON)
 
 
 def _with_age(response: Response, state: SourceState[Health], now: Instant) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.server.http import HTTPError, Request, Response, text
-from nomad_exporter.web.site import Site
+from nomad_exporter.web.site import ReloadError, Site
 
 STALL_SECONDS = 10.0
 """Maximum age of the last heartbeat of the scheduler, which sends one every second."""
@@ -28,8 +28,11 @@ def ready(site: Site, _: Request, __: Instant) -> Response:
 
 
 def reload(site: Site, _: Request, __: Instant) -> Response:
-    """Reload the configuration and return 200; 500 with the error if that fails, 403 if it is disabled."""
+    """Reload the configuration. Raises HTTPError: 500 if that fails, 403 if it is disabled."""
     if site.reload is None:
         raise HTTPError(403, "reload over HTTP is disabled: start with --web.enable-lifecycle or send SIGHUP")
-    error = site.reload()
-    return text(500, f"reload failed, configuration unchanged: {error}") if error else text(200, "reloaded")
+    try:
+        site.reload()
+    except ReloadError as error:
+        raise HTTPError(500, f"reload failed, configuration unchanged: {error}") from None
+    return text(200, "reloaded")

@@ -20,18 +20,21 @@ MAX_NAMES = 20
 """Maximum number of known agents that an error message lists."""
 
 
+class ReloadError(Exception):
+    """A failed reload; the message is one line, and the configuration is unchanged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The data that the pages are built from.
 
-    ``reload`` reloads the configuration and returns the error in one line, or None; it is None itself if reloading over
-    HTTP is disabled.
+    ``reload`` reloads the configuration, or raises ReloadError; it is None if reloading over HTTP is disabled.
     """
 
     store: Store[Rendered]
     self_metrics: SelfMetrics
     thresholds: Thresholds
-    reload: Callable[[], str | None] | None = None
+    reload: Callable[[], None] | None = None
 
 
 Handler = Callable[[Site, Request, Instant], Response]

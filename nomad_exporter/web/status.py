@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from typing import Any
 from urllib.parse import urlencode
 
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad import durations
-from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnySourceState, Snapshot
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.remedies import FAILURE_REASONS
+from nomad_exporter.nomad.sources import HEALTH, SELF
+from nomad_exporter.polling.snapshot import Snapshot, SourceState
 from nomad_exporter.server.http import HTML, Request, Response
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
@@ -37,9 +39,6 @@ _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     "X-Content-Type-Options": "nosniff",
 }
-
-_SERVER_SOURCES = (Source.MEMBERS, Source.AUTOPILOT)
-"""Sources that are polled only on servers, or only on the leader."""
 
 _HEADINGS = ("Agent", "Role", "Status", "Health", "Verdicts", "Last answers")
 _LABELS = {Question.LIVE: "live", Question.READY: "ready", Question.QUORUM: "safe to stop"}
@@ -85,17 +84,17 @@ def _agent_links(name: str, routes: Iterable[Route]) -> str:
 
 
 def _role(snapshot: Snapshot) -> str:
-    answer = snapshot.agent_self.answer
+    answer = snapshot[SELF].answer
     version = f"Nomad {answer.version}" if answer and answer.version else ""
     return "<br>".join(escape(text) for text in (", ".join(sorted(snapshot.roles)), version))
 
 
 def _poll_status(snapshot: Snapshot) -> str:
     """Return each distinct poll failure with the affected sources and its remedy."""
-    failures: dict[Failure, list[Source]] = {}
+    failures: dict[Failure, list[str]] = {}
     for state in snapshot.source_states:
         if state.failure:
-            failures.setdefault(state.failure, []).append(state.source)
+            failures.setdefault(state.failure, []).append(state.source.name)
     if failures:
         return "".join(
             f"<div>{_mark('bad', str(failure))} ({', '.join(sources)})<br>"
@@ -107,9 +106,10 @@ def _poll_status(snapshot: Snapshot) -> str:
 
 def _health(snapshot: Snapshot) -> Iterator[str]:
     """Yield the last health of each role, marked as outdated if the last poll of health failed."""
-    if snapshot.health.answer:
-        for role, check in sorted(snapshot.health.answer.plain.checks.items()):
-            if snapshot.health.failure:
+    state = snapshot[HEALTH]
+    if state.answer:
+        for role, check in sorted(state.answer.plain.checks.items()):
+            if state.failure:
                 yield _mark("muted", f"{role}: {check.message} (outdated)")
             else:
                 yield _mark("ok" if check.ok else "bad", f"{role}: {check.message}")
@@ -125,11 +125,11 @@ def _verdict(verdict: Verdict) -> str:
     return f"{_mark(kind, f'not {label}')}<br>{escape(verdict.message)} {_mark('muted', remedy)}"
 
 
-def _answer_ages(states: Iterable[AnySourceState], now: Instant) -> Iterator[str]:
+def _answer_ages(states: Iterable[SourceState[Any]], now: Instant) -> Iterator[str]:
     for state in states:
         if state.answered:
             yield f"{state.source} {durations.text(max(0, round(state.age(now))))} ago"
-        elif state.last or state.source not in _SERVER_SOURCES:
+        elif state.last or state.source.role is None:
             yield f"{state.source} never"
 
 

@@ -1,1 +1,1 @@
-"""The HTTP API of the simulated agents: what an agent answers, from the model and an instant."""
+"""The HTTP API of the simulated agents: responses computed from the model at one point in time."""

@@ -1,4 +1,4 @@
-"""Access control: who may ask what, and in which words each version refuses."""
+"""ACLs: the capabilities of tokens, and the errors with which each version denies a request."""
 
 from __future__ import annotations
 
@@ -16,47 +16,46 @@ AGENT_READ, AGENT_WRITE, NODE_READ, OPERATOR_READ = "agent:read", "agent:write",
 
 MANAGEMENT = frozenset({AGENT_READ, AGENT_WRITE, NODE_READ, OPERATOR_READ})
 MONITORING = frozenset({AGENT_READ, NODE_READ})
-"""What our exporter needs."""
+"""The capabilities that the exporter needs."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-
-Rights = frozenset[str]
+Capabilities = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedToken:
-    """What a client knows of a token: since when, and what it may; None where no server knew it."""
+    """A token as a client cached it: the time, and the capabilities; None if the servers do not know the token."""
 
     at: float
-    rights: Rights | None
+    capabilities: Capabilities | None
 
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """The tokens by their secret, and what each may. Without any, everybody may everything.
+    """The capabilities of each token, by its secret ID.
 
-    ``token_cache`` grows: what a server told a client of a token, by the client's name, its start, and the token.
+    ``token_cache`` is mutable: what each client resolved, by the client's name, its start time and the token.
     """
 
-    tokens: Mapping[str, Rights] = field(default_factory=dict)
+    tokens: Mapping[str, Capabilities] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
     token_cache: dict[tuple[str, float, str], ResolvedToken] = field(default_factory=dict)
 
-    def rights(self, token: str) -> Rights | None:
-        """What the servers let a token do; None where they do not know it."""
+    def capabilities(self, token: str) -> Capabilities | None:
+        """Return the capabilities of a token; None if the servers do not know the token."""
         return None if token in self.revoked else self.tokens.get(token)
 
-    def allows(self, token: str, need: str) -> bool:
-        return need in (self.rights(token) or ())
+    def allows(self, token: str, capability: str) -> bool:
+        return capability in (self.capabilities(token) or ())
 
     def has_token(self, token: str) -> bool:
-        return self.rights(token) is not None
+        return self.capabilities(token) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """What is said to a token that nobody knows, and to a text that can be no token: status and words."""
+    """Status and text of the error for an unknown token, and for a token that is not a UUID."""
 
     unknown: tuple[int, str]
     malformed: tuple[int, str]
@@ -75,79 +74,84 @@ SELF_DENIALS: Mapping[str, Denial] = {
     "1.2": Denial(_NOT_FOUND, (500, f"failed to resolve ACL token: {_NO_UUID}")),
     "0.12": Denial(_NOT_FOUND, (500, _NO_UUID)),
 }
-"""Where the agent judges the token itself, with its server part."""
+"""Denials by the server part of the agent itself, by series."""
 
 RPC_DENIALS: Mapping[str, Denial] = {
     **dict.fromkeys(("2.0", "1.10", "1.6"), Denial(_DENIED, _DENIED)),
     **dict.fromkeys(("1.2", "0.12"), Denial(_NOT_FOUND, (500, _NO_UUID))),
 }
-"""Where the server that is asked in the end judges it."""
+"""Denials by the server to which a request is forwarded, by series."""
 
 CLIENT_DENIALS: Mapping[str, Denial] = {
     **dict.fromkeys(("2.0", "1.10"), Denial(_DENIED, (500, f"rpc error: {_NO_JWT}"))),
     "1.6": Denial(_DENIED, (500, f"rpc error: {_NO_JWT_16}")),
     **dict.fromkeys(("1.2", "0.12"), Denial(_NOT_FOUND, (500, f"rpc error: {_NO_UUID}"))),
 }
-"""Where the agent asks a server about the token, with its client part."""
+"""Denials by a client, which resolves tokens through its servers, by series."""
 
 
 def check_token(
-    acl: Acl, agent: Agent, request: ApiRequest, need: str, table: Mapping[str, Denial]
+    acl: Acl, agent: Agent, request: ApiRequest, required: str, denials: Mapping[str, Denial]
 ) -> ApiResponse | None:
-    """How the question is refused by a server; None where it is not."""
-    return _denial(acl.rights(request.token), agent, request, need, table)
+    """Return the error with which a server denies the request; None if the request is allowed."""
+    return _denial(acl.capabilities(request.token), agent, request, required, denials)
 
 
 def check_token_on_client(
-    acl: Acl, world: World, agent: Agent, request: ApiRequest, need: str, elsewhere: bool
+    acl: Acl, world: World, agent: Agent, request: ApiRequest, required: str, is_forwarded: bool
 ) -> ApiResponse | Pending | None:
-    """How the question is refused by a client, which must ask a server about the token; None where it is not.
+    """Return the error with which a client denies the request; None if the request is allowed.
 
-    What it once heard of a token it believes for a while without asking, and for longer where no server answers.
-    With ``elsewhere`` it does not judge itself, but the server to which the question goes.
+    A client resolves tokens through its servers and caches the result. An expired result is used while all servers
+    refuse connections. If ``is_forwarded``, the cache is not used, since the server that handles the
+    request checks the token.
     """
     if not agent.setup.acl or not request.token:
-        return check_token(acl, agent, request, need, CLIENT_DENIALS)
-    known = None if elsewhere else acl.token_cache.get((agent.name, agent.started, request.token))
-    if known is None or world.now - known.at > world.timing.token_cache_ttl:
-        found = _resolve_through_servers(acl, world, agent, request, known)
-        if not isinstance(found, ResolvedToken):
-            return found
-        known = found
-    return _denial(known.rights, agent, request, need, CLIENT_DENIALS)
+        return check_token(acl, agent, request, required, CLIENT_DENIALS)
+    cached = None if is_forwarded else acl.token_cache.get((agent.name, agent.started, request.token))
+    if cached is None or world.now - cached.at > world.timing.token_cache_ttl:
+        resolved = _resolve_through_servers(acl, world, agent, request, cached)
+        if not isinstance(resolved, ResolvedToken):
+            return resolved
+        cached = resolved
+    return _denial(cached.capabilities, agent, request, required, CLIENT_DENIALS)
 
 
 def _resolve_through_servers(
-    acl: Acl, world: World, agent: Agent, request: ApiRequest, known: ResolvedToken | None
+    acl: Acl, world: World, agent: Agent, request: ApiRequest, cached: ResolvedToken | None
 ) -> ResolvedToken | ApiResponse | Pending:
-    """What a client learns of the token from its servers."""
+    """Resolve the token through any connected server; return an error or Pending if no server responds."""
     servers = agent.client.servers if agent.client else ()
     reaches = {world.reach_agent(agent.name, world.by_rpc_address(address)) for address in servers}
     if Reach.CONNECTED in reaches:
-        return _resolve_token(acl, world, agent, request.token, known)
+        return _resolve_token(acl, world, agent, request.token, cached)
     if Reach.TIMED_OUT in reaches or not servers:
         return Pending()
-    return known or error_response(agent.setup.version, 500, connection_refused(servers[0]).text)
+    return cached or error_response(agent.setup.version, 500, connection_refused(servers[0]).text)
 
 
-def _resolve_token(acl: Acl, world: World, agent: Agent, token: str, known: ResolvedToken | None) -> ResolvedToken:
-    """To a client that masks errors, an unknown token is one of them: what it knew before goes on."""
-    rights = acl.rights(token)
-    masks = agent.setup.version.masks_unknown_tokens
-    if rights is None and masks:
-        return known or ResolvedToken(world.now, None)
-    check_token = ResolvedToken(world.now, rights)
-    acl.token_cache[(agent.name, agent.started, token)] = check_token
-    return check_token
+def _resolve_token(acl: Acl, world: World, agent: Agent, token: str, cached: ResolvedToken | None) -> ResolvedToken:
+    """Return the token as the servers know it, and cache it."""
+    capabilities = acl.capabilities(token)
+    # Newer clients treat "unknown token" like any failed RPC and keep using the cached capabilities.
+    if capabilities is None and agent.setup.version.masks_unknown_tokens:
+        return cached or ResolvedToken(world.now, None)
+    resolved = ResolvedToken(world.now, capabilities)
+    acl.token_cache[(agent.name, agent.started, token)] = resolved
+    return resolved
 
 
 def _denial(
-    rights: Rights | None, agent: Agent, request: ApiRequest, need: str, table: Mapping[str, Denial]
+    capabilities: Capabilities | None,
+    agent: Agent,
+    request: ApiRequest,
+    required: str,
+    denials: Mapping[str, Denial],
 ) -> ApiResponse | None:
     version = agent.setup.version
-    if not agent.setup.acl or (rights is not None and need in rights):
+    if not agent.setup.acl or (capabilities is not None and required in capabilities):
         return None
-    refusal = table[version.series]
-    if not request.token or rights is not None:
+    if not request.token or capabilities is not None:
         return error_response(version, *_DENIED)
-    return error_response(version, *(refusal.unknown if _UUID.fullmatch(request.token) else refusal.malformed))
+    denial = denials[version.series]
+    return error_response(version, *(denial.unknown if _UUID.fullmatch(request.token) else denial.malformed))

@@ -1,39 +1,34 @@
-"""The simulated agents as ASGI applications, for the HTTP server."""
+"""ASGI applications that serve the HTTP API of the simulated agents."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import logging
-import threading
-import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from urllib.parse import parse_qs
 
-from nomad_sim.api.http import TEXT, ApiRequest, ApiResponse, Pending, Profiling, Stream
-from nomad_sim.api.pprof import SAMPLE_SECONDS
-from nomad_sim.api.profile import Stack
+from nomad_sim.api.http import TEXT, ApiRequest, ApiResponse, Pending, Stream
 from nomad_sim.api.routes import NomadApi, handle
-from nomad_sim.api.stacks import capture_stacks
 from nomad_sim.asgi import Application, Message, Receive, Send
 from nomad_sim.model.agent_log import Seconds
 from nomad_sim.model.messages import LogMessage
 
 Clock = Callable[[], float]
-"""The time of the cluster, in seconds."""
+"""Return the cluster's time as Unix time, in seconds."""
 
 Sleep = Callable[[float], Awaitable[None]]
-"""Lets so many seconds of the cluster's time pass."""
+"""Wait for a number of seconds of the cluster's time."""
 
 _log = logging.getLogger(__name__)
 
 LOG_POLL_SECONDS = 0.2
-"""Seconds between two looks at a log that is watched."""
+"""Seconds between two reads of a streamed log."""
 
 
 def application(api: NomadApi, name: str, clock: Clock, sleep: Sleep = asyncio.sleep) -> Application:
-    """What the agent ``name`` serves."""
+    """Return the ASGI application of the agent ``name``."""
 
     async def respond(scope: Message, receive: Receive, send: Send) -> None:
         responding = asyncio.create_task(_respond_safely(api, name, clock, sleep, scope, send))
@@ -49,16 +44,16 @@ def application(api: NomadApi, name: str, clock: Clock, sleep: Sleep = asyncio.s
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
-    """Returns when the one who asked has gone."""
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _respond_safely(api: NomadApi, name: str, clock: Clock, sleep: Sleep, scope: Message, send: Send) -> None:
-    """Answers; a fault of ours is one line in the log and a 500, and costs nothing else."""
+    """Send the response; if a handler raises an exception, send 500 and log one line."""
     try:
         await _respond(api, name, clock, sleep, scope, send)
-    except Exception as error:  # noqa: BLE001  # The edge of the demo: no traceback may reach a user.
+    except Exception as error:  # noqa: BLE001  # The boundary of the simulator: users see no traceback.
         _log.error("request handler failed: agent=%s path=%s error=%s", name, scope["path"], type(error).__name__)
         await _send(
             ApiResponse(500, b"internal error of the demo; see its log", TEXT), scope, send, compresses_empty=True
@@ -73,8 +68,6 @@ async def _respond(api: NomadApi, name: str, clock: Clock, sleep: Sleep, scope: 
         await sleep(reply.seconds)
         api.cluster.advance(clock())
         reply = handle(api, name, request)
-    if isinstance(reply, Profiling):
-        reply = reply.finish(await _sample_stacks(reply.seconds))
     if isinstance(reply, Stream):
         await _stream(api, clock, sleep, reply, send)
     else:
@@ -83,11 +76,11 @@ async def _respond(api: NomadApi, name: str, clock: Clock, sleep: Sleep, scope: 
 
 
 def _request_log(request: ApiRequest, scope: Message, now: float) -> LogMessage:
-    """What an agent writes into its log about each question that it has answered."""
+    """Return the line that Nomad logs for each completed request."""
     query = scope["query_string"].decode("latin-1")
     path = f"{request.path}?{query}" if query else request.path
-    taken = Seconds(now - request.received_at)
-    return LogMessage("debug", "request complete", (("method", request.method), ("path", path), ("duration", taken)))
+    duration = Seconds(now - request.received_at)
+    return LogMessage("debug", "request complete", (("method", request.method), ("path", path), ("duration", duration)))
 
 
 def _parse_request(api: NomadApi, name: str, scope: Message) -> ApiRequest:
@@ -105,13 +98,13 @@ async def _send(response: ApiResponse, scope: Message, send: Send, compresses_em
     compressed = b"gzip" in accepted and (compresses_empty or response.body != b"")
     body = gzip.compress(response.body, 1) if compressed else response.body
     encoding = {"Content-Encoding": "gzip"} if compressed else {}
-    head = {**response.headers, **encoding, "Content-Length": str(len(body))}
-    await send(_start(response.status, response.content_type, head))
+    headers = {**response.headers, **encoding, "Content-Length": str(len(body))}
+    await send(_start(response.status, response.content_type, headers))
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 async def _stream(api: NomadApi, clock: Clock, sleep: Sleep, stream: Stream, send: Send) -> None:
-    """Goes on until it is cancelled: the one who watches leaves, or the agent ends."""
+    """Send chunks until cancelled, because the client disconnects or the agent stops."""
     started = False
     while True:
         api.cluster.advance(clock())
@@ -124,25 +117,8 @@ async def _stream(api: NomadApi, clock: Clock, sleep: Sleep, stream: Stream, sen
         await sleep(LOG_POLL_SECONDS)
 
 
-def _start(status: int, content_type: str | None, more: dict[str, str]) -> Message:
-    kind = {"Content-Type": content_type} if content_type else {}
-    headers = {**kind, "Vary": "Accept-Encoding", "Date": formatdate(usegmt=True), **more}
+def _start(status: int, content_type: str | None, extra: dict[str, str]) -> Message:
+    type_header = {"Content-Type": content_type} if content_type else {}
+    headers = {**type_header, "Vary": "Accept-Encoding", "Date": formatdate(usegmt=True), **extra}
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
     return {"type": "http.response.start", "status": status, "headers": pairs}
-
-
-async def _sample_stacks(seconds: float) -> list[tuple[Stack, ...]]:
-    """The stacks of all threads, again and again; from a thread of its own, so that the loop is seen at work."""
-    stopped = threading.Event()
-    try:
-        return await asyncio.to_thread(_collect_stacks, seconds, stopped)
-    finally:
-        stopped.set()
-
-
-def _collect_stacks(seconds: float, stopped: threading.Event) -> list[tuple[Stack, ...]]:
-    end = time.monotonic() + seconds
-    captures = []
-    while time.monotonic() < end and not stopped.wait(SAMPLE_SECONDS):
-        captures.append(capture_stacks())
-    return captures

@@ -1,8 +1,8 @@
-"""The configuration that an agent tells of itself: ``config`` in the answer to ``GET /v1/agent/self``.
+"""The configuration of an agent: ``config`` in the response to ``GET /v1/agent/self``.
 
-Every version has a file in ``configs``, named by its series: ``agent`` is what every agent has, with Nomad's defaults,
-``server`` and ``client`` are what these roles have besides. They are what recorded agents said. Only 0.12 was never
-recorded: its file rests on Nomad's source at v0.12.12, and on what an agent built from that source said.
+Each version has a file in ``configs``, named after its series. ``agent`` contains the keys of every agent with Nomad's
+defaults; ``server`` and ``client`` contain the keys that these roles add. The files were made from recorded agents.
+0.12 was not recorded: its file was made from Nomad's source at v0.12.12 and from an agent built from that source.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from nomad_sim.setup import Setup, Tls
 
 
 def agent_config(setup: Setup) -> dict[str, Any]:
-    """The ``config`` part of the answer to ``GET /v1/agent/self``; to be read, not to be changed.
+    """Return the ``config`` of ``GET /v1/agent/self``; callers must not modify it.
 
-    Its keys and types are those of the version and the role. What the setup does not tell is as it was recorded, and no
-    secret is among it. ``TLSConfig.Checksum`` stays empty, for Nomad makes it of the contents of the files.
+    Keys and types are those of the version and the role. Values that the setup does not define are as recorded, without
+    secrets. ``TLSConfig.Checksum`` is empty, since Nomad computes it from the contents of the files.
     """
     return _merge(_role_defaults(setup.version.series, setup.server, setup.client), _from_setup(setup))
 
@@ -30,8 +30,8 @@ def agent_config(setup: Setup) -> dict[str, Any]:
 def _role_defaults(series: str, server: bool, client: bool) -> dict[str, Any]:
     parts = json.loads(files(__package__).joinpath("configs", f"{series}.json").read_text("utf-8"))
     config: dict[str, Any] = parts["agent"]
-    for role, played in (("server", server), ("client", client)):
-        config = _merge(config, parts.get(role, {}) if played else {})
+    for role, enabled in (("server", server), ("client", client)):
+        config = _merge(config, parts.get(role, {}) if enabled else {})
     return config
 
 
@@ -44,7 +44,7 @@ def _merge_value(old: object, new: object) -> object:
 
 
 def _from_setup(setup: Setup) -> dict[str, Any]:
-    """What follows from the setup, whatever the version."""
+    """Return the values that the setup defines, in any version."""
     return {
         "ACL": {"Enabled": setup.acl},
         "Addresses": {"HTTP": setup.host, "RPC": setup.host, "Serf": setup.host},
@@ -63,7 +63,7 @@ def _from_setup(setup: Setup) -> dict[str, Any]:
 
 
 def _advertise_addrs(setup: Setup) -> dict[str, str]:
-    """An agent that is no server leaves the address of its gossip as the operator wrote it: without a port."""
+    # Nomad adds the port to the serf address of servers only.
     serf = setup.serf_address if setup.server else setup.host
     return {"HTTP": join_host_port(setup.host, setup.http), "RPC": setup.rpc_address, "Serf": serf}
 

@@ -1,4 +1,4 @@
-"""How an agent asks another on behalf of a question: of another region, a leader, or a client's servers."""
+"""Forwarding of requests: to another region, to the leader, or from a client to one of its servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nomad_sim.model.world import World
 
 @dataclass(frozen=True, slots=True)
 class RpcError:
-    """Nobody could be asked; the text is Nomad's."""
+    """A failed RPC, with Nomad's error text."""
 
     text: str
 
@@ -22,40 +22,43 @@ def connection_refused(address: str) -> RpcError:
 
 
 def route_to_server(world: World, agent: Agent, request: ApiRequest) -> Agent | RpcError | Pending:
-    """The server that an agent takes a question to: itself, or one that a client knows, in the region asked for."""
+    """Return a server of the requested region: the agent itself, or a server that the agent knows."""
     target = agent if agent.server else _choose_server(world, agent, request)
     region = request.first("region")
     if not isinstance(target, Agent) or region in ("", target.setup.region):
         return target
-    there = world.server(target.name).gossip.alive(region)
-    if not there:
+    members = world.server(target.name).gossip.alive(region)
+    if not members:
         return RpcError("No path to region")
-    return _dial(world, target, world.agents[request.choose(there).setup.member], request)
+    return _dial(world, target, world.agents[request.choose(members).setup.member], request)
 
 
 def route_to_leader(world: World, agent: Agent, request: ApiRequest) -> Agent | RpcError | Pending:
-    """The leader, as ``route_to_server`` reaches it; while there is none, or it is not ready, the question is held."""
+    """Return the leader of the requested region; Pending while the region has no leader that is ready to serve.
+
+    After Nomad's RPC hold timeout, a missing leader is an error.
+    """
     target = route_to_server(world, agent, request)
     if not isinstance(target, Agent):
         return target
     leader = world.known_leader(target.name)
-    is_pending = world.now - request.received_at < world.timing.rpc_hold_timeout[0]
+    is_held = world.now - request.received_at < world.timing.rpc_hold_timeout[0]
     if leader is None:
-        return Pending() if is_pending else RpcError(_forwarded_error(agent, "No cluster leader"))
+        return Pending() if is_held else RpcError(_forwarded_error(agent, "No cluster leader"))
     reached = _dial(world, target, leader, request)
     if isinstance(reached, Agent) and not world.server(leader.name).is_leader:
-        return Pending() if is_pending else RpcError(_forwarded_error(agent, "Not ready to serve consistent reads"))
+        return Pending() if is_held else RpcError(_forwarded_error(agent, "Not ready to serve consistent reads"))
     return reached
 
 
 def route_to(world: World, agent: Agent, request: ApiRequest) -> Agent | RpcError | Pending:
-    """Who is to answer: any server where the answer may be stale, else the leader."""
-    may_be_stale = "stale" in request.parameters and parse_bool(request.first("stale")) is not False
-    return (route_to_server if may_be_stale else route_to_leader)(world, agent, request)
+    """Return the server that handles the request: any server if ``stale`` is set, else the leader."""
+    is_stale = "stale" in request.parameters and parse_bool(request.first("stale")) is not False
+    return (route_to_server if is_stale else route_to_leader)(world, agent, request)
 
 
 def _forwarded_error(agent: Agent, text: str) -> str:
-    """What a client hears of an error, it hears through a server."""
+    # A client receives the error over RPC from the server that it forwarded the request to.
     return text if agent.server else f"rpc error: {text}"
 
 
@@ -74,15 +77,15 @@ def _choose_server(world: World, agent: Agent, request: ApiRequest) -> Agent | R
 
 
 def _dial(world: World, source: Agent, target: Agent, request: ApiRequest) -> Agent | RpcError | Pending:
-    """A connection to one that is silent is given up after a while; one that was open before hangs as long."""
+    """Return ``target`` if ``source`` reaches it; Pending until the dial timeout if ``target`` does not respond."""
     reach = world.reach(source.name, target.name)
     if reach is Reach.REFUSED:
         return connection_refused(target.setup.rpc_address)
     if reach is Reach.CONNECTED:
         return target
-    late = world.now - request.received_at >= world.timing.dial_timeout
+    is_late = world.now - request.received_at >= world.timing.dial_timeout
     return (
         RpcError(f"rpc error: failed to get conn: dial tcp {target.setup.rpc_address}: i/o timeout")
-        if late
+        if is_late
         else Pending()
     )

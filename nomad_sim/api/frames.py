@@ -1,4 +1,4 @@
-"""The formats of ``GET /v1/agent/monitor``: the lines of a log, and the frames that carry them."""
+"""The formats of ``GET /v1/agent/monitor``: log lines as text or JSON, and the frames around them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from nomad_sim import go
 from nomad_sim.model.agent_log import LogLine, Seconds, Value
 
 FRAME_BYTES = 1024
-"""Bytes of data in a frame, at most."""
+"""Maximum bytes of data in one frame, before base64."""
 
 HEARTBEAT = b"{}"
-"""The frame that says only that the agent is there."""
+"""The frame that keeps an idle stream open."""
 
 _SHORT_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"}
 
-# Go's JSON can stand in HTML and in JavaScript; these characters can only be inside of a string.
+# Go escapes these characters in JSON, for use in HTML and JavaScript. They occur in strings only.
 _HTML_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 
 def format_plain(line: LogLine) -> bytes:
-    """As go-hclog writes it: ``2026-11-24T03:14:13.323Z [INFO]  client: registered: key=value``."""
+    """Format a line as go-hclog does: ``2026-11-24T03:14:13.323Z [INFO]  client: registered: key=value``."""
     level = f"[{line.level.upper()}]"
     text = ": ".join(filter(None, (line.module, line.message)))
     pairs = "".join(_format_pair(key, _format_value(value)) for key, value in line.pairs)
@@ -30,7 +30,7 @@ def format_plain(line: LogLine) -> bytes:
 
 
 def format_json(line: LogLine) -> bytes:
-    """The same as an object on one line, its keys in order; durations are nanoseconds."""
+    """Format a line as a JSON object with sorted keys; durations are in nanoseconds."""
     head = {"@level": line.level, "@message": line.message, "@timestamp": go.log_time_json(line.at)}
     module = {"@module": line.module} if line.module else {}
     fields = {**head, **module, **{key: _convert_number(value) for key, value in line.pairs}}
@@ -39,14 +39,14 @@ def format_json(line: LogLine) -> bytes:
 
 
 def format_dropped(count: int) -> bytes:
-    """What is said, also among lines of JSON, where ``count`` lines were gone before they could be sent."""
+    """Return the plain line, also in JSON streams, that reports ``count`` dropped lines."""
     return f"[WARN] Monitor dropped {count} logs during monitor request\n".encode()
 
 
 def encode_frames(data: bytes) -> Iterator[bytes]:
-    """The frames of what is sent at one time: each has its offset in ``data`` where that is not 0.
+    """Yield the frames of one write; every frame but the first has its offset in ``data``.
 
-    Where the data fills its last frame, a frame without data follows.
+    If the data fills its last frame completely, a frame without data follows, as in Nomad.
     """
     for offset in range(0, len(data) + 1 if data else 0, FRAME_BYTES):
         chunk = b64encode(data[offset : offset + FRAME_BYTES]).decode()
@@ -63,7 +63,7 @@ def _format_value(value: Value) -> str:
 
 
 def _convert_number(value: Value) -> Value:
-    """Go has no ``.0`` in a number that is whole."""
+    """Return durations as nanoseconds, and integral floats without ``.0``, as Go formats them."""
     if isinstance(value, Seconds):
         return go.nanoseconds(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -78,11 +78,11 @@ def _format_pair(key: str, text: str) -> str:
 
 
 def _escape(text: str, quotes: bool = False) -> str:
-    shown = "".join(char if char.isprintable() else _escape_code(char) for char in text)
-    return shown.replace('"', r"\"") if quotes else shown
+    escaped = "".join(char if char.isprintable() else _escape_code(char) for char in text)
+    return escaped.replace('"', r"\"") if quotes else escaped
 
 
 def _escape_code(char: str) -> str:
-    number = ord(char)
-    form = r"\x{:02x}" if number < 0x20 else r"\u{:04x}" if number < 0x10000 else r"\U{:08x}"
-    return _SHORT_ESCAPES.get(char) or form.format(number)
+    code = ord(char)
+    escape = r"\x{:02x}" if code < 0x20 else r"\u{:04x}" if code < 0x10000 else r"\U{:08x}"
+    return _SHORT_ESCAPES.get(char) or escape.format(code)

@@ -1,4 +1,4 @@
-"""``GET /v1/agent/health``: what an agent finds of itself, with its traps."""
+"""``GET /v1/agent/health``: the health of the client and the server part of an agent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RoleHealth = dict[str, Any]
 
 
 def health(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
-    """Each role that was asked for; of a type that is none nothing is said, and that is well."""
+    """Return the health of each role in ``type``; 500 if one is not ok. Unknown types are ignored."""
     stale_error = _stale_error(agent, request)
     if stale_error and not agent.setup.version.stale_error_has_body:
         return error_response(agent.setup.version, 400, stale_error)
@@ -23,14 +23,13 @@ def health(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pen
     if isinstance(server, Pending):
         return server
     client = _client(agent) if _includes_role(request, "client", agent.client is not None) else None
-    roles = {role: verdict for role, verdict in (("client", client), ("server", server)) if verdict}
+    roles = {role: result for role, result in (("client", client), ("server", server)) if result}
     response = json_response(roles, request)
     text = response.body.decode()
     if stale_error:
         return error_response(agent.setup.version, 400, f"{stale_error}, got {request.first('stale')}{text}")
-    return (
-        response if all(verdict["ok"] for verdict in roles.values()) else error_response(agent.setup.version, 500, text)
-    )
+    is_ok = all(result["ok"] for result in roles.values())
+    return response if is_ok else error_response(agent.setup.version, 500, text)
 
 
 def _includes_role(request: ApiRequest, role: str, has_role: bool) -> bool:
@@ -40,8 +39,8 @@ def _includes_role(request: ApiRequest, role: str, has_role: bool) -> bool:
 
 def _stale_error(agent: Agent, request: ApiRequest) -> str:
     value = request.first("stale")
-    wrong = value != "" and parse_bool(value) is None and agent.setup.version.strict_stale
-    return _INVALID_STALE if wrong else ""
+    is_invalid = value != "" and parse_bool(value) is None and agent.setup.version.strict_stale
+    return _INVALID_STALE if is_invalid else ""
 
 
 def _client(agent: Agent) -> RoleHealth:

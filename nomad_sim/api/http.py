@@ -1,4 +1,4 @@
-"""What an agent is asked, and the ways in which it answers."""
+"""Requests to an agent, its responses, and helpers for both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nomad_sim.api.profile import Stack
 from nomad_sim.versions import Version
 
 T = TypeVar("T")
@@ -18,9 +17,10 @@ TEXT = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request, and since when it is asked, in the cluster's time. ``token`` is what it carries in either header.
+    """A request and the time at which it was received, in the cluster's time.
 
-    ``random_value`` is drawn once, from 0 to below 1: it decides whom an agent asks, as long as the question is held.
+    ``token`` is the ACL token of either header. ``random_value``, from 0 to below 1, is drawn once per request, so that
+    the agent forwards a pending request to the same server each time.
     """
 
     method: str
@@ -31,17 +31,17 @@ class ApiRequest:
     random_value: float = 0.0
 
     def first(self, name: str) -> str:
-        """The first value of a parameter; nothing where it is not there."""
+        """Return the first value of a query parameter; an empty string if the parameter is missing."""
         return self.parameters.get(name, [""])[0]
 
     def choose(self, choices: Sequence[T]) -> T:
-        """The one that was drawn."""
+        """Return the item that ``random_value`` selects."""
         return choices[int(self.random_value * len(choices))]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A whole answer; without a content type it has no such header."""
+    """A complete response; no Content-Type header if ``content_type`` is None."""
 
     status: int
     body: bytes = b""
@@ -51,16 +51,16 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """No answer yet: to be asked again after these seconds."""
+    """No response yet: the request is to be handled again after ``seconds``."""
 
     seconds: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer without an end: ``next_chunk`` gives what there is to send at each time.
+    """An endless response: ``next_chunk`` returns the bytes to send at a time.
 
-    The headers go out at once or, where ``defer_headers``, with the first piece that is not empty.
+    The headers are sent at once or, if ``defer_headers``, with the first chunk that is not empty.
     """
 
     content_type: str
@@ -68,19 +68,11 @@ class Stream:
     defer_headers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Profiling:
-    """The stacks of this process are to be taken for these seconds; ``finish`` makes the answer of them."""
-
-    seconds: float
-    finish: Callable[[list[tuple[Stack, ...]]], ApiResponse]
-
-
-Reply = ApiResponse | Pending | Stream | Profiling
+Reply = ApiResponse | Pending | Stream
 
 
 def json_response(value: Any, request: ApiRequest) -> ApiResponse:
-    """JSON as Nomad writes it, indented where ``?pretty`` asks for it."""
+    """Return JSON as Nomad formats it, indented if ``pretty`` is set."""
     pretty = "pretty" in request.parameters
     text = json.dumps(
         value, ensure_ascii=False, indent=4 if pretty else None, separators=None if pretty else (",", ":")
@@ -89,12 +81,12 @@ def json_response(value: Any, request: ApiRequest) -> ApiResponse:
 
 
 def error_response(version: Version, status: int, text: str) -> ApiResponse:
-    """An error as text; one version sends it without a content type."""
+    """Return an error as plain text; Nomad 1.6 sends it without a content type."""
     return ApiResponse(status, text.encode(), TEXT if version.errors_have_content_type else None)
 
 
 def parse_bool(text: str) -> bool | None:
-    """A truth as Go reads it; None where it is none."""
+    """Parse a boolean as Go's ``strconv.ParseBool`` does; return None if it is invalid."""
     return _BOOLS.get(text)
 
 

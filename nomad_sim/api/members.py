@@ -1,4 +1,4 @@
-"""Members of the gossip pool, as ``GET /v1/agent/members`` and ``GET /v1/agent/self`` have them."""
+"""Members of the gossip pool, for ``GET /v1/agent/members`` and ``GET /v1/agent/self``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMPTY_MEMBER: dict[str, Any] = {
     "Status": "none",
     **dict.fromkeys(("ProtocolMin", "ProtocolMax", "ProtocolCur", "DelegateMin", "DelegateMax", "DelegateCur"), 0),
 }
-"""The member that a client is: none."""
+"""The ``member`` of a client, which is not in the gossip pool."""
 
 _PROTOCOLS = {
     "ProtocolMin": 1,
@@ -30,24 +30,24 @@ _PROTOCOLS = {
 
 
 def self_member(agent: Agent) -> dict[str, Any]:
-    """The member that the agent itself is."""
+    """Return the ``member`` of ``GET /v1/agent/self``."""
     return member(agent.server.gossip.local_member) if agent.server else EMPTY_MEMBER
 
 
 def members(world: World, server: Agent) -> dict[str, Any]:
-    """All members that a server knows, in no order, as Go walks through a map."""
+    """Return the response to ``GET /v1/agent/members``; the order of the members is random."""
     known = list(world.server(server.name).gossip.members.values())
-    world.rng.shuffle(known)
+    world.rng.shuffle(known)  # Nomad iterates over a Go map.
     return {
         "ServerName": server.setup.name,
         "ServerRegion": server.setup.region,
         "ServerDC": server.setup.datacenter,
-        "Members": [member(one) for one in known],
+        "Members": list(map(member, known)),
     }
 
 
 def member(known: Member) -> dict[str, Any]:
-    """One member."""
+    """Return one member as Nomad encodes it."""
     setup = known.setup
     return {
         "Name": setup.member,
@@ -60,7 +60,7 @@ def member(known: Member) -> dict[str, Any]:
 
 
 def tags(setup: Setup) -> dict[str, str]:
-    """What a server tells of itself in gossip."""
+    """Return the gossip tags of a server."""
     version = setup.version
     always = {
         "role": "nomad",
@@ -73,11 +73,11 @@ def tags(setup: Setup) -> dict[str, str]:
         "id": setup.id,
         "rpc_addr": setup.host,
     }
-    sometimes = {
+    optional = {
         "expect": str(setup.bootstrap_expect) if setup.bootstrap_expect else "",
         "bootstrap": "1" if setup.bootstrap_expect == 1 else "",
         "nonvoter": "1" if setup.nonvoter else "",
         "mvn": "1" if "mvn" in version.tags else "",
     }
-    known = {name: value for name, value in sometimes.items() if value}
-    return {**always, **known, **({"revision": ""} if "revision" in version.tags else {})}
+    present = {name: value for name, value in optional.items() if value}
+    return {**always, **present, **({"revision": ""} if "revision" in version.tags else {})}

@@ -1,4 +1,4 @@
-"""``/v1/agent/join`` and ``/v1/agent/force-leave``: into the gossip pool, and out of it."""
+"""``/v1/agent/join`` and ``/v1/agent/force-leave``: add and remove members of the gossip pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _PLAIN = "remote state is encrypted and encryption is not configured"
 
 
 def join(acl: Acl, cluster: Cluster, agent: Agent, request: ApiRequest) -> ApiResponse:
-    """How many servers could be joined; the status is 200 in any case, and who may not join is only warned."""
+    """Join the servers at ``address``; return how many were joined.
+
+    The status is 200 even if all joins fail. A token without permission only causes a warning.
+    """
     version = agent.setup.version
     addresses = request.parameters.get("address", [])
     if not addresses:
@@ -28,6 +31,7 @@ def join(acl: Acl, cluster: Cluster, agent: Agent, request: ApiRequest) -> ApiRe
 
 
 def _join_one(cluster: Cluster, agent: Agent, address: str) -> str | None:
+    """Join the server at ``address``; return an error text if that fails."""
     full = with_port(address, 4648)
     invalid = host_error(address)
     prefix = agent.setup.version.join_failure
@@ -47,7 +51,7 @@ def _join_one(cluster: Cluster, agent: Agent, address: str) -> str | None:
 
 
 def force_leave(cluster: Cluster, agent: Agent, request: ApiRequest) -> ApiResponse:
-    """A member that nobody knows is no error."""
+    """Force ``node`` to leave, with ``prune`` also removing it; an unknown member is not an error."""
     version = agent.setup.version
     node = request.first("node")
     if not node:

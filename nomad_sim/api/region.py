@@ -1,4 +1,4 @@
-"""What a region's servers say together: its leader, its peers, its clients, and how autopilot finds them."""
+"""The state of a region: its leader, raft peers, client nodes and autopilot health."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEVER = "0001-01-01T00:00:00Z"
 
 
 def status_leader(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
-    """The RPC address of the leader."""
+    """Return the RPC address of the leader; an empty string if the server knows none."""
     target = route_to(world, agent, request)
     if not isinstance(target, Agent):
         return _error_reply(agent, target)
@@ -27,7 +27,7 @@ def status_leader(world: World, agent: Agent, request: ApiRequest) -> ApiRespons
 
 
 def status_peers(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
-    """The addresses of all servers in the raft configuration."""
+    """Return the addresses of all servers in the raft configuration."""
     target = route_to(world, agent, request)
     if not isinstance(target, Agent):
         return _error_reply(agent, target)
@@ -35,16 +35,15 @@ def status_peers(world: World, agent: Agent, request: ApiRequest) -> ApiResponse
 
 
 def list_nodes(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
-    """The clients of the region, those alone whose ID begins with ``prefix``."""
+    """Return the client nodes of the region whose ID starts with ``prefix``."""
     target = route_to(world, agent, request)
     if not isinstance(target, Agent):
         return _error_reply(agent, target)
-    known = sorted(
-        one for one in world.nodes[target.setup.region].items() if one[0].startswith(request.first("prefix"))
-    )
-    response = json_response([_node_stub(node) for _, node in known], request)
+    nodes = world.nodes[target.setup.region]
+    selected = [nodes[id_] for id_ in sorted(nodes) if id_.startswith(request.first("prefix"))]
+    response = json_response([_node_stub(node) for node in selected], request)
     headers = {
-        "X-Nomad-Index": str(max((node.modify_index for _, node in known), default=1)),
+        "X-Nomad-Index": str(max((node.modify_index for node in selected), default=1)),
         "X-Nomad-Knownleader": "true" if world.leader_of(target.name) else "false",
         "X-Nomad-Lastcontact": "0",
     }
@@ -52,24 +51,22 @@ def list_nodes(world: World, agent: Agent, request: ApiRequest) -> ApiResponse |
 
 
 def autopilot_health(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
-    """How the leader finds each server; the status is 429 where it does not find all well."""
+    """Return the health of each server according to the leader; the status is 429 unless all are healthy."""
     target = route_to_leader(world, agent, request)
     if not isinstance(target, Agent):
         return _error_reply(agent, target)
     peers = world.server(target.name).raft.log.configuration.peers
     servers = [_server_health(world, target, peer) for peer in peers]
     healthy = all(server["Healthy"] for server in servers)
-    voting = sum(server["Voter"] for server in servers)
+    voters = sum(server["Voter"] for server in servers)
     healthy_voters = sum(server["Voter"] and server["Healthy"] for server in servers)
-    body: dict[str, Any] = {"FailureTolerance": max(0, healthy_voters - voting // 2 - 1), "Healthy": healthy}
+    body: dict[str, Any] = {"FailureTolerance": max(0, healthy_voters - voters // 2 - 1), "Healthy": healthy}
     if agent.setup.version.autopilot_leader:
         body |= {"Leader": target.setup.raft_id, "Voters": [server["ID"] for server in servers if server["Voter"]]}
     response = json_response({**body, "Servers": servers}, request)
-    return (
-        response
-        if healthy
-        else ApiResponse(429, response.body, JSON if agent.setup.version.unhealthy_has_content_type else None)
-    )
+    if healthy:
+        return response
+    return ApiResponse(429, response.body, JSON if agent.setup.version.unhealthy_has_content_type else None)
 
 
 def _error_reply(agent: Agent, target: RpcError | Pending) -> ApiResponse | Pending:
@@ -97,7 +94,7 @@ def _server_health(world: World, leader: Agent, peer: Peer) -> dict[str, Any]:
 
 
 def _last_contact(world: World, leader: Agent, peer: Peer) -> str:
-    """The leader has no contact to make; a server that does not answer has none; another has what it said last."""
+    """Return the time since the last contact as autopilot reports it: ``0s`` for the leader, ``-1ns`` if unknown."""
     server = world.server(leader.name)
     if peer.id == server.raft.local_id:
         return "0s"

@@ -1,4 +1,4 @@
-"""Every path of an agent, in one table: what it answers, and what a token must be allowed for it."""
+"""The endpoints of an agent by path, with their methods and the capabilities that they require."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from nomad_sim.model.cluster import Cluster
 GET = ("GET",)
 WRITE = ("PUT", "POST")
 ANY: tuple[str, ...] = ()
-"""The endpoint does not look at the method."""
+"""Any method: the endpoint does not check it."""
 
 PAUSED_REPLY = Pending(1.0)
-"""An agent that is paused may go on later, and then answers what it was asked meanwhile."""
+"""A paused agent responds after it is resumed."""
 
 
 @dataclass(slots=True)
 class NomadApi:
-    """The cluster as its agents show it, and who may ask them: ``acl`` is another one once a token was revoked."""
+    """The HTTP API of all agents of a cluster. ``acl`` is replaced when a token is revoked."""
 
     cluster: Cluster
     acl: Acl = field(default_factory=Acl)
@@ -49,13 +49,13 @@ Endpoint = Callable[[NomadApi, Agent, ApiRequest], Reply]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint, how it is asked, which role it needs, and what a token must be allowed."""
+    """An endpoint, its methods, and the role of the agent and the token capability that it requires."""
 
     endpoint: Endpoint
     methods: tuple[str, ...] = GET
     role: str = ""
-    need: str = ""
-    refusals: Mapping[str, Denial] = field(default_factory=lambda: RPC_DENIALS)
+    capability: str = ""
+    denials: Mapping[str, Denial] = field(default_factory=lambda: RPC_DENIALS)
 
 
 def _agent_self(api: NomadApi, agent: Agent, request: ApiRequest) -> ApiResponse:
@@ -68,9 +68,7 @@ def _agent_self(api: NomadApi, agent: Agent, request: ApiRequest) -> ApiResponse
 
 
 def _members(api: NomadApi, agent: Agent, request: ApiRequest) -> Reply:
-    """The region asked for makes no difference."""
-    own = replace(request, parameters={})
-    target = route_to_server(api.cluster.world, agent, own)
+    target = route_to_server(api.cluster.world, agent, replace(request, parameters={}))  # Nomad ignores ``region``.
     if isinstance(target, RpcError):
         return error_response(agent.setup.version, 500, target.text)
     return target if isinstance(target, Pending) else json_response(members(api.cluster.world, target), request)
@@ -81,7 +79,6 @@ def _join(api: NomadApi, agent: Agent, request: ApiRequest) -> ApiResponse:
 
 
 def _prometheus(_: NomadApi, agent: Agent, __: ApiRequest) -> ApiResponse:
-    """Nomad's own telemetry is off by default, and here."""
     return error_response(agent.setup.version, 415, "Prometheus is not enabled")
 
 
@@ -98,8 +95,8 @@ def _with_acl(endpoint: Callable[..., Reply]) -> Endpoint:
 
 
 ROUTES: Mapping[str, tuple[Route, ...]] = {
-    "/v1/agent/self": (Route(_agent_self, need=AGENT_READ, refusals=SELF_DENIALS),),
-    "/v1/agent/members": (Route(_members, need=NODE_READ),),
+    "/v1/agent/self": (Route(_agent_self, capability=AGENT_READ, denials=SELF_DENIALS),),
+    "/v1/agent/members": (Route(_members, capability=NODE_READ),),
     "/v1/agent/health": (Route(_with_world(health.health)),),
     "/v1/agent/servers": (
         Route(_with_world(servers.list_servers), GET, "client", AGENT_READ, CLIENT_DENIALS),
@@ -110,8 +107,8 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
     "/v1/agent/monitor": (Route(_with_acl(monitor.monitor), ANY),),
     "/v1/status/leader": (Route(_with_world(region.status_leader)),),
     "/v1/status/peers": (Route(_with_world(region.status_peers)),),
-    "/v1/nodes": (Route(_with_world(region.list_nodes), need=NODE_READ),),
-    "/v1/operator/autopilot/health": (Route(_with_world(region.autopilot_health), need=OPERATOR_READ),),
+    "/v1/nodes": (Route(_with_world(region.list_nodes), capability=NODE_READ),),
+    "/v1/operator/autopilot/health": (Route(_with_world(region.autopilot_health), capability=OPERATOR_READ),),
     "/v1/metrics": (Route(_prometheus),),
 }
 
@@ -119,7 +116,7 @@ _PPROF = (Route(_with_acl(pprof.pprof), ANY),)
 
 
 def handle(api: NomadApi, name: str, request: ApiRequest) -> Reply:
-    """What the agent ``name`` answers at the cluster's present; a paused one answers nothing."""
+    """Return the reply of the agent ``name`` at the cluster's current time; Pending if the agent is paused."""
     agent = api.cluster.world.agents[name]
     if agent.state is State.PAUSED:
         return PAUSED_REPLY
@@ -135,14 +132,12 @@ def handle(api: NomadApi, name: str, request: ApiRequest) -> Reply:
 def _check_and_call(api: NomadApi, agent: Agent, request: ApiRequest, route: Route) -> Reply:
     if route.role and not getattr(agent, route.role):
         return error_response(agent.setup.version, 501, "Invalid method")
-    if route.need:
-        stopped = (
-            check_token(api.acl, agent, request, route.need, route.refusals)
-            if agent.server
-            else check_token_on_client(
-                api.acl, api.cluster.world, agent, request, route.need, route.refusals is RPC_DENIALS
-            )
-        )
-        if stopped:
-            return stopped
-    return route.endpoint(api, agent, request)
+    denied = _check_capability(api, agent, request, route) if route.capability else None
+    return denied or route.endpoint(api, agent, request)
+
+
+def _check_capability(api: NomadApi, agent: Agent, request: ApiRequest, route: Route) -> ApiResponse | Pending | None:
+    if agent.server:
+        return check_token(api.acl, agent, request, route.capability, route.denials)
+    is_forwarded = route.denials is RPC_DENIALS
+    return check_token_on_client(api.acl, api.cluster.world, agent, request, route.capability, is_forwarded)

@@ -1,4 +1,4 @@
-"""``/v1/agent/servers``: the servers that a client knows, and the order to know others."""
+"""``/v1/agent/servers``: read and replace the server list of a client."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from nomad_sim.model.world import World
 
 
 def list_servers(_: World, agent: Agent, request: ApiRequest) -> ApiResponse:
-    """Their RPC addresses, sorted."""
+    """Return the RPC addresses of the client's servers, sorted."""
     return json_response(sorted(agent.client.servers) if agent.client else [], request)
 
 
 def update_servers(cluster: Cluster, agent: Agent, request: ApiRequest) -> ApiResponse:
-    """The list as a whole is replaced by those addresses at which a server answers; it is an error if none does."""
+    """Replace the whole list by the addresses at which a server responds; return 400 if none responds."""
     addresses = request.parameters.get("address", [])
     if not addresses:
         return error_response(agent.setup.version, 400, "missing server address")
     errors = {address: _server_error(cluster.world, agent, address) for address in addresses}
-    good = tuple(address for address, error in errors.items() if not error)
-    if not good:
+    reachable = tuple(address for address, error in errors.items() if not error)
+    if not reachable:
         return error_response(agent.setup.version, 400, format_errors([error for error in errors.values() if error]))
-    cluster.set_servers(agent.name, tuple(map(with_port, good)))
+    cluster.set_servers(agent.name, tuple(map(with_port, reachable)))
     return ApiResponse(200)
 
 
 def with_port(address: str, port: int = 4647) -> str:
-    """An address that may lack a port."""
+    """Return ``address`` with ``port`` appended if it has none."""
     host, colon, digits = address.rpartition(":")
     return address if colon and digits.isdigit() and host else f"{address}:{port}"
 
 
 def format_errors(errors: list[str]) -> str:
-    """Errors as Nomad lists them."""
+    """Format a list of errors as Nomad does."""
     lines = "".join(f"\t* {error}\n" for error in errors)
     return f"{len(errors)} error{'s' if len(errors) > 1 else ''} occurred:\n{lines}\n"
 
 
 def host_error(address: str) -> str | None:
-    """Why an address names no host; there are no names here but that of this machine."""
+    """Return the error of resolving the host of ``address``; None for an IP address and for ``localhost``."""
     host = with_port(address).rpartition(":")[0].strip("[]")
     try:
         ipaddress.ip_address(host)

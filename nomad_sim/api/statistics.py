@@ -1,4 +1,4 @@
-"""The ``stats`` of ``GET /v1/agent/self``: every value a text, as Nomad has them."""
+"""The ``stats`` of ``GET /v1/agent/self``; every value is a string, as in Nomad."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_RENEWALS: Group = {"token_last_renewal_time": "", "token_next_renewal_time":
 
 
 def stats(world: World, agent: Agent) -> dict[str, Group]:
-    """The groups that an agent of these roles and this version has."""
+    """Return the groups of the agent's roles and version."""
     groups: dict[str, Group] = {"runtime": _runtime(world, agent)}
     if agent.server:
         groups |= {
@@ -79,7 +79,7 @@ def _raft(world: World, setup: Setup, raft: Raft) -> Group:
 
 
 def _format_peers(peers: Iterable[Peer]) -> str:
-    """As Go writes a list of structures."""
+    """Format peers as Go prints a slice of structs."""
     return f"[{' '.join(f'{{Suffrage:{peer.suffrage} ID:{peer.id} Address:{peer.address}}}' for peer in peers)}]"
 
 
@@ -120,14 +120,13 @@ def _client(world: World, setup: Setup, client: Client) -> Group:
 
 
 def _runtime(world: World, agent: Agent) -> Group:
-    """The goroutines are some for each part and for each connection that the part has."""
     is_leading = agent.server is not None and agent.server.raft.state != FOLLOWER
-    busy = agent.client.allocations * 15 if agent.client else 0
+    for_allocations = agent.client.allocations * 15 if agent.client else 0
     return {
         "kernel.name": "linux",
         "arch": "amd64",
         "version": agent.setup.version.go,
         "max_procs": CPUS,
         "cpu_count": CPUS,
-        "goroutines": str(60 + 60 * is_leading + busy + world.rng.randrange(8)),
+        "goroutines": str(60 + 60 * is_leading + for_allocations + world.rng.randrange(8)),
     }

@@ -1,4 +1,4 @@
-"""Which agent a question means with ``node_id`` or ``server_id``, for the endpoints that can be asked about another."""
+"""The target agent of requests with ``node_id`` or ``server_id``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from nomad_sim.model.world import World
 
 
 def reject_two_targets(agent: Agent, request: ApiRequest) -> ApiResponse | None:
-    """The error where two agents are meant at once."""
-    has_both = request.first("node_id") and request.first("server_id")
-    return (
-        error_response(agent.setup.version, 400, "Cannot target node and server simultaneously") if has_both else None
-    )
+    """Return an error if the request has both ``node_id`` and ``server_id``."""
+    if request.first("node_id") and request.first("server_id"):
+        return error_response(agent.setup.version, 400, "Cannot target node and server simultaneously")
+    return None
 
 
 def find_target(world: World, agent: Agent, request: ApiRequest, unknown_server: int) -> Agent | ApiResponse | Pending:
-    """The agent that is meant: without a word, the one that was asked.
+    """Return the target agent: ``agent`` itself if the request names no other.
 
-    ``unknown_server`` is the status where no server can be found; the endpoints differ in it.
+    ``unknown_server`` is the status of the error for an unknown server; it differs between endpoints.
     """
     node, server = request.first("node_id"), request.first("server_id")
     version = agent.setup.version
@@ -40,7 +39,7 @@ def find_target(world: World, agent: Agent, request: ApiRequest, unknown_server:
 
 
 def _find_node(world: World, node: str) -> Agent | RpcError:
-    found = [one for one in world.agents.values() if one.client and one.setup.id == node]
+    found = [agent for agent in world.agents.values() if agent.client and agent.setup.id == node]
     return found[0] if found else RpcError(f'Unknown node "{node}"')
 
 
@@ -50,6 +49,6 @@ def _find_server(world: World, agent: Agent, request: ApiRequest, server: str) -
     target = route_to_server(world, agent, request)
     if not isinstance(target, Agent):
         return target
-    found = [one for one in world.servers() if server in (one.name, one.setup.id, one.setup.name)]
-    mine = [one for one in found if one.setup.region == target.setup.region]
-    return mine[0] if mine else RpcError(f"unknown Nomad server {server}")
+    in_region = [other for other in world.servers() if other.setup.region == target.setup.region]
+    found = [other for other in in_region if server in (other.name, other.setup.id, other.setup.name)]
+    return found[0] if found else RpcError(f"unknown Nomad server {server}")

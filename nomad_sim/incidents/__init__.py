@@ -1,1 +1,1 @@
-"""The incidents that the demo plays: stories as values, and what plays them."""
+"""Incidents: sequences of faults with their expected verdicts and metrics, and a runner for them."""

@@ -1,4 +1,4 @@
-"""What lets agents and the exporter in runs out: tokens, certificates, keys."""
+"""Incidents with credentials: tokens, certificates and gossip keys."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _UNAUTHORIZED = (
 
 TOKEN_REVOKED = Incident(
     "token-revoked",
-    "The exporter's token is revoked: the servers live, but whether they work is not known any more.",
+    "The exporter's token is revoked: the servers are live, but their state is unknown.",
     (
         Step(
-            "No server knows the token any more. Health needs none, and a client goes on with what it had judged.",
-            (Action("revoke"),),
+            "The token is revoked. Health requires no token, and the client still has the token in its cache.",
+            (Action("revoke-token"),),
             (
                 Expectation(
                     SERVERS, live="ok", ready="poll_error", quorum="unknown", samples=_UNAUTHORIZED, within_polls=9
@@ -51,8 +51,8 @@ TOKEN_REVOKED = Incident(
             ),
         ),
         Step(
-            "The token is good again, and with the next poll all is known.",
-            (Action("restore"),),
+            "The token is restored; the next poll succeeds.",
+            (Action("restore-token"),),
             (healthy(SERVERS, samples=(equals("nomad_agent_up"),)), client_ready(Role.CLIENT)),
         ),
     ),
@@ -61,10 +61,10 @@ TOKEN_REVOKED = Incident(
 
 CERTIFICATE_EXPIRED = Incident(
     "certificate-expired",
-    "A follower's certificate expires: it lives, but nobody can ask it anything.",
+    "A follower's certificate expires: the follower is live, but no request succeeds.",
     (
         Step(
-            "Every connection to the follower ends with an error of TLS, which is a sign of life.",
+            "The follower serves an expired certificate; the TLS error still shows that its process is live.",
             (Action("expire-certificate", (Role.FOLLOWER,)),),
             (
                 Expectation(
@@ -79,7 +79,7 @@ CERTIFICATE_EXPIRED = Incident(
             ),
         ),
         Step(
-            "It is given a good certificate again.",
+            "The certificate is renewed.",
             (Action("renew-certificate", (Role.FOLLOWER,)),),
             (healthy(SERVERS, samples=(equals("nomad_agent_up"),)),),
         ),
@@ -89,10 +89,10 @@ CERTIFICATE_EXPIRED = Incident(
 
 GOSSIP_ENCRYPTION_OFF = Incident(
     "gossip-encryption-off",
-    "A follower is restarted without the key of gossip: raft still reaches it, but gossip does not.",
+    "A follower is restarted without the gossip key: Raft still reaches it, gossip does not.",
     (
         Step(
-            "It knows nobody, and finds no leader to take a question to, though it follows one.",
+            "The follower still follows the leader in Raft, but knows no other member to forward requests to.",
             (Action("disable-gossip-encryption", (Role.FOLLOWER,)),),
             (
                 Expectation(
@@ -108,7 +108,7 @@ GOSSIP_ENCRYPTION_OFF = Incident(
             ),
         ),
         Step(
-            "Gossip tells the others that it failed; autopilot takes its vote, and then it has no leader either.",
+            "Gossip marks the follower as failed, autopilot removes it, and then it has no leader.",
             (),
             (
                 would_lose_quorum(*_OTHERS, after=CLEANUP, samples=(voters(2), *members_failed(Role.FOLLOWER))),
@@ -116,7 +116,7 @@ GOSSIP_ENCRYPTION_OFF = Incident(
             ),
         ),
         Step(
-            "It is restarted with the key.",
+            "The follower is restarted with the key.",
             (Action("restart", (Role.FOLLOWER,)),),
             (
                 not_yet_voter(Role.FOLLOWER),

@@ -1,4 +1,4 @@
-"""Questions to the simulated agents, as a person would ask them, from within."""
+"""Requests to the HTTP API of simulated agents, without a socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nomad_sim.faults import ConflictError
 
 
 async def call_api(api: NomadApi, name: str, method: str, target: str) -> None:
-    """Send a request to the agent ``name``, with a token that may write. Raises ConflictError if the agent refuses."""
+    """Send a request to the agent ``name``, with a token that has agent:write. Raises ConflictError for an error."""
     world = api.cluster.world
     path, _, query = target.partition("?")
     token = next((token for token in api.acl.tokens if api.acl.allows(token, AGENT_WRITE)), "")
@@ -22,4 +22,4 @@ async def call_api(api: NomadApi, name: str, method: str, target: str) -> None:
         await asyncio.sleep(reply.seconds)
         reply = handle(api, name, request)
     if isinstance(reply, ApiResponse) and reply.status != 200:
-        raise ConflictError(f"{name} answers {reply.status} to {method} {path}: {reply.body.decode().strip()}")
+        raise ConflictError(f"{name} returned {reply.status} for {method} {path}: {reply.body.decode().strip()}")

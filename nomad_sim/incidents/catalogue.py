@@ -1,4 +1,4 @@
-"""Every incident, in the order in which they are told."""
+"""All incidents, in the order in which they are listed."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ _ALL = (
 )
 
 INCIDENTS: Mapping[str, Incident] = {incident.name: incident for incident in _ALL}
-"""By name."""
+"""All incidents by name."""

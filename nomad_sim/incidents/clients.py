@@ -1,4 +1,4 @@
-"""Clients that no server hears."""
+"""Incidents with clients that cannot reach the servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nomad_sim.incidents.expectations import (
 from nomad_sim.incidents.scenario import SERVERS, Action, ApiCall, Incident, Requirements, Role, Step
 
 TOKEN_CACHE_EXPIRY = 35.0
-"""So long a client goes on with a token that a server has judged for it."""
+"""Seconds until a client's cached token has expired."""
 
 _STATE_UNKNOWN = (
     equals("nomad_agent_up", 0),
@@ -29,10 +29,10 @@ _SERVER_ADDRESSES = "&".join(f"address={{{role}.rpc}}" for role in SERVERS)
 
 CLIENT_CUT_OFF = Incident(
     "client-cut-off",
-    "A client is cut off from every server, and calls itself healthy all the same.",
+    "A client is partitioned from all servers and still reports itself healthy.",
     (
         Step(
-            "Nothing is to be seen at first: the time to live of its last heartbeat is not over.",
+            "The client is partitioned. Its readiness changes only when the TTL of the last heartbeat is over.",
             (_PARTITION,),
             (
                 servers_unreachable(Role.CLIENT, after=OVERDUE, samples=(equals("nomad_agent_up"),)),
@@ -40,7 +40,7 @@ CLIENT_CUT_OFF = Incident(
             ),
         ),
         Step(
-            "The way is open again, and the client is told its servers anew.",
+            "The partition ends, and the client's list of servers is set again.",
             (_HEAL, ApiCall(Role.CLIENT, "PUT", f"/v1/agent/servers?{_SERVER_ADDRESSES}")),
             (client_ready(Role.CLIENT, after=HEARTBEAT, samples=(equals("nomad_agent_client_known_servers", 3),)),),
         ),
@@ -50,17 +50,17 @@ CLIENT_CUT_OFF = Incident(
 
 CLIENT_CUT_OFF_ACL = Incident(
     "client-cut-off-acl",
-    "A client with access control is cut off: it can have no token judged, and does not tell of itself any more.",
+    "With ACLs, a client partitioned from all servers cannot resolve tokens; only its health responds.",
     (
         Step(
-            "For half a minute it goes on with the token that was judged; then its health alone answers.",
+            "The client is partitioned. When its cached token has expired, only its health responds.",
             (_PARTITION,),
             (
                 servers_unreachable(Role.CLIENT, after=TOKEN_CACHE_EXPIRY, samples=_STATE_UNKNOWN),
                 healthy(SERVERS),
             ),
         ),
-        Step("The way is open again.", (_HEAL,), (client_ready(Role.CLIENT, after=HEARTBEAT),)),
+        Step("The partition ends.", (_HEAL,), (client_ready(Role.CLIENT, after=HEARTBEAT),)),
     ),
     Requirements(acl=True),
 )

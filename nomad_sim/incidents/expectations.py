@@ -1,4 +1,4 @@
-"""What recurs in the stories: how one sees that an agent is well, dead, or without a leader."""
+"""Actions and expectations that several incidents share, and times in seconds of Nomad's own time."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import replace
 from nomad_sim.incidents.scenario import Action, Expectation, Match, Role, Roles, SampleExpectation
 
 PROMOTION = 30.0
-"""Within so many seconds autopilot has looked, found a new server stable, and given it a vote."""
+"""The time until autopilot has promoted a new server to a voter."""
 
 CLEANUP = 50.0
-"""Within so many seconds gossip has told a death, and autopilot has taken the vote of the dead."""
+"""The time until gossip has detected a failure and autopilot has removed the server."""
 
 OVERDUE = 32.0
-"""After so many seconds a heartbeat is older than the longest TTL and the grace."""
+"""The time until a heartbeat is older than the longest TTL and the grace."""
 
 ELECTION = 8.0
-"""An election and, where votes were split, another."""
+"""The time for two elections, in case the first one has a split vote."""
 
 HEARTBEAT = 20.0
-"""A client that failed tries again within 15 seconds."""
+"""The time for a heartbeat after a failed one, which a client retries within 15 seconds."""
 
 
 def equals(name: str, value: float = 1.0, **labels: str) -> SampleExpectation:
@@ -31,11 +31,11 @@ def absent(name: str, **labels: str) -> SampleExpectation:
 
 
 def increases(name: str, by: float = 1.0, **labels: str) -> SampleExpectation:
-    return SampleExpectation(name, by, labels, Match.GROWN)
+    return SampleExpectation(name, by, labels, Match.INCREASED)
 
 
 def poll_failing(source: str, reason: str) -> SampleExpectation:
-    """Why the polls of a source fail."""
+    """Expect that the polls of a source fail with this reason."""
     return equals("nomad_exporter_poll_failing", source=source, reason=reason)
 
 
@@ -44,41 +44,41 @@ def voters(count: int) -> SampleExpectation:
 
 
 def members_failed(*roles: Role) -> tuple[SampleExpectation, ...]:
-    """Gossip has noticed that members failed."""
+    """Expect that gossip has marked the members as failed."""
     return (increases("nomad_agent_member_transitions_total", len(roles), **{"from": "alive", "to": "failed"}),)
 
 
 def left_state(state: str) -> SampleExpectation:
-    """The server was seen to leave this raft state."""
+    """Expect that the exporter has counted a transition from this Raft state."""
     return increases("nomad_agent_raft_state_transitions_total", 1.0, **{"from": state})
 
 
 def health_recovered(role: str) -> tuple[SampleExpectation, ...]:
-    """The agent was seen to turn unhealthy in this role, and healthy again."""
+    """Expect that the exporter has counted transitions to unhealthy and back to healthy."""
     return tuple(increases("nomad_agent_health_transitions_total", role=role, to=to) for to in ("unhealthy", "healthy"))
 
 
 RESTART = (increases("nomad_agent_restarts_total"),)
-"""The exporter has proof that the agent was started anew."""
+"""The exporter has detected a restart of the agent."""
 
 
 def healthy(roles: Roles, after: float = 0.0, samples: tuple[SampleExpectation, ...] = ()) -> Expectation:
-    """Servers that live and work, and any of which may be stopped."""
+    """Expect servers that are live and ready, and of which any one can be stopped."""
     return Expectation(roles, live="ok", ready="ok", quorum="ok", samples=samples, after=after)
 
 
 def would_lose_quorum(*roles: Role, after: float = 0.0, samples: tuple[SampleExpectation, ...] = ()) -> Expectation:
-    """Servers that live and work, but none of which may be stopped."""
+    """Expect servers that are live and ready, and of which none can be stopped without losing quorum."""
     return Expectation(roles, live="ok", ready="ok", quorum="would_lose_quorum", samples=samples, after=after)
 
 
 def client_ready(*roles: Role, after: float = 0.0, samples: tuple[SampleExpectation, ...] = ()) -> Expectation:
-    """Clients that live and work; no quorum rests on them."""
+    """Expect clients that are live and ready."""
     return Expectation(roles, live="ok", ready="ok", quorum="not_a_voter", samples=samples, after=after)
 
 
 def servers_unreachable(*roles: Role, after: float, samples: tuple[SampleExpectation, ...] = ()) -> Expectation:
-    """Clients that no server hears, and that call themselves healthy all the same."""
+    """Expect clients that cannot reach the servers and still report themselves healthy."""
     healthy = equals("nomad_agent_healthy", role="client")
     return Expectation(
         roles,
@@ -91,7 +91,7 @@ def servers_unreachable(*roles: Role, after: float, samples: tuple[SampleExpecta
 
 
 def down(*roles: Role, quorum: str = "") -> Expectation:
-    """Agents that refuse every connection."""
+    """Expect agents that refuse every connection."""
     return Expectation(
         roles,
         live="unresponsive",
@@ -103,24 +103,27 @@ def down(*roles: Role, quorum: str = "") -> Expectation:
 
 
 def hung(*roles: Role, quorum: str = "") -> Expectation:
-    """Agents that take connections and never answer."""
+    """Expect agents that accept connections and do not respond."""
     failing = (equals("nomad_agent_up", 0), poll_failing("health", "timeout"), poll_failing("self", "timeout"))
     return replace(down(*roles, quorum=quorum), samples=failing)
 
 
 def leaderless(*roles: Role) -> Expectation:
-    """Servers that live, but too few of them to have a leader."""
+    """Expect servers that are live, but without a leader because the quorum is lost."""
     samples = (equals("nomad_agent_leader_known", 0), equals("nomad_agent_leader_reachable", 0))
     return Expectation(roles, live="ok", ready="no_leader", quorum="quorum_lost", samples=samples, after=ELECTION)
 
 
 def isolated(*roles: Role) -> Expectation:
-    """Servers that know no leader while the others work: to stop one costs nothing, until autopilot takes its vote."""
+    """Expect servers without a leader while the others have one, so that stopping them does no harm.
+
+    This lasts until autopilot removes the servers.
+    """
     return replace(leaderless(*roles), quorum="ok", transient=True)
 
 
 def not_yet_voter(*roles: Role) -> Expectation:
-    """Servers whose vote autopilot had taken, and that it has taken in again, but not with a vote yet."""
+    """Expect servers that are in the Raft configuration again, but as non-voters for now."""
     return Expectation(roles, ready="not_yet_voter", after=5.0, transient=True)
 
 

@@ -1,4 +1,4 @@
-"""One server dies, hangs or is cut off; the two others go on, and none of these may be stopped."""
+"""Incidents in which one server fails; the two others keep the quorum, and neither can be stopped."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _VOTER_REMOVED = (voters(2), *members_failed(Role.LEADER))
 
 
 def _restart(role: Role) -> Step:
-    """The server that lost its vote is started again."""
+    """Return the step that starts a removed server again."""
     return Step(
-        "It is started again: it follows, but has no vote until autopilot has found it stable.",
+        "The server is started again, as a non-voter until autopilot promotes it.",
         (start(role),),
         (not_yet_voter(role), healthy((role,), PROMOTION, RESTART), healthy(SERVERS, PROMOTION, (voters(3),))),
     )
@@ -51,10 +51,10 @@ def _restart(role: Role) -> Step:
 
 LEADER_KILLED = Incident(
     "leader-killed",
-    "The leader's process is killed; another server leads, and the dead one comes back.",
+    "The leader is killed; another server is elected, and the old leader returns as a non-voter.",
     (
         Step(
-            "The leader is killed; the others elect another one within some seconds, and none of them may be stopped.",
+            "The leader is killed; the others elect a new leader within seconds, and neither of them can be stopped.",
             (kill(Role.LEADER),),
             (
                 down(Role.LEADER, quorum="ok"),
@@ -63,7 +63,7 @@ LEADER_KILLED = Incident(
             ),
         ),
         Step(
-            "After half a minute gossip notices, and autopilot takes the dead one's vote: two voters have no margin.",
+            "After half a minute gossip detects the failure and autopilot removes the server, which leaves two voters.",
             (),
             (would_lose_quorum(*FOLLOWERS, after=CLEANUP, samples=_VOTER_REMOVED),),
         ),
@@ -74,10 +74,10 @@ LEADER_KILLED = Incident(
 
 FOLLOWER_CUT_OFF = Incident(
     "follower-cut-off",
-    "A follower is cut off from all others, and comes back without a vote.",
+    "A follower is partitioned from all others and returns as a non-voter.",
     (
         Step(
-            "A network failure cuts a follower off. It answers, but has no leader; to stop it would cost nothing.",
+            "A follower is partitioned. It responds, but has no leader; stopping it would do no harm.",
             (Action("partition", (Role.FOLLOWER,)),),
             (
                 isolated(Role.FOLLOWER),
@@ -86,7 +86,7 @@ FOLLOWER_CUT_OFF = Incident(
             ),
         ),
         Step(
-            "Each side holds the other for failed, and autopilot takes the lost server's vote.",
+            "Each side marks the other as failed, and autopilot removes the follower.",
             (),
             (
                 would_lose_quorum(
@@ -101,7 +101,7 @@ FOLLOWER_CUT_OFF = Incident(
             ),
         ),
         Step(
-            "The network is whole again.",
+            "The partition ends.",
             (Action("heal", (Role.FOLLOWER,)),),
             (not_yet_voter(Role.FOLLOWER), healthy(SERVERS, PROMOTION, (voters(3),))),
         ),
@@ -110,10 +110,10 @@ FOLLOWER_CUT_OFF = Incident(
 
 SERVER_FAILED_AND_BACK = Incident(
     "server-failed-and-back",
-    "A follower dies and comes back before autopilot takes its vote.",
+    "A follower is killed and started again before autopilot removes it.",
     (
         Step(
-            "A follower is killed. Gossip still calls it alive, but no other server may be stopped now.",
+            "A follower is killed. Gossip still lists it as alive, but no other server can be stopped now.",
             (kill(Role.FOLLOWER),),
             (
                 down(Role.FOLLOWER, quorum="ok"),
@@ -122,7 +122,7 @@ SERVER_FAILED_AND_BACK = Incident(
             ),
         ),
         Step(
-            "It is started again in time, and votes as soon as it is there.",
+            "The follower is started again in time and is still a voter.",
             (start(Role.FOLLOWER),),
             (healthy(SERVERS, PROMOTION, (voters(3),)), Expectation((Role.FOLLOWER,), samples=RESTART)),
         ),
@@ -131,10 +131,10 @@ SERVER_FAILED_AND_BACK = Incident(
 
 AGENT_FROZEN = Incident(
     "agent-frozen",
-    "A follower's process hangs: it takes connections and never answers.",
+    "A follower's process is suspended: it accepts connections and does not respond.",
     (
         Step(
-            "A follower is stopped by SIGSTOP. Connections to it stay open and silent.",
+            "A follower is suspended, as by SIGSTOP. Connections to it stay open without a response.",
             (Action("pause", (Role.FOLLOWER,)),),
             (
                 hung(Role.FOLLOWER, quorum="ok"),
@@ -143,7 +143,7 @@ AGENT_FROZEN = Incident(
             ),
         ),
         Step(
-            "It goes on; the exporter, which asks a sick agent less often, sees it at the next attempt.",
+            "The follower resumes; the exporter, which polls a slow agent less often, detects it at its next poll.",
             (Action("resume", (Role.FOLLOWER,)),),
             (healthy(SERVERS, PROMOTION, (voters(3),)),),
         ),
@@ -152,10 +152,10 @@ AGENT_FROZEN = Incident(
 
 LEADER_BLACKHOLED = Incident(
     "leader-blackholed",
-    "Every packet between the leader and the others is lost: it steps down, and the others go on without it.",
+    "The leader is partitioned from all others: it steps down, and another server is elected.",
     (
         Step(
-            "The leader hears nobody and leads no more; the others wait for it in vain, then elect another one.",
+            "The leader loses contact with the others and steps down; the others elect a new leader.",
             (Action("partition", (Role.LEADER,)),),
             (
                 isolated(Role.LEADER),
@@ -166,7 +166,7 @@ LEADER_BLACKHOLED = Incident(
             ),
         ),
         Step(
-            "The network is whole again before gossip noticed; the old leader follows the new one.",
+            "The partition ends before gossip detects a failure; the old leader follows the new one.",
             (Action("heal", (Role.LEADER,)),),
             (
                 healthy(SERVERS, PROMOTION, (voters(3),)),

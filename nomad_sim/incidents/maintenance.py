@@ -1,4 +1,4 @@
-"""What people do to a cluster themselves: replace a server, restart one after the other, forget one in an upgrade."""
+"""Incidents during maintenance: a replaced server, a rolling restart and an incomplete upgrade."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ from nomad_sim.incidents.scenario import (
 )
 
 LEAVE = 15.0
-"""A server that leaves is gone after some seconds; the one that leads then takes it out of the configuration."""
+"""The time until a server has left and the leader has removed it from the Raft configuration."""
 
 _REMAINING = (Role.LEADER, Role.OTHER_FOLLOWER)
-_NEW_SERVERS = (*_REMAINING, Role.NEWCOMER)
+_NEW_SERVERS = (*_REMAINING, Role.NEW_SERVER)
 
 _PRUNING_VERSIONS = SUPPORTED_VERSIONS[:3]
-"""Only these forget a member that was forced out, where that is asked for."""
+"""The versions whose force-leave supports ``prune``."""
 
 SERVER_REPLACED = Incident(
     "server-replaced",
-    "A follower's machine is lost for good: it is forced out, and another server joins.",
+    "A follower is lost for good: it is forced out of the cluster, and a new server joins.",
     (
         Step(
-            "A follower is killed, and will not come back.",
+            "A follower is killed for good.",
             (kill(Role.FOLLOWER),),
             (down(Role.FOLLOWER, quorum="ok"), would_lose_quorum(*_REMAINING)),
         ),
         Step(
-            "After half a minute gossip notices that it failed, and autopilot takes its vote.",
+            "After half a minute gossip detects the failure and autopilot removes the follower.",
             (),
             (would_lose_quorum(*_REMAINING, after=CLEANUP, samples=(voters(2), *members_failed(Role.FOLLOWER))),),
         ),
         Step(
-            "The exporter watches it no more. The leader is told that it has left for good, and all forget it.",
+            "The follower is removed from the exporter's configuration, and forced out of the cluster by force-leave.",
             (
                 Action("remove", (Role.FOLLOWER,)),
                 ApiCall(Role.LEADER, "PUT", "/v1/agent/force-leave?node={follower.member}&prune=true"),
@@ -65,17 +65,17 @@ SERVER_REPLACED = Incident(
             (would_lose_quorum(*_REMAINING, samples=(increases("nomad_agent_members_vanished_total"),)),),
         ),
         Step(
-            "A new server is started, and told to join the leader.",
+            "A new server is started and joins the leader.",
             (
-                Action(ADD, (Role.NEWCOMER,)),
-                ApiCall(Role.NEWCOMER, "PUT", "/v1/agent/join?address={leader.serf}"),
+                Action(ADD, (Role.NEW_SERVER,)),
+                ApiCall(Role.NEW_SERVER, "PUT", "/v1/agent/join?address={leader.serf}"),
             ),
             (
-                not_yet_voter(Role.NEWCOMER),
+                not_yet_voter(Role.NEW_SERVER),
                 healthy(
                     _NEW_SERVERS,
                     PROMOTION,
-                    (voters(3), equals("nomad_agent_member_status", member="{newcomer.member}", status="alive")),
+                    (voters(3), equals("nomad_agent_member_status", member="{new_server.member}", status="alive")),
                 ),
                 Expectation(_REMAINING, samples=(increases("nomad_agent_members_appeared_total"),)),
             ),
@@ -89,12 +89,12 @@ def _restart(role: Role, ordinal: str) -> tuple[Step, Step]:
     others = tuple(other for other in SERVERS if other is not role)
     return (
         Step(
-            f"The {ordinal} server leaves in good order and ends; none of the others may be stopped now.",
+            f"The {ordinal} server leaves gracefully; none of the others can be stopped now.",
             (Action("leave", (role,)),),
             (down(role), would_lose_quorum(*others, after=LEAVE, samples=(voters(2),))),
         ),
         Step(
-            "It is started again, and is a voter after a while.",
+            "The server is started again, as a non-voter until autopilot promotes it.",
             (start(role),),
             (
                 not_yet_voter(role),
@@ -107,7 +107,7 @@ def _restart(role: Role, ordinal: str) -> tuple[Step, Step]:
 
 ROLLING_RESTART = Incident(
     "rolling-restart",
-    "Every server is restarted, one after the other, the leader last; each waits until the one before votes.",
+    "The servers are restarted one at a time, the leader last, each when the previous one is a voter again.",
     (
         *_restart(Role.FOLLOWER, "first"),
         *_restart(Role.OTHER_FOLLOWER, "second"),
@@ -118,10 +118,10 @@ ROLLING_RESTART = Incident(
 
 VERSION_SKEW = Incident(
     "version-skew",
-    "An upgrade was left half done: a server and a client run an older version.",
+    "An upgrade was left incomplete: a server and a client run an older version.",
     (
         Step(
-            "A follower and a client are restarted with Nomad 1.10.5. All works, and three numbers tell it.",
+            "A follower and a client are restarted with Nomad 1.10.5. All verdicts stay ok; only metrics differ.",
             (Action("downgrade", (Role.FOLLOWER, Role.CLIENT)),),
             (
                 healthy(SERVERS, PROMOTION),
@@ -141,7 +141,7 @@ VERSION_SKEW = Incident(
             ),
         ),
         Step(
-            "The upgrade is done: both run what the others run.",
+            "Both are restarted with the version of the others.",
             (Action("restart", (Role.FOLLOWER, Role.CLIENT)),),
             (
                 healthy(SERVERS, PROMOTION, (absent("nomad_agent_member_info", build="1.10.5"),)),

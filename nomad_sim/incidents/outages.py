@@ -1,4 +1,4 @@
-"""So many agents are lost that nothing works any more, until they are back."""
+"""Incidents in which a cluster or a region loses its quorum."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from nomad_sim.incidents.expectations import (
     would_lose_quorum,
 )
 from nomad_sim.incidents.scenario import (
-    FAR,
-    FAR_SERVERS,
     FOLLOWERS,
-    HOME,
+    LOCAL,
+    REMOTE,
+    REMOTE_SERVERS,
     SERVERS,
     Expectation,
     Incident,
@@ -40,10 +40,10 @@ _CANDIDATE = equals("nomad_agent_raft_state", state="Candidate")
 
 QUORUM_LOST = Incident(
     "quorum-lost",
-    "Two of three servers die: no leader, no work, until one of them is back.",
+    "Two of three servers are killed: the cluster has no leader until one of them is started again.",
     (
         Step(
-            "The leader and a follower are killed; the last server lives, but knows no leader.",
+            "The leader and a follower are killed; the last server is live, but has no leader.",
             (kill(Role.LEADER, Role.FOLLOWER),),
             (
                 down(Role.LEADER, Role.FOLLOWER, quorum="quorum_lost"),
@@ -52,12 +52,12 @@ QUORUM_LOST = Incident(
             ),
         ),
         Step(
-            "No client is heard any more, though each calls itself healthy.",
+            "Without a leader the client's heartbeats fail, but the client still reports itself healthy.",
             (),
             (servers_unreachable(Role.CLIENT, after=OVERDUE, samples=(equals("nomad_agent_up"),)),),
         ),
         Step(
-            "The follower is started again: two of three elect a leader, and the clients are heard again.",
+            "The follower is started again: two of three servers elect a leader, and the clients' heartbeats succeed.",
             (start(Role.FOLLOWER),),
             (
                 would_lose_quorum(*FOLLOWERS, after=2 * ELECTION),
@@ -70,7 +70,7 @@ QUORUM_LOST = Incident(
             ),
         ),
         Step(
-            "The old leader is started again; when all vote, any of them may be stopped.",
+            "The old leader is started again; with three voters, any one of them can be stopped.",
             (start(Role.LEADER),),
             (healthy(SERVERS, PROMOTION, (voters(3),)), Expectation((Role.LEADER, Role.FOLLOWER), samples=RESTART)),
         ),
@@ -79,28 +79,33 @@ QUORUM_LOST = Incident(
 
 REGION_LOST = Incident(
     "region-lost",
-    "All servers of a region and a client lose their power; the other region goes on and notices.",
+    "All servers and a client of one region are killed; the other region keeps working.",
     (
         Step(
-            "The servers of the second region and a client are killed. The first region needs none of them.",
-            (kill(*FAR),),
-            (down(*FAR_SERVERS, quorum="unknown"), down(Role.FAR_CLIENT), healthy(SERVERS), client_ready(Role.CLIENT)),
-        ),
-        Step(
-            "After half a minute gossip tells that its servers failed, and that one region is left.",
-            (),
+            "The servers and a client of the second region are killed. The first region does not depend on them.",
+            (kill(*REMOTE),),
             (
-                healthy(SERVERS, CLEANUP, (equals("nomad_agent_known_regions"), *members_failed(*FAR_SERVERS))),
+                down(*REMOTE_SERVERS, quorum="unknown"),
+                down(Role.REMOTE_CLIENT),
+                healthy(SERVERS),
                 client_ready(Role.CLIENT),
             ),
         ),
         Step(
-            "The power is back: the region elects a leader and is known again.",
-            (start(*FAR),),
+            "After half a minute gossip marks the servers as failed, and one region is left.",
+            (),
             (
-                healthy(FAR_SERVERS, 2 * PROMOTION, RESTART),
+                healthy(SERVERS, CLEANUP, (equals("nomad_agent_known_regions"), *members_failed(*REMOTE_SERVERS))),
+                client_ready(Role.CLIENT),
+            ),
+        ),
+        Step(
+            "All are started again: the region elects a leader and is known again.",
+            (start(*REMOTE),),
+            (
+                healthy(REMOTE_SERVERS, 2 * PROMOTION, RESTART),
                 healthy(SERVERS, PROMOTION, (equals("nomad_agent_known_regions", 2),)),
-                client_ready(Role.FAR_CLIENT, after=PROMOTION),
+                client_ready(Role.REMOTE_CLIENT, after=PROMOTION),
             ),
         ),
     ),
@@ -109,16 +114,16 @@ REGION_LOST = Incident(
 
 FULL_RESTART = Incident(
     "full-restart",
-    "All servers and a client die at once and are started again.",
+    "All servers and a client are killed at once and started again.",
     (
         Step(
-            "All are killed: nothing fresh is known of the cluster any more.",
-            (kill(*HOME),),
+            "All are killed: the exporter has no recent data about the cluster.",
+            (kill(*LOCAL),),
             (down(*SERVERS, quorum="unknown"), down(Role.CLIENT)),
         ),
         Step(
             "All are started again: the servers elect a leader, and the client registers.",
-            (start(*HOME),),
+            (start(*LOCAL),),
             (
                 healthy(SERVERS, 2 * PROMOTION, (voters(3), *RESTART)),
                 client_ready(Role.CLIENT, after=PROMOTION, samples=(equals("nomad_agent_client_registered"), *RESTART)),

@@ -1,4 +1,4 @@
-"""What an incident needs of the cluster, against what there is or was chosen."""
+"""The requirements of an incident, compared with a running cluster or with options."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from typing import Any
 from nomad_sim.incidents.scenario import Incident, Requirements
 from nomad_sim.model.agents import Agent
 from nomad_sim.options import Options
-from nomad_sim.text import pluralize
 from nomad_sim.versions import VERSIONS
 
 
 class OptionConflict(Exception):
-    """An option was chosen with which the incident cannot be played; the message names both."""
+    """A conflict between an incident and an option; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterShape:
-    """What a cluster is like. ``servers`` and ``clients`` are those of each region, in any order."""
+    """The size and the features of a cluster; ``servers`` and ``clients`` are counts per region."""
 
     servers: tuple[int, ...]
     clients: tuple[int, ...]
@@ -30,7 +29,7 @@ class ClusterShape:
 
 
 def cluster_shape(agents: Mapping[str, Agent]) -> ClusterShape:
-    """Of a cluster as it is now."""
+    """Return the shape of a cluster with these agents."""
     setups = [agent.setup for agent in agents.values()]
     regions = dict.fromkeys(setup.region for setup in setups)
     servers = Counter(setup.region for setup in setups if setup.server)
@@ -45,14 +44,13 @@ def cluster_shape(agents: Mapping[str, Agent]) -> ClusterShape:
 
 
 def missing_requirements(requirements: Requirements, shape: ClusterShape) -> str:
-    """What the cluster lacks, in words; nothing where the incident can be played."""
+    """Return the requirements that a cluster does not meet as text, empty if the incident can run."""
     missing = {
         f"{requirements.servers} servers in each region": set(shape.servers) != {requirements.servers},
-        f"{pluralize(requirements.clients, 'client')} in each region": min(shape.clients, default=0)
-        < requirements.clients,
-        f"{requirements.regions} regions": len(shape.servers) < requirements.regions,
-        "access control (--acl)": requirements.acl is True and not shape.acl,
-        "no access control": requirements.acl is False and shape.acl,
+        f"{requirements.clients} or more clients in each region": min(shape.clients, default=0) < requirements.clients,
+        f"{requirements.regions} or more regions": len(shape.servers) < requirements.regions,
+        "ACLs (--acl)": requirements.acl is True and not shape.acl,
+        "no ACLs": requirements.acl is False and shape.acl,
         "TLS (--tls)": requirements.tls and not shape.tls,
         f"Nomad {' or '.join(requirements.versions)}": not shape.versions <= set(requirements.versions),
     }
@@ -60,20 +58,19 @@ def missing_requirements(requirements: Requirements, shape: ClusterShape) -> str
 
 
 def fit_options(options: Options, incident: Incident, chosen: Collection[str]) -> Options:
-    """The options by which the incident is played, with what it needs switched on.
+    """Return ``options`` with the incident and its requirements.
 
-    ``chosen`` are the names of the options that the user chose himself. Raises OptionConflict where the incident needs
-    one of them to be otherwise.
+    ``chosen`` are the names of the options that the user set. Raises OptionConflict if one of them has to change.
     """
     required = _required_options(options, incident.requirements)
     for name, value in required.items():
         if name in chosen:
-            raise OptionConflict(f"{incident.name} needs {_flag(name, value)}")
+            raise OptionConflict(f"{incident.name} requires {_flag(name, value)}")
     return replace(options, incident=incident.name, **required)
 
 
 def _required_options(options: Options, requirements: Requirements) -> dict[str, Any]:
-    """The options that must be otherwise, and how."""
+    """Return the options that have to change, with the required values."""
     required: dict[str, tuple[bool, Any]] = {
         "servers": (options.servers == requirements.servers, requirements.servers),
         "clients": (options.clients >= requirements.clients, requirements.clients),
@@ -87,5 +84,5 @@ def _required_options(options: Options, requirements: Requirements) -> dict[str,
 
 def _flag(name: str, value: Any) -> str:
     if isinstance(value, bool):
-        return f"--{name}" if value else f"no --{name}"
+        return f"--{name}" if value else f"a cluster without --{name}"
     return f"--{name} {getattr(value, 'series', value)}"

@@ -1,4 +1,4 @@
-"""Plays incidents on the stage: step by step as somebody asks for them, or a whole one by its times."""
+"""Runs incidents: single steps on request, or all steps with their durations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Print = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """An incident that was begun: who plays in it, and how many of its steps were played."""
+    """The progress of an incident: its roles, and the number of steps that have started."""
 
     incident: Incident
     role_map: RoleMap
@@ -32,11 +32,11 @@ class Progress:
 
     @property
     def step(self) -> Step:
-        """The one that was played last, or is being played. Raises IndexError before the first."""
+        """The step that started last."""
         return self.incident.steps[self.steps_done - 1]
 
     @property
-    def is_over(self) -> bool:
+    def is_complete(self) -> bool:
         return self.steps_done == len(self.incident.steps)
 
     @property
@@ -45,104 +45,108 @@ class Progress:
         return f"{self.incident.name}, step {self.steps_done} of {len(self.incident.steps)}"
 
     def title(self, is_running: bool) -> str:
-        """How far it is, or that it is over, once nothing of it ``is_running`` any more."""
-        return f"{self.incident.name} is over; this was its end" if self.is_over and not is_running else self.position
+        """Return the position, and that the incident is complete if no step ``is_running``."""
+        return f"{self.position}, complete" if self.is_complete and not is_running else self.position
 
 
 class IncidentRunner:
-    """Plays one incident at a time. ``print_line`` hears line by line what happens and what is to be seen."""
+    """Runs one incident at a time, and prints each step with ``print_text``.
 
-    def __init__(self, server: ClusterServer, api: NomadApi, pace: float, print_line: Print) -> None:
+    ``pace`` is the speed of the cluster relative to Nomad.
+    """
+
+    def __init__(self, server: ClusterServer, api: NomadApi, pace: float, print_text: Print) -> None:
         self.server = server
         self.progress: Progress | None = None
         self._api = api
         self._pace = pace
-        self._print = print_line
+        self._print = print_text
         self._busy = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether an incident goes on by itself."""
+        """Whether a complete run of an incident is in progress."""
         return self._task is not None and not self._task.done()
 
     @property
     def agents(self) -> Mapping[str, Agent]:
-        """The agents that belong to the cluster, by name; one that was removed for good does not."""
+        """The agents by name, without removed ones."""
         agents = self.server.cluster.world.agents
         return {setup.full_name: agents[setup.full_name] for setup in self.server.monitored}
 
     async def run_step(self, incident: Incident, number: int) -> None:
-        """Plays one step. Raises ConflictError where it is not its turn."""
+        """Run one step. Raises ConflictError if it is not the next one or the cluster is not ready for it."""
         self._check_free()
         async with self._busy:
             progress = self._prepare(incident) if number == 1 else self._continue(incident, number)
             await self._run_actions(progress)
 
     def start(self, incident: Incident, after: float = 0.0) -> None:
-        """Plays all of it, by its times, ``after`` so many seconds. Raises ConflictError where that cannot be begun."""
+        """Start to run all steps after ``after`` seconds. Raises ConflictError if the cluster is not ready for them."""
         self._check_free()
         self._prepare(incident)
         self._task = asyncio.create_task(self._run(incident, after), name=incident.name)
 
     async def stop(self) -> None:
-        """Plays no more."""
+        """Stop the run in progress, if any."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _check_free(self) -> None:
         if self._task is not None and self.is_running:
-            raise ConflictError(f"{self._task.get_name()} is being played")
+            raise ConflictError(f"{self._task.get_name()} is running")
         if self._busy.locked():
-            raise ConflictError("a step is being played")
+            raise ConflictError("a step is running")
 
     def _prepare(self, incident: Incident) -> Progress:
-        """Before the first step: the cluster is what the incident needs, and all is well with it."""
+        """Return the progress before the first step. Raises ConflictError if the cluster is unsuitable or unhealthy."""
         missing = missing_requirements(incident.requirements, cluster_shape(self.agents))
         if missing:
-            raise ConflictError(f"{incident.name} needs {missing}")
-        leftover = next(self._leftovers(), "")
-        if leftover:
-            raise ConflictError(f"first all must be well again: {leftover}")
+            raise ConflictError(f"{incident.name} requires {missing}")
+        active_fault = next(self._active_faults(), "")
+        if active_fault:
+            raise ConflictError(f"repair the cluster first ({active_fault})")
         role_map = assign_roles(self.agents)
-        if Role.LEADER not in role_map or (incident.requirements.regions > 1 and Role.FAR_LEADER not in role_map):
-            raise ConflictError("first there must be a leader")
+        if Role.LEADER not in role_map or (incident.requirements.regions > 1 and Role.REMOTE_LEADER not in role_map):
+            raise ConflictError("no leader; wait for an election")
         return Progress(incident, role_map)
 
-    def _leftovers(self) -> Iterator[str]:
-        """What was done to the cluster and not undone."""
+    def _active_faults(self) -> Iterator[str]:
+        """Yield a text for each kind of fault that was not repaired."""
         agents = self.agents
         down = [name for name, agent in agents.items() if not agent.is_running]
-        changed = [one.full_name for one in self.server.monitored if agents[one.full_name].setup != one]
+        changed = [setup.full_name for setup in self.server.monitored if agents[setup.full_name].setup != setup]
         if down:
-            yield f"{', '.join(down)} {'does' if len(down) == 1 else 'do'} not run"
+            yield f"not running: {', '.join(down)}"
         if self.server.cluster.world.partitions:
-            yield "some are partitioned from others"
+            yield "agents are partitioned"
         if changed:
-            yield f"{', '.join(changed)} is not set up as at first"
+            yield f"changed setup: {', '.join(changed)}"
         if self._api.acl.revoked:
             yield "a token is revoked"
 
     def _continue(self, incident: Incident, number: int) -> Progress:
         progress = self.progress
         if progress is None or progress.incident is not incident or progress.steps_done != number - 1:
-            raise ConflictError(f"{incident.name} has not come to its step {number}")
+            raise ConflictError(f"{incident.name} cannot run step {number} now; run its steps in order")
         return progress
 
     async def _run(self, incident: Incident, after: float) -> None:
         await asyncio.sleep(after)
         try:
             progress = self._prepare(incident)
-            while not progress.is_over:
+            while not progress.is_complete:
                 progress = await self._run_actions(progress)
                 await asyncio.sleep(progress.step.duration / self._pace)
-            self._print_safely(f"{incident.name} is over.")
+            self._print_safely(f"{incident.name} is complete.")
         except ConflictError as error:
-            self._print_safely(f"{incident.name} cannot go on: {error}.")
+            self._print_safely(f"{incident.name} stopped: {error}.")
 
     async def _run_actions(self, previous: Progress) -> Progress:
-        """What was done stays done where a later deed of the step is refused."""
+        """Run the actions of the next step and print the step; return the progress."""
+        # The progress is kept after each action, because a later one may be refused.
         progress = self.progress = replace(previous, steps_done=previous.steps_done + 1)
         for action in progress.step.actions:
             progress = self.progress = replace(progress, role_map=await self._run_action(action, progress.role_map))
@@ -150,12 +154,12 @@ class IncidentRunner:
         return progress
 
     def _print_safely(self, text: str) -> None:
-        """The play goes on where nobody listens any more."""
+        """Print ``text``; ignore a standard output that is closed."""
         with suppress(OSError):
             self._print(text)
 
     async def _run_action(self, action: Action | ApiCall, role_map: RoleMap) -> RoleMap:
-        """Does it; gives the cast after it, for somebody may be added."""
+        """Run an action; return the roles, which may include a new server."""
         if isinstance(action, ApiCall):
             await call_api(self._api, role_map[action.role].name, action.method, fill_roles(action.path, role_map))
         elif action.fault in faults.CLUSTER_FAULTS:
@@ -168,11 +172,11 @@ class IncidentRunner:
         return role_map
 
     async def _add_server(self) -> RoleAgent:
-        """A new server of the first region that knows nobody: somebody must tell it whom to join."""
-        home = self.server.setups[0].region
-        setup = replace(layout.new_server_setup(self.server.setups, home), retry_join=())
+        """Add a server to the first region, without servers to join; return it."""
+        region = self.server.setups[0].region
+        setup = replace(layout.new_server_setup(self.server.setups, region), retry_join=())
         try:
             await self.server.add(setup)
         except ListenError as error:
             raise ConflictError(str(error)) from None
-        return role_agent(setup, multi_region=len({one.region for one in self.server.setups}) > 1)
+        return role_agent(setup, multi_region=len({known.region for known in self.server.setups}) > 1)

@@ -1,4 +1,4 @@
-"""What an incident is, as a value: what is done to whom, and what is to be seen of it then."""
+"""The parts of an incident: roles, actions, expectations, steps and requirements."""
 
 from __future__ import annotations
 
@@ -8,43 +8,44 @@ from enum import Enum, StrEnum
 
 
 class Role(StrEnum):
-    """Whom a story is about. Which agents they are is settled when it begins; they keep their role until its end.
+    """The role of an agent in an incident, assigned at its start and kept until its end.
 
-    The first four live in the first region, the ``far`` ones in the second. The newcomer is there once it was added.
+    The ``remote`` roles belong to the second region, all others to the first. ``NEW_SERVER`` is assigned when the
+    server is added.
     """
 
     LEADER = "leader"
     FOLLOWER = "follower"
     OTHER_FOLLOWER = "other_follower"
     CLIENT = "client"
-    FAR_LEADER = "far_leader"
-    FAR_FOLLOWER = "far_follower"
-    FAR_OTHER_FOLLOWER = "far_other_follower"
-    FAR_CLIENT = "far_client"
-    NEWCOMER = "newcomer"
+    REMOTE_LEADER = "remote_leader"
+    REMOTE_FOLLOWER = "remote_follower"
+    REMOTE_OTHER_FOLLOWER = "remote_other_follower"
+    REMOTE_CLIENT = "remote_client"
+    NEW_SERVER = "new_server"
 
 
 Roles = tuple[Role, ...]
 
 SERVERS: Roles = (Role.LEADER, Role.FOLLOWER, Role.OTHER_FOLLOWER)
 FOLLOWERS: Roles = (Role.FOLLOWER, Role.OTHER_FOLLOWER)
-HOME: Roles = (*SERVERS, Role.CLIENT)
-FAR_SERVERS: Roles = (Role.FAR_LEADER, Role.FAR_FOLLOWER, Role.FAR_OTHER_FOLLOWER)
-FAR: Roles = (*FAR_SERVERS, Role.FAR_CLIENT)
+LOCAL: Roles = (*SERVERS, Role.CLIENT)
+REMOTE_SERVERS: Roles = (Role.REMOTE_LEADER, Role.REMOTE_FOLLOWER, Role.REMOTE_OTHER_FOLLOWER)
+REMOTE: Roles = (*REMOTE_SERVERS, Role.REMOTE_CLIENT)
 
 
 OBSERVATION_SECONDS = 10.0
-"""So long there is for looking at what is to be seen."""
+"""Seconds to observe the result of a step, in Nomad's own time."""
 
 ADD = "add"
-"""The deed by which the newcomer comes to be."""
+"""The action that adds the new server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something that is done to ``roles``, one after the other: ``fault`` is a name of the table of deeds.
+    """A fault that is applied to each of ``roles`` in turn, or to the cluster as a whole without roles.
 
-    A deed to nobody is done to the cluster as a whole.
+    ``fault`` is a key of ``FAULTS`` or ``CLUSTER_FAULTS``, or ``ADD``.
     """
 
     fault: str
@@ -53,7 +54,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """A question to an agent's own API, as a person would ask it. ``path`` names roles: ``{leader.serf}``."""
+    """A request to an agent's API. The path may contain roles, such as ``{leader.serf}``."""
 
     role: Role
     method: str
@@ -61,30 +62,30 @@ class ApiCall:
 
 
 class Match(Enum):
-    """How a sample is to be seen."""
+    """The comparison of a sample with its expected value."""
 
-    IS = "is"
+    EQUALS = "equals"
     ABSENT = "absent"
-    GROWN = "grown"
-    """By so much since the incident began, or more: a counter."""
+    INCREASED = "increased"
+    """A counter that has increased by at least the value since the incident began."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleExpectation:
-    """A sample on ``/metrics`` beside the label ``agent``. The values of ``labels`` may name roles."""
+    """The expected value of a metric of an agent. The values of ``labels`` may contain roles."""
 
     name: str
     value: float = 1.0
     labels: Mapping[str, str] = field(default_factory=dict)
-    match: Match = Match.IS
+    match: Match = Match.EQUALS
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What is to be seen of each agent of ``roles``: the reasons of its verdicts, where they are told, and samples.
+    """The expected reasons of the verdicts about each agent of ``roles``, if not empty, and its expected samples.
 
-    It is met ``within_polls`` polls of the agent, counted from ``after`` seconds of Nomad's own time. It then
-    lasts until the next step, unless it is ``transient``.
+    An expectation is met within ``within_polls`` polls after ``after`` seconds of Nomad's own time. It then remains met
+    until the next step, unless it is ``transient``.
     """
 
     roles: Roles
@@ -98,14 +99,14 @@ class Expectation:
 
     @property
     def reasons(self) -> Mapping[str, str]:
-        """The reason of each question that something is said about."""
+        """The expected reasons by question, without the empty ones."""
         reasons = {"live": self.live, "ready": self.ready, "quorum": self.quorum}
         return {question: reason for question, reason in reasons.items() if reason}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of an incident: one sentence, what is done, what is expected of it."""
+    """A step of an incident: a description in one sentence or two, actions, and expectations."""
 
     description: str
     actions: tuple[Action | ApiCall, ...] = ()
@@ -113,19 +114,19 @@ class Step:
 
     @property
     def duration(self) -> float:
-        """How long it lasts when the incident plays by itself, in Nomad's own time: until all can be seen."""
+        """The time from this step to the next one in a complete run, in seconds of Nomad's own time."""
         return OBSERVATION_SECONDS + max((expectation.after for expectation in self.expectations), default=0.0)
 
 
 SUPPORTED_VERSIONS = ("2.0", "1.10", "1.6", "1.2")
-"""Older servers vote as soon as they are there, so a story of one that comes back would be another."""
+"""The versions in which a returning server starts as a non-voter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What the cluster must be like: exactly so many servers in a region, at least so many clients and regions.
+    """The requirements of an incident: the exact number of servers per region, and minimum clients and regions.
 
-    ``acl`` is None where it makes no difference.
+    ``acl`` is None if the incident runs with and without ACLs.
     """
 
     servers: int = 3
@@ -138,9 +139,10 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A story with a ``name`` to call it by, and one line about it.
+    """An incident: its name, a one-line title, and its steps.
 
-    Where ``strict``, no server may be stopped exactly while one of them is away or no voter yet, at every moment.
+    In a ``strict`` incident, tests check at every moment that servers are reported as safe to stop exactly while all of
+    them are running voters.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""``nomad-exporter check`` as monitoring runs it, on real sockets: a line for each agent, a true exit code."""
+"""``nomad-exporter check`` over real sockets: one line for each agent, and the exit code."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from tests.support.sim_cluster import serve_cluster, serve_cluster_manually
 from tests.support.waiting import PATIENCE
 
 BRIEF = ("--timeout", "500ms")
-"""Where nobody will answer."""
+"""For checks in which no agent responds."""
 
 SHORT = ("--timeout", "2s")
-"""Where some will answer, and some will not."""
+"""For checks in which only some agents respond."""
 
-DEAD = "a port on which nobody listens"
+DEAD = "a port on which nothing listens"
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is asked of agents in a situation, and what comes of it: how the first line begins, and the exit code."""
+class Case:
+    """A check of agents in recorded situations, with the expected exit code and the start of the first line."""
 
     question: str
     agents: Mapping[str, str]
@@ -52,10 +52,10 @@ def one(situation: str) -> dict[str, str]:
     return {"a": situation}
 
 
-def healthy(**instead: str) -> dict[str, str]:
-    """Three servers, of which some are otherwise."""
-    well = {"s1": "2.0.5/healthy/s1-follower", "s2": "2.0.5/healthy/s2-leader", "s3": "2.0.5/healthy/s3-follower"}
-    return {**well, **instead}
+def healthy(**replaced: str) -> dict[str, str]:
+    """Return three healthy servers, some of them replaced by other situations."""
+    servers = {"s1": "2.0.5/healthy/s1-follower", "s2": "2.0.5/healthy/s2-leader", "s3": "2.0.5/healthy/s3-follower"}
+    return {**servers, **replaced}
 
 
 FOLLOWER, CLIENT = "2.0.5/healthy/s1-follower", "2.0.5/healthy/c1-client"
@@ -64,75 +64,79 @@ LEADERLESS = "2.0.5/no-leader/s3-follower"
 CUT_OFF = "2.0.5/no-leader-for-long/c1-client"
 DENIED = "2.0.5/acl/anonymous"
 
-SETTINGS = {
-    "a well server lives": Setting("live", one(FOLLOWER), 0, "OK a live: The agent answers."),
-    "a well server is ready": Setting("ready", one(FOLLOWER), 0, "OK a ready: The server can do its work."),
-    "a well client is ready": Setting("ready", one(CLIENT), 0, "OK a ready: The client can do its work."),
-    "a well server is healthy": Setting("health", one(FOLLOWER), 0, "OK a health: Nomad says of the server: ok."),
-    "an old one too": Setting("ready", one("1.6.10/healthy/s1-follower"), 0, "OK a ready: "),
-    "the leader just died": Setting(
-        "ready", one("2.0.5/leader-just-died/s3-follower"), 2, "CRITICAL a ready: leader_unr"
+CASES = {
+    "healthy server is live": Case("live", one(FOLLOWER), 0, "OK a live: The agent is responding."),
+    "healthy server is ready": Case("ready", one(FOLLOWER), 0, "OK a ready: The server is ready."),
+    "healthy client is ready": Case("ready", one(CLIENT), 0, "OK a ready: The client is ready."),
+    "healthy server reports its health": Case("health", one(FOLLOWER), 0, "OK a health: Nomad reports server: ok."),
+    "server of an old version": Case("ready", one("1.6.10/healthy/s1-follower"), 0, "OK a ready: "),
+    "leader just died": Case(
+        "ready", one("2.0.5/leader-just-died/s3-follower"), 2, "CRITICAL a ready: leader_unreachable: "
     ),
-    "no leader": Setting(
-        "ready", one(LEADERLESS), 2, "CRITICAL a ready: no_leader: The server is unhealthy: no leader."
+    "no leader": Case("ready", one(LEADERLESS), 2, "CRITICAL a ready: no_leader: The server is unhealthy: no leader."),
+    "no leader, health of Nomad": Case(
+        "health", one(LEADERLESS), 2, "CRITICAL a health: unhealthy: Nomad reports server: no leader."
     ),
-    "no leader, in the words of Nomad": Setting(
-        "health", one(LEADERLESS), 2, "CRITICAL a health: unhealthy: Nomad says of the server: no leader."
-    ),
-    "no leader, and yet it lives": Setting("live", one(LEADERLESS), 0, "OK a live: "),
-    "dead": Setting("live", one(DEAD), 2, "CRITICAL a live: unresponsive: "),
-    "dead, and so not ready": Setting("ready", one(DEAD), 2, "CRITICAL a ready: unresponsive: ", BRIEF),
-    "dead, where a warning is enough": Setting("ready", one(DEAD), 1, "WARNING a ready: unresponsive: ", ("--warn",)),
-    "frozen": Setting("live", one(FROZEN), 2, "CRITICAL a live: unresponsive: ", BRIEF),
-    "frozen, within the time of a poll": Setting(
+    "no leader, live": Case("live", one(LEADERLESS), 0, "OK a live: "),
+    "dead": Case("live", one(DEAD), 2, "CRITICAL a live: unresponsive: "),
+    "dead, ready": Case("ready", one(DEAD), 2, "CRITICAL a ready: unresponsive: ", BRIEF),
+    "dead, as a warning": Case("ready", one(DEAD), 1, "WARNING a ready: unresponsive: ", ("--warn",)),
+    "frozen": Case("live", one(FROZEN), 2, "CRITICAL a live: unresponsive: ", BRIEF),
+    "frozen, with a poll timeout": Case(
         "ready", one(FROZEN), 2, "CRITICAL a ready: unresponsive: ", ("--poll.timeout", "500ms")
     ),
-    "a client cut off from its servers": Setting("ready", one(CUT_OFF), 2, "CRITICAL a ready: servers_unreachable: "),
-    "the same, in the words of Nomad": Setting("health", one(CUT_OFF), 0, "OK a health: Nomad says of the client: ok."),
-    "a client that cannot have the token judged": Setting(
+    "client without contact to its servers": Case("ready", one(CUT_OFF), 2, "CRITICAL a ready: servers_unreachable: "),
+    "client without contact, health of Nomad": Case(
+        "health", one(CUT_OFF), 0, "OK a health: Nomad reports client: ok."
+    ),
+    "client that cannot validate the token": Case(
         "ready", one("2.0.5/acl-servers-killed/c1-client"), 2, "CRITICAL a ready: servers_unreachable: ", SHORT
     ),
-    "without a token": Setting("ready", one(DENIED), 3, "UNKNOWN a ready: poll_error: "),
-    "without a token, where a warning is enough": Setting("ready", one(DENIED), 3, "UNKNOWN a ready: ", ("--warn",)),
-    "without a token it lives": Setting("live", one(DENIED), 0, "OK a live: "),
-    "without a token it is healthy": Setting("health", one(DENIED), 0, "OK a health: "),
-    "without a token nobody knows the quorum": Setting("quorum", one(DENIED), 3, "UNKNOWN a quorum: unknown: "),
-    "a token file that is not there": Setting(
+    "no token": Case("ready", one(DENIED), 3, "UNKNOWN a ready: poll_error: "),
+    "no token, as a warning": Case("ready", one(DENIED), 3, "UNKNOWN a ready: ", ("--warn",)),
+    "no token, live": Case("live", one(DENIED), 0, "OK a live: "),
+    "no token, health of Nomad": Case("health", one(DENIED), 0, "OK a health: "),
+    "no token, quorum": Case("quorum", one(DENIED), 3, "UNKNOWN a quorum: unknown: "),
+    "missing token file": Case(
         "live", one(FOLLOWER), 3, "UNKNOWN a live: poll_error: ", env={"NOMAD_EXPORTER_NOMAD_TOKEN_FILE": "/no/such"}
     ),
-    "three of three servers": Setting("quorum", healthy(), 0, "OK s1 quorum: 3 of 3 voters are well, 2 are needed"),
-    "two of three servers": Setting(
-        "quorum", healthy(s3=DEAD), 2, "CRITICAL s1 quorum: insufficient_evidence: 2 of 3", BRIEF
+    "3 of 3 servers": Case("quorum", healthy(), 0, "OK s1 quorum: Safe to stop: 3 of 3 voters healthy, 2 needed"),
+    "2 of 3 servers": Case(
+        "quorum",
+        healthy(s3=DEAD),
+        2,
+        "CRITICAL s1 quorum: insufficient_evidence: Insufficient evidence: 2 of 3 voters healthy",
+        BRIEF,
     ),
-    "two of three, and the third is frozen": Setting(
-        "quorum", healthy(s3=FROZEN), 2, "CRITICAL s1 quorum: insufficient_evidence: 2 of 3", ("--agent", "s1", *SHORT)
+    "2 of 3 servers, the third is frozen": Case(
+        "quorum",
+        healthy(s3=FROZEN),
+        2,
+        "CRITICAL s1 quorum: insufficient_evidence: Insufficient evidence: 2 of 3 voters healthy",
+        ("--agent", "s1", *SHORT),
     ),
-    "two of three, where gossip would vouch for the third": Setting(
+    "2 of 3 servers, gossip is trusted": Case(
         "quorum",
         healthy(s3=DEAD),
         2,
         "CRITICAL s2 quorum: insufficient_evidence: ",
         ("--agent", "s2", "--verdict.trust-gossip"),
     ),
-    "one server of three, alone": Setting("quorum", {"s1": FOLLOWER}, 2, "CRITICAL s1 quorum: insufficient_evidence: "),
-    "one of three that trusts gossip": Setting(
+    "1 of 3 servers": Case("quorum", {"s1": FOLLOWER}, 2, "CRITICAL s1 quorum: insufficient_evidence: "),
+    "1 of 3 servers, gossip is trusted": Case(
         "quorum", {"s1": FOLLOWER}, 0, "OK s1 quorum: ", ("--verdict.trust-gossip",)
     ),
-    "only one is asked about": Setting("ready", healthy(s3=DEAD), 0, "OK s2 ready: ", ("--agent", "s2")),
-    "the worst is told first": Setting("ready", healthy(s2=LEADERLESS), 2, "CRITICAL s2 ready: no_leader: "),
-    "a dead one is worse than one that keeps us out": Setting("ready", healthy(s1=DENIED, s3=DEAD), 2, "CRITICAL s3 "),
-    "one that keeps us out is worse than a warning": Setting(
-        "ready", healthy(s1=DENIED, s3=DEAD), 3, "UNKNOWN s1 ", ("--warn",)
-    ),
-    "a client may be stopped": Setting(
-        "quorum", {**healthy(), "c": CLIENT}, 0, "OK c quorum: not_a_v", ("--agent", "c")
-    ),
+    "one agent selected": Case("ready", healthy(s3=DEAD), 0, "OK s2 ready: ", ("--agent", "s2")),
+    "worst agent is first": Case("ready", healthy(s2=LEADERLESS), 2, "CRITICAL s2 ready: no_leader: "),
+    "dead is worse than no token": Case("ready", healthy(s1=DENIED, s3=DEAD), 2, "CRITICAL s3 "),
+    "no token is worse than a warning": Case("ready", healthy(s1=DENIED, s3=DEAD), 3, "UNKNOWN s1 ", ("--warn",)),
+    "client, quorum": Case("quorum", {**healthy(), "c": CLIENT}, 0, "OK c quorum: not_a_voter: ", ("--agent", "c")),
 }
 
 
 @contextlib.contextmanager
 def served(situations: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The URL of each agent, by name; all are served as they were recorded."""
+    """Serve all agents as recorded within the block, and yield their URLs by name."""
     with contextlib.ExitStack() as stack:
         yield {
             name: f"http://127.0.0.1:{free_port()}"
@@ -142,93 +146,101 @@ def served(situations: Mapping[str, str]) -> Iterator[dict[str, str]]:
         }
 
 
-def fleet_file(folder: Path, urls: Mapping[str, str], **shared: str) -> str:
-    """A file that lists the agents. YAML takes JSON."""
+def fleet_file(folder: Path, urls: Mapping[str, str]) -> str:
+    """Write a configuration file that lists the agents, and return its path."""
     path = folder / "fleet.yml"
     agents = [{"name": name, "address": url} for name, url in urls.items()]
-    path.write_text(json.dumps({"agents": agents, "defaults": shared}))
+    path.write_text(json.dumps({"agents": agents}))  # YAML includes JSON.
     return str(path)
 
 
 def check(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The command, run to its end: whatever happens, it says nothing but its lines."""
+    """Run a check to its end. Its error output never has a traceback."""
     ended = run("check", *arguments, env=env)
     assert "Traceback" not in ended.stderr
     return ended
 
 
-@pytest.mark.parametrize("row", SETTINGS.values(), ids=SETTINGS)
-def test_a_situation_has_its_line_and_its_exit_code(row: Setting, tmp_path: Path) -> None:
-    with served(row.agents) as urls:
-        alone = ["--nomad.address", *urls.values(), "--nomad.agent-name", *urls]
-        told = alone if len(urls) == 1 else ["--config.file", fleet_file(tmp_path, urls)]
-        ended = check(row.question, *told, *row.arguments, env=row.env)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_situation_has_its_line_and_exit_code(case: Case, tmp_path: Path) -> None:
+    with served(case.agents) as urls:
+        single = ["--nomad.address", *urls.values(), "--nomad.agent-name", *urls]
+        agents = single if len(urls) == 1 else ["--config.file", fleet_file(tmp_path, urls)]
+        ended = check(case.question, *agents, *case.arguments, env=case.env)
 
-    assert (ended.returncode, ended.stderr) == (row.code, "")
-    assert ended.stdout.startswith(row.line)
-    assert len(ended.stdout.splitlines()) == (1 if "--agent" in row.arguments else len(urls))
+    assert (ended.returncode, ended.stderr) == (case.code, "")
+    assert ended.stdout.startswith(case.line)
+    assert len(ended.stdout.splitlines()) == (1 if "--agent" in case.arguments else len(urls))
 
 
 @pytest.mark.parametrize("question", ["live", "ready", "quorum", "health"])
-def test_json_says_the_same_as_the_line(question: str, tmp_path: Path) -> None:
+def test_json_has_the_same_result_as_the_lines(question: str, tmp_path: Path) -> None:
     with served(healthy(s2=LEADERLESS)) as urls:
         file = fleet_file(tmp_path, urls)
         plain = check(question, "--config.file", file)
         ended = check(question, "--config.file", file, "--json")
 
-    told = json.loads(ended.stdout)
+    result = json.loads(ended.stdout)
     assert ended.returncode == plain.returncode
-    assert told["verdict"] == question
-    assert told["ok"] is (ended.returncode == 0)
-    lines = {f"{one['state']} {one['agent']} {question}" for one in told["agents"]}
+    assert result["verdict"] == question
+    assert result["ok"] is (ended.returncode == 0)
+    lines = {f"{agent['state']} {agent['agent']} {question}" for agent in result["agents"]}
     assert lines == {line.partition(":")[0] for line in plain.stdout.splitlines()}
-    for agent in told["agents"]:
-        assert {"ok", "reason", "message", "details", "ages"} < set(agent)
+    for agent in result["agents"]:
+        assert {"ok", "reason", "message", "remedy", "details", "ages"} < set(agent)
 
 
-def test_one_agent_has_the_numbers_behind_the_verdict_in_json() -> None:
+def test_json_of_one_agent_has_details_and_ages() -> None:
     with served(one(FOLLOWER)) as urls:
-        told = json.loads(check("--nomad.address", urls["a"], "--json").stdout)
+        result = json.loads(check("--nomad.address", urls["a"], "--json").stdout)
 
-    assert (told["verdict"], told["ok"], told["reason"]) == ("ready", True, "ok")
-    assert told["details"]["raft_state"] == "Follower"
-    assert set(told["ages"]) == {"attempt", "health", "self"}
+    assert (result["verdict"], result["ok"], result["reason"]) == ("ready", True, "ok")
+    assert result["details"]["raft_state"] == "Follower"
+    assert set(result["ages"]) == {"poll", "health", "self"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "text"),
     [
-        pytest.param(("sleepy",), "'sleepy' is not one of 'live', 'ready', 'quorum', 'health'", id="a wrong question"),
-        pytest.param(("--agent", "nobody", "--nomad.agent-name", "s1"), "known: s1", id="an unknown agent"),
-        pytest.param(("--nomad.adress", "x"), "No such option '--nomad.adress'", id="a flag that is none"),
-        pytest.param(("--nomad.address", "nomad:4646"), "'--nomad.address'", id="a wrong address"),
-        pytest.param(("--timeout", "soon"), "'--timeout'", id="a wrong time-out"),
-        pytest.param(("--nomad.cert-file", "x"), "needs --nomad.key-file beside it", id="half of a pair of settings"),
-        pytest.param(("--config.file", "/no/such/file"), "/no/such/file", id="a file that is not there"),
-        pytest.param(("--nomad.cert-file", "c"), "--nomad.cert-file: needs --nomad.key-file", id="half a certificate"),
+        pytest.param(("sleepy",), "'sleepy' is not one of 'live', 'ready', 'quorum', 'health'", id="unknown question"),
+        pytest.param(
+            ("--agent", "nobody", "--nomad.agent-name", "s1"),
+            "--agent must be one of s1 (got 'nobody')",
+            id="unknown agent",
+        ),
+        pytest.param(("--nomad.adress", "x"), "No such option '--nomad.adress'", id="unknown flag"),
+        pytest.param(("--nomad.address", "nomad:4646"), "--nomad.address must be a URL such as", id="invalid address"),
+        pytest.param(("--timeout", "soon"), "--timeout must be a duration such as", id="invalid timeout"),
+        pytest.param(
+            ("--nomad.key-file", "x"), "--nomad.key-file requires --nomad.cert-file", id="key without a certificate"
+        ),
+        pytest.param(("--config.file", "/no/such/file"), "/no/such/file", id="missing file"),
+        pytest.param(
+            ("--nomad.cert-file", "c"), "--nomad.cert-file requires --nomad.key-file", id="certificate without a key"
+        ),
         pytest.param(("ready", "quorum"), "quorum", id="two questions"),
     ],
 )
-def test_a_wrong_use_is_one_line_and_exit_code_3(arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_usage_is_one_line_and_exit_code_3(arguments: tuple[str, ...], text: str) -> None:
     ended = check(*arguments)
 
     assert (ended.returncode, ended.stdout) == (3, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("nomad-exporter: ")
-    assert words in line
+    assert text in line
 
 
-def test_a_wrong_variable_is_exit_code_3_too() -> None:
+def test_invalid_variable_is_exit_code_3() -> None:
     assert check(env={"NOMAD_ADDR": "nomad"}).returncode == 3
     assert check(env={"NOMAD_EXPORTER_POLL_INTERVAL": "soon"}).returncode == 3
 
 
-def test_the_variables_of_the_nomad_command_say_who_is_asked_and_with_which_token() -> None:
+def test_variables_of_nomad_set_address_and_token() -> None:
     with RecordedAgent(FOLLOWER) as agent:
         ended = check(env={"NOMAD_ADDR": agent.url, "NOMAD_TOKEN": "5ecret00-70ce"})
 
     assert ended.returncode == 0
-    assert {headers["x-nomad-token"] for _, headers in agent.asked} == {"5ecret00-70ce"}
+    assert {headers["x-nomad-token"] for _, headers in agent.requests} == {"5ecret00-70ce"}
     assert "5ecret00" not in ended.stdout
 
 
@@ -241,31 +253,30 @@ def test_the_variables_of_the_nomad_command_say_who_is_asked_and_with_which_toke
         ("quorum", {"/v1/agent/health?stale", "/v1/agent/health", "/v1/agent/self", "/v1/agent/members"}),
     ],
 )
-def test_an_agent_is_asked_once_and_only_for_what_is_needed(question: str, paths: set[str]) -> None:
+def test_check_polls_only_the_required_sources_once(question: str, paths: set[str]) -> None:
     with RecordedAgent(FOLLOWER) as agent:
         check(question, "--nomad.address", agent.url)
 
-    asked = [path for path, _ in agent.asked]
-    assert sorted(asked) == sorted(paths)
+    assert sorted(path for path, _ in agent.requests) == sorted(paths)
 
 
-def test_a_leader_that_does_not_answer_is_told() -> None:
+def test_unresponsive_leader_is_reported() -> None:
     with scripted(blackholed_leader) as address:
         ended = check("ready", "--nomad.address", str(address), *SHORT)
 
     assert ended.returncode == 2
-    assert "ready: leader_unreachable: The server is unhealthy: leader did not answer within" in ended.stdout
+    assert "ready: leader_unreachable: The server is unhealthy: leader did not respond within" in ended.stdout
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    """The certificates of a cluster."""
+    """Return the certificate files of a cluster."""
     return make_certificates(tmp_path_factory.mktemp("tls"), [], ["global"], datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
-def guarded(files: CertificateFiles) -> Iterator[str]:
-    """The URL of a server that wants a client certificate."""
+def mtls_url(files: CertificateFiles) -> Iterator[str]:
+    """Yield the URL of a server that requires a client certificate."""
     (setup,) = server_setups(1)
     tls = files.tls("server", "global", verify_https_client=True)
     cluster = Cluster([replace(setup, tls=tls)], Timing(), 1, time.time() - 60)
@@ -273,49 +284,47 @@ def guarded(files: CertificateFiles) -> Iterator[str]:
         yield sim.url("s1.global")
 
 
-def named(tls: Tls) -> dict[str, str]:
+def tls_variables(tls: Tls) -> dict[str, str]:
     return {"NOMAD_CACERT": tls.ca_file, "NOMAD_CLIENT_CERT": tls.cert_file, "NOMAD_CLIENT_KEY": tls.key_file}
 
 
-def test_an_agent_behind_mutual_tls_is_ready_for_whoever_has_a_certificate(
-    guarded: str, files: CertificateFiles
-) -> None:
-    ended = check(env={"NOMAD_ADDR": guarded, **named(files.tls("cli", "global"))})
+def test_agent_with_mutual_tls_accepts_a_client_certificate(mtls_url: str, files: CertificateFiles) -> None:
+    ended = check(env={"NOMAD_ADDR": mtls_url, **tls_variables(files.tls("cli", "global"))})
 
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
-    ("lacking", "words"),
+    ("missing", "text"),
     [
-        pytest.param({"NOMAD_CACERT"}, "the agent's certificate was refused", id="we do not trust it"),
+        pytest.param({"NOMAD_CACERT"}, "cannot verify agent certificate", id="no CA"),
         pytest.param(
-            {"NOMAD_CLIENT_CERT", "NOMAD_CLIENT_KEY"}, "wants a client certificate", id="it does not trust us"
+            {"NOMAD_CLIENT_CERT", "NOMAD_CLIENT_KEY"}, "requires a client certificate", id="no client certificate"
         ),
     ],
 )
-def test_where_tls_refuses_the_agent_lives_and_nobody_knows_more(
-    guarded: str, files: CertificateFiles, lacking: set[str], words: str
+def test_tls_failure_is_live_but_not_ready(
+    mtls_url: str, files: CertificateFiles, missing: set[str], text: str
 ) -> None:
-    shown = {name: path for name, path in named(files.tls("cli", "global")).items() if name not in lacking}
-    ready, live = (check(question, env={"NOMAD_ADDR": guarded, **shown}) for question in ("ready", "live"))
+    variables = {name: path for name, path in tls_variables(files.tls("cli", "global")).items() if name not in missing}
+    ready, live = (check(question, env={"NOMAD_ADDR": mtls_url, **variables}) for question in ("ready", "live"))
 
     assert (ready.returncode, live.returncode) == (2, 0)
     assert "ready: poll_error: " in ready.stdout
-    assert words in ready.stdout
+    assert text in ready.stdout
 
 
-def test_a_simulated_cluster_is_judged_as_a_real_one(tmp_path: Path) -> None:
+def test_simulated_cluster_has_the_verdicts_of_a_real_one(tmp_path: Path) -> None:
     with serve_cluster_manually(play_scenario("2.0.5", "healthy")) as sim:
         names = ("s1.global", "s2.global", "s3.global")
         file = fleet_file(tmp_path, {name: sim.url(name) for name in names})
-        well = check("quorum", "--config.file", file)
+        before = check("quorum", "--config.file", file)
         sim.do(lambda cluster: cluster.kill("s1.global"))
-        hurt = check("quorum", "--config.file", file, "--agent", "s2.global")
+        after = check("quorum", "--config.file", file, "--agent", "s2.global")
 
-    assert well.returncode == 0, well.stdout
-    assert hurt.returncode == 2
-    assert hurt.stdout.startswith("CRITICAL s2.global quorum: ")
+    assert before.returncode == 0, before.stdout
+    assert after.returncode == 2
+    assert after.stdout.startswith("CRITICAL s2.global quorum: ")
 
 
 UNRESOLVED = """
@@ -327,15 +336,15 @@ socket.getaddrinfo = getaddrinfo
 from nomad_exporter import cli
 cli.main()
 """
-"""A machine whose resolver never answers."""
+"""A program on a machine whose resolver never responds."""
 
 
 @contextlib.contextmanager
 def unresolved(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A check on such a machine, of an agent that has a name."""
-    words = [sys.executable, "-c", UNRESOLVED, "check", "--nomad.address", "http://nomad.example.org", *arguments]
+    """Run such a check within the block, of an agent with a host name."""
+    program = [sys.executable, "-c", UNRESOLVED, "check", "--nomad.address", "http://nomad.example.org", *arguments]
     with subprocess.Popen(
-        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        program, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             yield process
@@ -343,7 +352,7 @@ def unresolved(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_name_that_nobody_resolves_is_a_silent_agent_and_not_a_check_that_hangs() -> None:
+def test_hanging_name_resolution_is_an_unresponsive_agent() -> None:
     with unresolved("live", *BRIEF) as process:
         out, err = process.communicate(timeout=PATIENCE)
 
@@ -352,7 +361,7 @@ def test_a_name_that_nobody_resolves_is_a_silent_agent_and_not_a_check_that_hang
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_who_is_tired_of_waiting_ends_it_and_is_not_told_that_all_is_well(number: signal.Signals) -> None:
+def test_signal_ends_a_check_without_exit_code_0(number: signal.Signals) -> None:
     with unresolved("--timeout", "1m") as process:
         assert process.stdout
         process.stdout.readline()
@@ -362,31 +371,31 @@ def test_one_who_is_tired_of_waiting_ends_it_and_is_not_told_that_all_is_well(nu
         assert (process.returncode, err) == (-number, "")
 
 
-def test_where_nobody_can_read_the_line_the_exit_code_is_still_true() -> None:
+def test_exit_code_is_correct_if_output_cannot_be_written() -> None:
     with served(one(LEADERLESS)) as urls, Path("/dev/full").open("w") as full:
-        words = command("check", "--nomad.address", urls["a"])
+        program = command("check", "--nomad.address", urls["a"])
         ended = subprocess.run(
-            words, env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+            program, env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
         )
 
     assert (ended.returncode, ended.stderr) == (2, b"")
 
 
-def test_a_name_that_the_terminal_cannot_show_does_no_harm() -> None:
+def test_name_outside_the_output_encoding_is_escaped() -> None:
     with served(one(FOLLOWER)) as urls:
         ended = check("--nomad.address", urls["a"], "--nomad.agent-name", "köln", env={"PYTHONIOENCODING": "ascii"})
 
     assert (ended.returncode, ended.stdout.split(" ready")[0]) == (0, r"OK k\xf6ln")
 
 
-def test_nothing_is_imported_that_a_check_does_not_need() -> None:
+def test_check_does_not_import_the_server() -> None:
     script = (
         "import sys; from nomad_exporter import cli; cli._run(sys.argv[1:]);"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     with RecordedAgent(FOLLOWER) as agent:
-        words = [sys.executable, "-c", script, "check", "--nomad.address", agent.url]
-        ended = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True)
+        program = [sys.executable, "-c", script, "check", "--nomad.address", agent.url]
+        ended = subprocess.run(program, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True)
 
     loaded = set(ended.stdout.splitlines()[-1].split())
     assert {"nomad_exporter", "requests"} <= loaded

@@ -1,8 +1,8 @@
-"""A wall clock that steps, as on a machine that wakes up or is set right: polls go on all the same."""
+"""Steps of the wall clock, as after a resume from suspend or a correction: polls continue."""
 
 from __future__ import annotations
 
-import datetime as real
+import datetime
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import pytest
 from apscheduler.schedulers import base
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.polling.poller import JobOutcome
 from nomad_exporter.polling.schedule import PollJob, Schedule
 from tests.support.waiting import PATIENCE
 
@@ -18,15 +19,15 @@ HOUR = 3600.0
 
 
 class SteppedClock:
-    """A clock whose wall can be set; what apscheduler reads is set with it."""
+    """A clock whose wall time can be stepped, also for apscheduler."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.step = 0.0
         clock = self
 
-        class SteppedDatetime(real.datetime):
+        class SteppedDatetime(datetime.datetime):
             @classmethod
-            def now(cls, tz: real.tzinfo | None = None) -> SteppedDatetime:
+            def now(cls, tz: datetime.tzinfo | None = None) -> SteppedDatetime:
                 return cls.fromtimestamp(time.time() + clock.step, tz)
 
         monkeypatch.setattr(base, "datetime", SteppedDatetime)
@@ -36,16 +37,18 @@ class SteppedClock:
 
 
 class Polls:
-    """Counts the turns of a poll, and lets one wait for more."""
+    """The action of a poll job; a test can wait for its runs."""
 
     def __init__(self) -> None:
-        self._came = threading.Semaphore(0)
+        self._runs = threading.Semaphore(0)
 
-    def __call__(self, _: float) -> None:
-        self._came.release()
+    def __call__(self, _: float) -> JobOutcome:
+        self._runs.release()
+        return JobOutcome.COMPLETED
 
-    def come(self, number: int) -> bool:
-        return all(self._came.acquire(timeout=PATIENCE) for _ in range(number))
+    def wait_for(self, number: int) -> bool:
+        """Wait for this number of further runs; return False if they do not come in time."""
+        return all(self._runs.acquire(timeout=PATIENCE) for _ in range(number))
 
 
 @pytest.fixture
@@ -65,27 +68,34 @@ def polls() -> Polls:
 
 @pytest.fixture
 def schedule(clock: SteppedClock, polls: Polls, steps: list[int]) -> Iterator[Schedule]:
-    schedule = Schedule([PollJob("poll", 0.05, polls)], clock, 2, lambda _: None, lambda: None, lambda: steps.append(1))
+    schedule = Schedule(
+        jobs=[PollJob("poll", 0.05, polls)],
+        clock=clock,
+        workers=2,
+        on_heartbeat=lambda _: None,
+        on_skip=lambda: None,
+        on_clock_step=lambda: steps.append(1),
+    )
     schedule.start()
     yield schedule
     schedule.stop()
     assert schedule.join(PATIENCE)
 
 
-@pytest.mark.parametrize("step", [HOUR, -HOUR, 365 * 24 * HOUR], ids=["an hour on", "an hour back", "a year on"])
-def test_polls_go_on_after_a_step(
+@pytest.mark.parametrize("step", [HOUR, -HOUR, 365 * 24 * HOUR], ids=["hour forward", "hour back", "year forward"])
+def test_polls_continue_after_a_step(
     schedule: Schedule, clock: SteppedClock, polls: Polls, steps: list[int], step: float
 ) -> None:
-    assert polls.come(3)
+    assert polls.wait_for(3)
 
     clock.step = step
     schedule.resync()
 
-    assert polls.come(10)
+    assert polls.wait_for(10)
     assert steps == [1]
 
 
-def test_a_clock_that_keeps_its_pace_is_not_put_right(schedule: Schedule, steps: list[int]) -> None:
+def test_steady_clock_causes_no_resync(schedule: Schedule, steps: list[int]) -> None:
     schedule.resync()
     schedule.resync()
 

@@ -1,4 +1,4 @@
-"""The promise of the demo: one command, a living cluster, and nothing left behind."""
+"""The demo as a process: one command starts a cluster and an exporter, and leaves no files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from tests.support.demo import FREE_PORTS, running_demo
 from tests.support.exporter import command, environment, run
 from tests.support.waiting import PATIENCE, eventually
 
+OTHER_PORTS = ("--port", "20000", "--control-port", "20001", "--exporter-port", "20002", "--prometheus-port", "20003")
+"""Ports that are not checked before certificates are issued, unlike free ports."""
+
 
 def page(url: str) -> dict[str, float]:
-    """The values on the exporter's page, by series."""
+    """Return the values of the exporter's metrics by series."""
     lines = requests.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {series: float(value) for series, value in pairs}
@@ -32,35 +35,35 @@ def series(family: str, agent: str, cluster: str = "global") -> str:
 
 
 def is_listening(port: int) -> bool:
-    with socket.socket() as caller:
-        return caller.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_one_command_gives_a_cluster_with_a_leader_and_an_exporter_that_shows_it() -> None:
+def test_exporter_shows_cluster_with_leader() -> None:
     with running_demo() as demo:
-        output = page(demo.exporter)
+        samples = page(demo.exporter)
 
-    assert [output[series("up", name)] for name in ("s1", "s2", "s3", "c1", "c2")] == [1] * 5
-    assert sum(output[series("leader", name)] for name in ("s1", "s2", "s3")) == 1
-    assert output[series("client_registered", "c1")] == 1
+    assert [samples[series("up", name)] for name in ("s1", "s2", "s3", "c1", "c2")] == [1] * 5
+    assert sum(samples[series("leader", name)] for name in ("s1", "s2", "s3")) == 1
+    assert samples[series("client_registered", "c1")] == 1
 
 
-def test_what_it_says_to_try_works() -> None:
+def test_commands_of_banner_work() -> None:
     with running_demo() as demo:
-        target = subprocess.run(
-            shlex.split(demo.banner_value("an agent")), capture_output=True, check=True, timeout=PATIENCE
+        queried = subprocess.run(
+            shlex.split(demo.banner_value("query an agent")), capture_output=True, check=True, timeout=PATIENCE
         )
         killed = subprocess.run(
-            shlex.split(demo.banner_value("kill it")), capture_output=True, check=True, timeout=PATIENCE
+            shlex.split(demo.banner_value("kill an agent")), capture_output=True, check=True, timeout=PATIENCE
         )
         health = demo.get(demo.banner_value("health"))
 
-    assert b'"stats"' in target.stdout
+    assert b'"stats"' in queried.stdout
     assert b"dead" in killed.stdout
     assert health.status_code in (200, 503)
 
 
-def test_a_leader_that_is_killed_is_down_for_the_exporter_and_the_others_elect_another() -> None:
+def test_killed_leader_is_down_and_another_is_elected() -> None:
     with running_demo("--pace", "5") as demo:
         first = next(name for name, fields in demo.agents().items() if fields[0] == "leader")
         demo.do(first, "kill")
@@ -72,13 +75,13 @@ def test_a_leader_that_is_killed_is_down_for_the_exporter_and_the_others_elect_a
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_at_a_signal_with_its_exporter_and_leaves_no_file(number: signal.Signals, tmp_path: Path) -> None:
+def test_signal_stops_demo_and_exporter_and_removes_files(number: signal.Signals, tmp_path: Path) -> None:
     with running_demo(env={"TMPDIR": str(tmp_path)}) as demo:
-        made = list(tmp_path.iterdir())
+        files = list(tmp_path.iterdir())
         children = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text().split()
 
         assert demo.stop(number) == 0
-        assert made
+        assert files
         assert children
         assert not list(tmp_path.iterdir())
         assert not any(Path(f"/proc/{child}").exists() for child in children)
@@ -86,37 +89,37 @@ def test_it_ends_at_a_signal_with_its_exporter_and_leaves_no_file(number: signal
             demo.get(demo.exporter)
 
 
-def test_a_port_that_is_taken_is_one_line_and_exit_code_2() -> None:
+def test_port_in_use_is_one_line_and_exit_code_2() -> None:
+    in_use = "nomad-exporter: port {port} is in use; choose another with {flag} (0 picks a free port)\n"
     with socket.create_server(("127.0.0.1", 0)) as used:
         port = str(used.getsockname()[1])
         for flag in ("--control-port", "--exporter-port"):
             finished = run("demo", *FREE_PORTS, flag, port)
 
             assert finished.returncode == 2
-            assert finished.stderr.startswith(
-                f"nomad-exporter: 127.0.0.1:{port}: Address already in use; choose other ports"
-            )
+            assert finished.stderr == in_use.format(port=port, flag=flag)
         finished = run("demo", *FREE_PORTS, "--port", port)
 
         assert finished.returncode == 2
-        assert finished.stderr.count("\n") == 1
+        assert finished.stderr == in_use.format(port=port, flag="--port")
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["--version", "3.0"], "'--version': '3.0' is not one of"),
-        (["--servers", "0"], "'--servers': 0 is not in the range"),
-        (["--servers", "50", "--regions", "20", "--clients", "20"], "1400 agents are more than 1000"),
-        (["--port", "65000", "--clients", "100"], "--port: there are not 103 ports from 65000 on"),
-        (["--prometheus", "--exporter=false"], "--prometheus: there is nothing to scrape"),
-        (["--pace", "nan"], "--pace: must be a number"),
-        (["--host", ""], "--host: must not be empty"),
-        (["--host", "192.0.2.1"], "192.0.2.1:0: Cannot assign requested address"),
+        (["--servers", "0"], "--servers must be an integer from 1 to 50 (got 0)"),
+        (["--servers", "50", "--regions", "20", "--clients", "20"], "must add up to at most 1000 agents (got 1400)"),
+        (["--port", "65000", "--clients", "100"], "--port must leave 10 ports for each of 103 agents (got 65000)"),
+        (["--prometheus", "--exporter=false"], "--prometheus requires the exporter (got --exporter=false)"),
+        (["--pace", "nan"], "--pace must be a number from 0.1 to 100 (got nan)"),
+        (["--host", ""], "--host must not be empty"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
+        (["--host", "my_host", "--tls", *OTHER_PORTS], "cannot issue a certificate for my_host: not a host name"),
         (["--exporter", "perhaps"], "'--exporter': 'perhaps' is not a valid boolean"),
     ],
 )
-def test_a_wrong_choice_is_one_line_that_names_it_and_exit_code_2(arguments: list[str], line: str) -> None:
+def test_invalid_option_is_one_line_and_exit_code_2(arguments: list[str], line: str) -> None:
     finished = run("demo", *FREE_PORTS, *arguments)
 
     assert finished.returncode == 2
@@ -124,32 +127,32 @@ def test_a_wrong_choice_is_one_line_that_names_it_and_exit_code_2(arguments: lis
     assert finished.stderr.count("\n") == 1
 
 
-def test_a_prometheus_that_is_not_there_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+def test_missing_prometheus_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     finished = run("demo", *FREE_PORTS, "--prometheus", env={"PATH": str(tmp_path)})
 
     assert finished.returncode == 2
-    assert finished.stderr == "nomad-exporter: --prometheus: there is no prometheus on the PATH\n"
+    assert finished.stderr == "nomad-exporter: --prometheus requires prometheus on the PATH\n"
 
 
-def test_the_cluster_can_be_had_alone() -> None:
+def test_demo_runs_without_exporter() -> None:
     with running_demo("--exporter=false", "--servers", "1", "--clients", "0") as demo:
         assert "status page" not in demo.banner
         assert demo.agents().keys() == {"s1.global"}
 
 
-def test_an_exporter_that_ends_ends_the_demo() -> None:
+def test_exit_of_exporter_stops_demo() -> None:
     with running_demo() as demo:
         (child,) = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGKILL)
         rest, _ = demo.process.communicate(timeout=PATIENCE)
 
-    assert "nomad-exporter ended with exit code -9" in rest
+    assert "nomad-exporter exited with code -9" in rest
     assert demo.process.returncode == 1
 
 
 @pytest.mark.parametrize("version", ["2.0", "1.10", "1.6", "1.2", "0.12"])
-def test_every_version_is_watched_behind_access_control_and_mutual_tls(version: str) -> None:
-    chosen = (
+def test_every_version_is_monitored_with_acls_and_mtls(version: str) -> None:
+    arguments = (
         "--version",
         version,
         "--acl",
@@ -161,21 +164,21 @@ def test_every_version_is_watched_behind_access_control_and_mutual_tls(version: 
         "--clients",
         "1",
     )
-    with running_demo(*chosen) as demo:
-        output = page(demo.exporter)
+    with running_demo(*arguments) as demo:
+        samples = page(demo.exporter)
 
     regions = {"s1.east": "east", "s1.west": "west", "c1": "east", "c2": "west"}
-    assert [output[series("up", name, region)] for name, region in regions.items()] == [1] * 4
-    assert output[series("known_regions", "s1.east", "east")] == 2
+    assert [samples[series("up", name, region)] for name, region in regions.items()] == [1] * 4
+    assert samples[series("known_regions", "s1.east", "east")] == 2
 
 
-def test_what_can_be_done_to_an_agent_is_done_once_and_in_no_wrong_state() -> None:
+def test_faults_are_refused_in_wrong_state() -> None:
     with running_demo("--exporter=false") as demo:
         assert demo.do("s2.global", "pause").status_code == 200
         assert demo.do("s2.global", "pause").status_code == 409
         assert demo.agents()["s2.global"][1] == "paused"
         assert demo.do("s2.global", "resume").status_code == 200
-        assert demo.do("c1", "leave").text == "c1 is a client, and leave is for servers only\n"
+        assert demo.do("c1", "leave").text == "leave requires a server (c1 is a client)\n"
         assert demo.do("c1", "partition").status_code == 200
         assert demo.agents()["c1"][1:3] == ["running,", "partitioned"]
         assert demo.do("c1", "heal").status_code == 200
@@ -184,7 +187,7 @@ def test_what_can_be_done_to_an_agent_is_done_once_and_in_no_wrong_state() -> No
         assert demo.get(f"{demo.control}/s1.global/kill").status_code == 405
 
 
-def test_an_agent_whose_port_was_taken_meanwhile_does_not_start_and_that_is_said() -> None:
+def test_agent_does_not_start_if_port_is_in_use() -> None:
     with running_demo("--exporter=false") as demo:
         demo.do("s1.global", "kill")
         port = int(demo.agents()["s1.global"][2].rpartition(":")[2])
@@ -192,12 +195,12 @@ def test_an_agent_whose_port_was_taken_meanwhile_does_not_start_and_that_is_said
             refused = demo.do("s1.global", "start")
 
             assert refused.status_code == 409
-            assert refused.text == f"127.0.0.1:{port}: Address already in use\n"
+            assert refused.text == f"cannot listen on 127.0.0.1:{port}: Address already in use\n"
         assert demo.agents()["s1.global"][1] == "dead"
         assert demo.do("s1.global", "start").status_code == 200
 
 
-def test_closed_standard_streams_do_no_harm() -> None:
+def test_demo_runs_with_closed_standard_streams() -> None:
     port = free_port()
     fields = command("demo", "--port", "0", "--control-port", str(port), "--exporter=false")
     closed = subprocess.Popen(["/bin/sh", "-c", f"exec {shlex.join(fields)} <&- >&- 2>&-"], env=environment())
@@ -210,7 +213,7 @@ def test_closed_standard_streams_do_no_harm() -> None:
         closed.kill()
 
 
-def test_help_tells_of_the_demo() -> None:
+def test_help_of_exporter_lists_demo() -> None:
     result = subprocess.run(command("--help"), env=environment(), capture_output=True, text=True, check=True)
 
-    assert re.search("demo +Play a simulated cluster[.]", result.stdout)
+    assert re.search("demo +Run a simulated cluster[.]", result.stdout)

@@ -1,15 +1,16 @@
-"""Whatever an agent sends: a page that all can read, or a failure with a name. ``tools.fuzz`` asks it for longer."""
+"""Any response of an agent results in a valid page or a classified failure. ``tools.fuzz`` runs for longer."""
 
 from __future__ import annotations
 
 import json
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.nomad.sources import Reply, Source
+from nomad_exporter.nomad.sources import SELF, SOURCES, Reply, Source
 from tests.support.fuzzing import STATUSES, bodies, outcome
 from tests.support.mutations import KEYS, TEXTS, VALUES, mutated
 
@@ -21,27 +22,25 @@ TREES = st.recursive(
 )
 
 
-def altered(source: Source) -> st.SearchStrategy[bytes]:
-    """Recorded answers, altered as ``tools.fuzz`` does it."""
+def mutations(source: Source[Any]) -> st.SearchStrategy[bytes]:
+    """Return recorded bodies, mutated as in ``tools.fuzz``."""
     return st.integers(0, 2**32).map(lambda seed: mutated(Random(seed), bodies(source)))  # noqa: S311
 
 
-def replies(source: Source) -> st.SearchStrategy[Reply]:
-    """Any bytes, any JSON, and what is almost an answer, mostly under status 200."""
-    body = st.binary() | TREES.map(lambda tree: json.dumps(tree).encode()) | altered(source) | altered(source)
+def replies(source: Source[Any]) -> st.SearchStrategy[Reply]:
+    """Return any bytes, any JSON and mutated bodies, mostly with status 200."""
+    body = st.binary() | TREES.map(lambda tree: json.dumps(tree).encode()) | mutations(source) | mutations(source)
     return st.builds(Reply, st.just(200) | st.sampled_from(STATUSES), body)
 
 
-@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("source", SOURCES, ids=str)
 @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_answer_gives_a_page_that_all_can_read_or_a_failure_with_a_name(
-    source: Source, data: st.DataObject
-) -> None:
+def test_any_reply_is_a_valid_page_or_a_failure(source: Source[Any], data: st.DataObject) -> None:
     outcome(source, data.draw(replies(source)))
 
 
-def test_a_number_beyond_all_numbers_does_not_break_the_page() -> None:
+def test_number_beyond_float_range_does_not_break_the_page() -> None:
     body = b'{"stats": {"nomad": {}}, "config": {"Server": {"BootstrapExpect": 1%b}}}' % (b"0" * 309)
 
-    assert outcome(Source.SELF, Reply(200, body)) is None
+    assert outcome(SELF, Reply(200, body)) is None

@@ -1,12 +1,12 @@
-"""A cluster that is watched while its leader dies and comes back: the counters and the log tell what happened, once.
+"""Counters and log events while servers and clients die and return: each change is reported once.
 
-The cluster is the simulated one and its clock is turned by hand, so that nothing depends on the machine.
+The cluster is simulated and the tests advance its clock, so the results do not depend on the machine.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -15,7 +15,7 @@ from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import Reply
+from nomad_exporter.nomad.sources import Reply, enabled_sources
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
@@ -29,72 +29,79 @@ from tests.support.sim_requests import api_request
 
 SECONDS = 4.0
 INTERVAL = 2.0
-"""Between two rounds: a dead server is back before autopilot cleans it up."""
-
+"""Seconds between two polls: short enough that autopilot does not remove a dead server before its restart."""
 
 FLEETING = ("raft_state", "health_transitions", "healthy", "unhealthy", "leader_lost")
+"""Counters and events of an election; they depend on when the polls happen."""
 
 
 class ModelWire:
-    """The wire to an agent of the cluster; one that is killed refuses, and the cluster's time passes while it waits."""
+    """A wire to a simulated agent. The simulated time passes during a request; a killed agent refuses connections."""
 
     certificates = Certificates()
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self._api, self._name = NomadApi(cluster), name
 
-    def get(self, path: str, seconds: float) -> Reply | Failure:
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply | Failure:
         cluster = self._api.cluster
-        asked = api_request(cluster, f"GET {path}")
+        request = api_request(cluster, f"GET {path}")
         while cluster.world.agents[self._name].is_running:
-            reply = handle(self._api, self._name, asked)
+            reply = handle(self._api, self._name, request)
             if isinstance(reply, ApiResponse):
                 return Reply(reply.status, reply.body)
             assert isinstance(reply, Pending), reply
-            if cluster.world.now + reply.seconds > asked.received_at + seconds:
-                return Failure(FailureReason.TIMEOUT, f"no whole answer within {seconds:g}s")
+            if cluster.world.now + reply.seconds > request.received_at + seconds:
+                return Failure(FailureReason.TIMEOUT, f"no complete response within {seconds:g}s")
             pass_time(cluster, reply.seconds)
         return REFUSED
 
 
-class Watch:
-    """A cluster of three servers and one client, and the rounds of all of them."""
+class Monitor:
+    """A poller of a simulated cluster of three servers and one client, and the changes that it reports."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.agents = [Agent(name, Address("http", "127.0.0.1", 4646)) for name in cluster.world.agents]
         self.store: Store[Rendered] = Store(self.agents, render_agent)
-        self.lines: list[tuple[str, Change]] = []
+        self.changes: list[tuple[str, Change]] = []
         wires = {agent.name: ModelWire(cluster, agent.name) for agent in self.agents}
-        self.rounds = Poller(self.store, wires, self.now, SECONDS, self.tell)
+        self.poller = Poller(
+            store=self.store,
+            wires=wires,
+            clock=self.now,
+            seconds=SECONDS,
+            sources=enabled_sources(autopilot=False),
+            on_changes=self.record,
+        )
 
     def now(self) -> Instant:
         return Instant(1_800_000_000.0 + self.cluster.world.now, self.cluster.world.now)
 
-    def tell(self, agent: Agent, line: Change) -> None:
-        self.lines.append((agent.name, line))
+    def record(self, agent: Agent, changes: Sequence[Change]) -> None:
+        self.changes += [(agent.name, change) for change in changes]
 
-    def go_on(self, seconds: float) -> None:
-        """Watches for so long."""
+    def poll_for(self, seconds: float) -> None:
+        """Poll all agents for this many simulated seconds."""
         end = self.cluster.world.now + seconds
         while self.cluster.world.now < end:
             for agent in self.agents:
-                self.rounds.poll_health(agent)
-                self.rounds.poll_state(agent)
+                self.poller.poll_health(agent)
+                self.poller.poll_state(agent)
             pass_time(self.cluster, INTERVAL)
 
-    def go_on_until(self, holds: Callable[[], bool]) -> None:
-        """Watches until it holds; fails where it takes longer than two minutes."""
+    def poll_until(self, condition: Callable[[], bool]) -> None:
+        """Poll all agents until ``condition`` is true; fail after two simulated minutes."""
         end = self.cluster.world.now + 120
-        while not holds():
+        while not condition():
             assert self.cluster.world.now < end
-            self.go_on(INTERVAL)
+            self.poll_for(INTERVAL)
 
-    def counted(self, name: str) -> list[str]:
-        """The counters of an agent that are not zero, without their prefix and their label ``agent``."""
-        kept = self.store.get(name)
-        assert kept
-        page = b"".join(kept.rendered.history[1]).decode()
+    def counters(self, name: str) -> list[str]:
+        """Return the counters of an agent above zero, without their prefix and the labels of the agent."""
+        entry = self.store.get(name)
+        assert entry
+        page = b"".join(entry.rendered.history[1]).decode()
         lines = (
             re.sub(rf'^nomad_agent_|agent="{name}",nomad_cluster="default",?', "", page, flags=re.MULTILINE)
             .replace("{}", "")
@@ -103,89 +110,90 @@ class Watch:
         return [line for line in lines if "_timestamp_" not in line and not line.endswith(" 0")]
 
     def events(self, name: str) -> list[str]:
-        """What the log told of an agent, in its order; where it was of a member, with its name."""
-        told = [line.fields for agent, line in self.lines if agent == name]
-        return [f"{fields['event']} {fields.get('member', '')}".strip() for fields in told]
+        """Return the log events of an agent in their order; those of a member have the member's name."""
+        logged = [change for agent, change in self.changes if agent == name]
+        return [f"{change.event} {change.fields.get('member', '')}".strip() for change in logged]
 
 
-def lasting(found: list[str]) -> list[str]:
-    """Without what of an election is seen or not, as the polls happen to fall."""
-    return [line for line in found if not line.startswith(FLEETING)]
+def lasting(names: list[str]) -> list[str]:
+    """Return the counters or events without the fleeting ones."""
+    return [line for line in names if not line.startswith(FLEETING)]
 
 
-@pytest.fixture(params=["2.0", "1.10"])  # Before, every candidate raises the term, elected or not.
-def watch(request: pytest.FixtureRequest) -> Watch:
-    watch = Watch(calm_cluster(clients=1, version=VERSIONS[request.param]))
-    watch.go_on(30)
-    watch.lines.clear()
-    return watch
+@pytest.fixture(params=["2.0", "1.10"])  # Before 1.10, every candidate raises the term, elected or not.
+def monitor(request: pytest.FixtureRequest) -> Monitor:
+    """Return a monitor of a cluster that has been polled for a while, so that nothing changes."""
+    monitor = Monitor(calm_cluster(clients=1, version=VERSIONS[request.param]))
+    monitor.poll_for(30)
+    monitor.changes.clear()
+    return monitor
 
 
-def test_while_nothing_happens_nothing_is_counted_or_told(watch: Watch) -> None:
-    watch.go_on(120)
+def test_calm_cluster_has_no_counters_and_no_events(monitor: Monitor) -> None:
+    monitor.poll_for(120)
 
-    assert [watch.counted(agent.name) for agent in watch.agents] == [[]] * 4
-    assert watch.lines == []
+    assert [monitor.counters(agent.name) for agent in monitor.agents] == [[]] * 4
+    assert monitor.changes == []
 
 
-def test_a_leader_that_is_killed_and_started_again_is_counted_once_by_everyone(watch: Watch) -> None:
-    killed, survivors = leader(watch.cluster), followers(watch.cluster)
-    watch.cluster.kill(killed)
-    watch.go_on_until(lambda: all(f"member_failed {killed}" in watch.events(name) for name in survivors))
-    watch.cluster.start(killed)
-    watch.go_on(60)
+def test_restart_of_the_leader_is_counted_once_by_each_server(monitor: Monitor) -> None:
+    killed, survivors = leader(monitor.cluster), followers(monitor.cluster)
+    monitor.cluster.kill(killed)
+    monitor.poll_until(lambda: all(f"member_failed {killed}" in monitor.events(name) for name in survivors))
+    monitor.cluster.start(killed)
+    monitor.poll_for(60)
 
     for name in survivors:
-        assert lasting(watch.counted(name)) == [
+        assert lasting(monitor.counters(name)) == [
             "leader_changes_total 1",
             "raft_term_increases_total 1",
             'member_transitions_total{from="alive",to="failed"} 1',
             'member_transitions_total{from="failed",to="alive"} 1',
         ]
-        assert lasting(watch.events(name)) == [
+        assert lasting(monitor.events(name)) == [
             "leader_changed",
             "term",
             f"member_failed {killed}",
             f"member_alive {killed}",
         ]
-    assert lasting(watch.counted(killed)) == [
+    assert lasting(monitor.counters(killed)) == [
         "leader_changes_total 1",
         "raft_term_increases_total 1",
         "restarts_total 1",
     ]
-    assert lasting(watch.events(killed)) == ["poll_failed", "restarted", "agent_recovered", "leader_changed", "term"]
-    assert watch.counted("c1") == watch.events("c1") == []
+    assert lasting(monitor.events(killed)) == ["poll_failed", "restarted", "agent_recovered", "leader_changed", "term"]
+    assert monitor.counters("c1") == monitor.events("c1") == []
 
 
-def test_one_follower_and_no_other_is_seen_to_become_the_leader(watch: Watch) -> None:
-    killed, survivors = leader(watch.cluster), followers(watch.cluster)
-    watch.cluster.kill(killed)
-    watch.go_on(30)
-    led = {name: sum('to="Leader"' in line for line in watch.counted(name)) for name in survivors}
+def test_exactly_one_follower_becomes_leader(monitor: Monitor) -> None:
+    killed, survivors = leader(monitor.cluster), followers(monitor.cluster)
+    monitor.cluster.kill(killed)
+    monitor.poll_for(30)
+    times_leader = {name: sum('to="Leader"' in line for line in monitor.counters(name)) for name in survivors}
 
-    assert led == {name: int(name == leader(watch.cluster)) for name in survivors}
+    assert times_leader == {name: int(name == leader(monitor.cluster)) for name in survivors}
 
 
-def test_a_leader_that_is_lost_with_the_majority_is_a_change_once_there_is_another(watch: Watch) -> None:
-    first, (lost, survivor) = leader(watch.cluster), followers(watch.cluster)
+def test_leader_lost_with_quorum_is_a_leader_change(monitor: Monitor) -> None:
+    first, (lost, survivor) = leader(monitor.cluster), followers(monitor.cluster)
     for name in (first, lost):
-        watch.cluster.kill(name)
-    watch.go_on_until(lambda: "leader_lost" in watch.events(survivor))
-    assert "leader_changes_total 1" not in watch.counted(survivor)
-    watch.cluster.start(lost)
-    watch.go_on(60)
+        monitor.cluster.kill(name)
+    monitor.poll_until(lambda: "leader_lost" in monitor.events(survivor))
+    assert "leader_changes_total 1" not in monitor.counters(survivor)
+    monitor.cluster.start(lost)
+    monitor.poll_for(60)
 
-    assert watch.events(survivor).count("leader_changed") == watch.events(survivor).count("leader_lost") == 1
-    assert "leader_changes_total 1" in watch.counted(survivor)
-    assert "restarts_total 1" in watch.counted(lost)
-    assert not [line for name in (lost, survivor) for line in watch.counted(name) if "losses" in line]
+    assert monitor.events(survivor).count("leader_changed") == monitor.events(survivor).count("leader_lost") == 1
+    assert "leader_changes_total 1" in monitor.counters(survivor)
+    assert "restarts_total 1" in monitor.counters(lost)
+    assert not [line for name in (lost, survivor) for line in monitor.counters(name) if "losses" in line]
 
 
-def test_a_client_that_is_started_again_is_counted_once(watch: Watch) -> None:
-    watch.cluster.kill("c1")
-    watch.go_on(20)
-    watch.cluster.start("c1")
-    watch.go_on(60)
+def test_restart_of_a_client_is_counted_once(monitor: Monitor) -> None:
+    monitor.cluster.kill("c1")
+    monitor.poll_for(20)
+    monitor.cluster.start("c1")
+    monitor.poll_for(60)
 
-    assert watch.counted("c1") == ["restarts_total 1"]
-    assert [watch.counted(agent.name) for agent in watch.agents if agent.name != "c1"] == [[]] * 3
+    assert monitor.counters("c1") == ["restarts_total 1"]
+    assert [monitor.counters(agent.name) for agent in monitor.agents if agent.name != "c1"] == [[]] * 3

@@ -1,4 +1,4 @@
-"""Every incident is played on the demo's own processes and sockets, and told by the exporter as its story says."""
+"""Every incident, run by a demo as a process: the exporter meets the expectations of each step."""
 
 from __future__ import annotations
 
@@ -17,66 +17,73 @@ from tests.support.incident_checks import INTERVAL, PACE, IncidentCheck
 from tests.support.scraping import Page, page
 from tests.support.waiting import PATIENCE, eventually
 
-AT_ONCE = 4
-"""So many demos are played at a time."""
+PARALLEL_DEMOS = 4
+"""The number of demos that run at the same time."""
 
 
-def arguments(needs: Requirements) -> list[str]:
-    """The command line of a demo on which the incident can be played."""
-    flags = [flag for flag, wanted in (("--acl", needs.acl), ("--tls", needs.tls)) if wanted]
-    size = ("--clients", str(needs.clients), "--regions", str(needs.regions), "--version", needs.versions[0])
+def arguments(requirements: Requirements) -> list[str]:
+    """Return the command line of a demo that can run the incident."""
+    flags = [flag for flag, required in (("--acl", requirements.acl), ("--tls", requirements.tls)) if required]
+    size = (
+        "--clients",
+        str(requirements.clients),
+        "--regions",
+        str(requirements.regions),
+        "--version",
+        requirements.versions[0],
+    )
     return [*size, "--pace", str(PACE), "--interval", str(INTERVAL), *flags]
 
 
-def all_ready(seen: Page) -> bool:
-    return all(value == 1 for _, value in seen.samples["nomad_agent_ready"])
+def all_ready(scraped: Page) -> bool:
+    return all(value == 1 for _, value in scraped.samples["nomad_agent_ready"])
 
 
-def played(incident: Incident) -> None:
-    """Plays all steps, one after the other, and checks each against its story."""
+def run_all_steps(incident: Incident) -> None:
+    """Run all steps and check the expectations of each."""
     with running_demo(*arguments(incident.requirements)) as demo:
         address = urlsplit(demo.exporter)
         pool = HTTPConnectionPool(address.hostname or "", address.port, timeout=PATIENCE, retries=False)
         with pool:
             eventually(lambda: all_ready(page(pool)))
-            watch = IncidentCheck(demo, incident, pool, page(pool))
+            check = IncidentCheck(demo, incident, pool, page(pool))
             for number, step in enumerate(incident.steps, 1):
-                watch.run_step(number, step)
-            assert not incident.strict or watch.phases == {"calm", "uneasy"}
+                check.run_step(number, step)
+            assert not incident.strict or check.phases == {"calm", "degraded"}
 
 
 @pytest.fixture(scope="module")
-def plays(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]:
-    """Every incident whose test is to run, several at a time."""
+def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]:
+    """Start every incident whose test is selected, several at a time; return the results by name."""
     calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
-    chosen = [call.params["incident"] for call in calls if call]
-    longest_first = sorted(chosen, key=lambda incident: len(incident.steps), reverse=True)
-    executor = ThreadPoolExecutor(AT_ONCE)
+    selected = [call.params["incident"] for call in calls if call]
+    longest_first = sorted(selected, key=lambda incident: len(incident.steps), reverse=True)
+    executor = ThreadPoolExecutor(PARALLEL_DEMOS)
     try:
-        yield {incident.name: executor.submit(played, incident) for incident in longest_first}
+        yield {incident.name: executor.submit(run_all_steps, incident) for incident in longest_first}
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def goes_on(line: str) -> bool:
-    return not line.startswith(("token-revoked is over", "token-revoked cannot go on"))
+def is_progress(line: str) -> bool:
+    return not line.startswith(("token-revoked is complete", "token-revoked stopped"))
 
 
-@pytest.mark.usefixtures("plays")  # So that they begin meanwhile.
-def test_an_incident_that_was_asked_for_plays_by_itself_and_tells_what_happens() -> None:
+@pytest.mark.usefixtures("runs")  # The other incidents start meanwhile.
+def test_incident_of_command_line_prints_its_steps() -> None:
     with running_demo("--incident", "token-revoked", "--pace", "100") as demo:
         assert demo.process.stdout
-        told = list(takewhile(goes_on, (line.rstrip() for line in demo.process.stdout)))
+        lines = list(takewhile(is_progress, (line.rstrip() for line in demo.process.stdout)))
 
     assert demo.banner_value("monitoring token")
-    assert "  revoke" in told
-    assert [line for line in told if line.endswith(":")] == [
+    assert "  revoke-token" in lines
+    assert [line for line in lines if line.endswith(":")] == [
         "token-revoked, step 1 of 2:",
         "token-revoked, step 2 of 2:",
     ]
-    assert any("live ok, ready poll_error, quorum unknown" in line for line in told)
+    assert any("live ok, ready poll_error, quorum unknown" in line for line in lines)
 
 
 @pytest.mark.parametrize("incident", INCIDENTS.values(), ids=lambda incident: incident.name)
-def test_the_exporter_tells_an_incident_as_its_story_says(incident: Incident, plays: dict[str, Future[None]]) -> None:
-    plays[incident.name].result()
+def test_exporter_meets_expectations_of_incident(incident: Incident, runs: dict[str, Future[None]]) -> None:
+    runs[incident.name].result()

@@ -1,4 +1,4 @@
-"""Retired names and words stay out of the code, the tests and the documents."""
+"""Retired names and terms stay out of the code, the tests and the documents."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ RETIRED_NAMES = (
 )
 """Public names of earlier drafts that are no ordinary words."""
 
-RETIRED_WORDS = re.compile(
+RETIRED_TERMS = re.compile(
     r"\b(tells?|told|telling|words|(?<!as )well(?!-)|unwell|sick|gives?|stands?|bears?|borne|befalls?|lest|anew|whoever"
     r"|so many|in vain|for ever|deeds?|sights?|faces?|doors?|as it is)\b",
     re.IGNORECASE,
 )
-"""Words that readers had to translate; the field's own terms replace them."""
+"""Terms that readers had to translate; the field's own terms replace them."""
 
 QUOTATIONS: tuple[str, ...] = ()
-"""Texts of Nomad, Consul and Go that hold such a word and are quoted as they are."""
+"""Texts of Nomad, Consul and Go that hold such a term and are quoted as they are."""
 
 
 def product_files() -> list[Path]:
@@ -61,12 +61,12 @@ def prose_of(path: Path) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string
 
 
-def retired_words(path: Path) -> list[str]:
+def retired_terms(path: Path) -> list[str]:
     found = []
     for line, text in prose_of(path):
         for quotation in QUOTATIONS:
             text = text.replace(quotation, "")
-        found += [f"{path.relative_to(ROOT)}:{line}: {match[0]}" for match in RETIRED_WORDS.finditer(text)]
+        found += [f"{path.relative_to(ROOT)}:{line}: {match[0]}" for match in RETIRED_TERMS.finditer(text)]
     return found
 
 
@@ -75,16 +75,16 @@ def relative(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", [*product_files(), *documents()], ids=relative)
-def test_prose_avoids_retired_words(path: Path) -> None:
-    assert retired_words(path) == []
+def test_prose_avoids_retired_terms(path: Path) -> None:
+    assert retired_terms(path) == []
 
 
-def test_test_names_avoid_retired_words() -> None:
+def test_test_names_avoid_retired_terms() -> None:
     names = [
         f"{relative(path)}: {node.name}"
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef) and RETIRED_WORDS.search(node.name.replace("_", " "))
+        if isinstance(node, ast.FunctionDef) and RETIRED_TERMS.search(node.name.replace("_", " "))
     ]
 
     assert names == []
@@ -99,6 +99,6 @@ def test_retired_names_are_gone(name: str) -> None:
     assert list(map(relative, users)) == []
 
 
-def test_word_rule_recognizes_words_and_allowances() -> None:
-    assert RETIRED_WORDS.findall("It tells whoever asks; all is well") == ["tells", "whoever", "well"]
-    assert not RETIRED_WORDS.search("interface, surface, standard, as well, well-known, forgiven")
+def test_term_rule_recognizes_terms_and_allowances() -> None:
+    assert RETIRED_TERMS.findall("It tells whoever asks; all is well") == ["tells", "whoever", "well"]
+    assert not RETIRED_TERMS.search("interface, surface, standard, as well, well-known, forgiven")

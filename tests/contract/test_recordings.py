@@ -22,7 +22,7 @@ from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from tests.regenerate import GOLDEN, golden, path
 from tests.support.pages import page_of
-from tests.support.real import real
+from tests.support.real_tools import require_tool
 from tests.support.recordings import Situation, situations
 from tests.support.replay import AT, MAX_AGE, TIMEOUT, replay
 
@@ -264,7 +264,7 @@ def test_promtool_has_no_complaint_about_a_page(agents: Iterable[Situation]) -> 
     text = page_of(replay({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
     whole = text + SelfMetrics().page(Format.TEXT)
     checked = subprocess.run(
-        [real("promtool"), "check", "metrics"], input=whole, capture_output=True, check=False, timeout=20
+        [require_tool("promtool"), "check", "metrics"], input=whole, capture_output=True, check=False, timeout=20
     )
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -1,4 +1,4 @@
-"""A fleet from a file and its reload: equal agents go on, others come and go, and a broken file changes nothing."""
+"""Reloads of a configuration file: unchanged agents are kept, and an invalid file changes nothing."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tests.support.waiting import PATIENCE, eventually
 SERVER = "2.0.5/healthy/s1-follower"
 
 
-class Transition(RecordedAgent):
-    """A recorded agent that knows how many connections its questions came by, and the tokens in them."""
+class TrackingAgent(RecordedAgent):
+    """A recorded agent that also records the connections and the tokens of its requests."""
 
     def __init__(self, name: str = SERVER) -> None:
         super().__init__(name)
         self.connections: set[Any] = set()
         self.tokens: list[str] = []
 
-    def __enter__(self) -> Transition:
+    def __enter__(self) -> TrackingAgent:
         super().__enter__()
         return self
 
@@ -44,14 +44,14 @@ class Transition(RecordedAgent):
 
 
 @pytest.fixture
-def agents() -> Iterator[dict[str, Transition]]:
-    """Three agents by the names that a file gives to them."""
+def agents() -> Iterator[dict[str, TrackingAgent]]:
+    """Yield three agents by their names in the configuration file."""
     with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(Transition()) for name in ("s1", "s2", "s3")}
+        yield {name: stack.enter_context(TrackingAgent()) for name in ("s1", "s2", "s3")}
 
 
-class Fleet:
-    """A configuration file, with one agent in a line."""
+class FleetFile:
+    """A configuration file with one agent per line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,20 +59,20 @@ class Fleet:
     def write(
         self, agents: Mapping[str, RecordedAgent], *, interval: str = "300ms", more: str = "", **keys: Any
     ) -> None:
-        """The file lists ``agents``, each with ``keys``; ``more`` stands at its end."""
+        """Write a file that lists ``agents``, each with ``keys``, and append ``more``."""
         lines = [json.dumps({"name": name, "address": agent.url, **keys}) for name, agent in agents.items()]
         text = "".join(f"- {line}\n" for line in lines)
         self.path.write_text(f"poll: {{interval: {interval}, health_interval: {interval}}}\nagents:\n{text}{more}")
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path / "fleet.yml")
+def fleet(tmp_path: Path) -> FleetFile:
+    return FleetFile(tmp_path / "fleet.yml")
 
 
 @contextlib.contextmanager
-def watching(fleet: Fleet, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Exporter]:
-    """An exporter with that file, once it serves."""
+def running_with(fleet: FleetFile, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Exporter]:
+    """Run an exporter with this file within the block; SIGHUP is handled from the start of the block."""
     with running("--config.file", str(fleet.path), *arguments, env=env) as exporter:
         assert exporter.get("/-/healthy").status_code == 200
         yield exporter
@@ -83,28 +83,28 @@ def lines(exporter: Exporter, pattern: str) -> list[str]:
 
 
 def series(exporter: Exporter, name: str) -> list[str]:
-    """The lines of the page that begin with ``name``."""
+    """Return the lines of the page that begin with ``name``."""
     return [line for line in exporter.get("/metrics").text.splitlines() if line.startswith(name)]
 
 
-def count(line: str) -> float:
-    """The number at the end of a line of the page."""
+def value_of(line: str) -> float:
+    """Return the value of a sample line."""
     return float(line.split()[-1])
 
 
 def value(exporter: Exporter, name: str) -> float:
     (line,) = series(exporter, f"{name} ")
-    return count(line)
+    return value_of(line)
 
 
 def polls(exporter: Exporter, agent: str) -> float:
-    """How often the agent was asked for itself; zero where it is not on the page."""
+    """Return the number of polls of ``self`` of the agent; zero if the agent is not on the page."""
     found = series(exporter, f'nomad_exporter_polls_total{{agent="{agent}",nomad_cluster="default",source="self"}}')
-    return count(found[0]) if found else 0.0
+    return value_of(found[0]) if found else 0.0
 
 
-def known(exporter: Exporter, agent: str) -> list[str]:
-    """What the agent told, as the page shows it."""
+def agent_series(exporter: Exporter, agent: str) -> list[str]:
+    """Return the sample lines about the agent, except those about its polls."""
     page = exporter.get("/metrics").text.splitlines()
     return [
         line
@@ -113,60 +113,60 @@ def known(exporter: Exporter, agent: str) -> list[str]:
     ]
 
 
-def shown(exporter: Exporter) -> list[str]:
-    """The agents of the page, in its order."""
+def monitored(exporter: Exporter) -> list[str]:
+    """Return the names of the monitored agents in the order of the page."""
     return re.findall(r'nomad_exporter_agent_info\{agent="([^"]+)"', exporter.get("/metrics").text)
 
 
 Reload = Callable[[Exporter], None]
 
 
-def hang_up(exporter: Exporter) -> None:
-    """Reloads by SIGHUP, and waits until that is said."""
+def reload_by_signal(exporter: Exporter) -> None:
+    """Reload by SIGHUP, and wait until the log reports the result."""
     before = len(lines(exporter, "msg=reloaded|reload failed"))
     exporter.process.send_signal(signal.SIGHUP)
     eventually(lambda: len(lines(exporter, "msg=reloaded|reload failed")) > before)
 
 
-def post(exporter: Exporter) -> requests.Response:
+def post_reload(exporter: Exporter) -> requests.Response:
     return requests.post(f"{exporter.url}/-/reload", timeout=PATIENCE)
 
 
-def ask_for_it(exporter: Exporter) -> None:
-    """Reloads by a POST."""
-    assert post(exporter).status_code == 200
+def reload_by_post(exporter: Exporter) -> None:
+    """Reload by a POST request."""
+    assert post_reload(exporter).status_code == 200
 
 
-@pytest.fixture(params=[hang_up, ask_for_it], ids=["by SIGHUP", "by POST"])
+@pytest.fixture(params=[reload_by_signal, reload_by_post], ids=["SIGHUP", "POST"])
 def reload(request: pytest.FixtureRequest) -> Reload:
-    way: Reload = request.param
-    return way
+    function: Reload = request.param
+    return function
 
 
-def test_an_equal_agent_keeps_its_connections_its_counts_and_what_is_known_of_it(
-    fleet: Fleet, agents: dict[str, Transition], reload: Reload
+def test_unchanged_agent_keeps_connections_counters_and_values(
+    fleet: FleetFile, agents: dict[str, TrackingAgent], reload: Reload
 ) -> None:
     fleet.write(agents, interval="500ms")
-    with watching(fleet, "--web.enable-lifecycle") as exporter:
-        eventually(lambda: known(exporter, "s1"))
+    with running_with(fleet, "--web.enable-lifecycle") as exporter:
+        eventually(lambda: agent_series(exporter, "s1"))
         for number in range(4):
-            before, told = polls(exporter, "s1"), len(known(exporter, "s1"))
+            before, series_before = polls(exporter, "s1"), len(agent_series(exporter, "s1"))
             order = dict(reversed(agents.items())) if number % 2 else {"s1": agents["s1"]}
             fleet.write(order, interval="500ms")
             reload(exporter)
             assert polls(exporter, "s1") >= before
-            assert len(known(exporter, "s1")) >= told > 0
+            assert len(agent_series(exporter, "s1")) >= series_before > 0
         eventually(lambda: polls(exporter, "s1") > before)
-        failures = sum(map(count, series(exporter, 'nomad_exporter_poll_failures_total{agent="s1"')))
+        failures = sum(map(value_of, series(exporter, 'nomad_exporter_poll_failures_total{agent="s1"')))
 
-    assert 1 <= len(agents["s1"].connections) <= 2 + failures  # One for each round; a failure costs one.
+    assert 1 <= len(agents["s1"].connections) <= 2 + failures  # One for each poll job; a failed poll closes one.
 
 
-def test_an_agent_that_is_left_out_is_gone_from_the_page_and_is_asked_no_more(
-    fleet: Fleet, agents: dict[str, Transition], reload: Reload
+def test_removed_agent_is_not_on_the_page_and_not_polled(
+    fleet: FleetFile, agents: dict[str, TrackingAgent], reload: Reload
 ) -> None:
     fleet.write(agents, interval="100ms")
-    with watching(fleet, "--web.enable-lifecycle") as exporter:
+    with running_with(fleet, "--web.enable-lifecycle") as exporter:
         eventually(lambda: all(polls(exporter, name) for name in agents))
         fleet.write({"s1": agents["s1"]}, interval="100ms")
         reload(exporter)
@@ -174,160 +174,160 @@ def test_an_agent_that_is_left_out_is_gone_from_the_page_and_is_asked_no_more(
         assert exporter.get("/health?agent=s2").status_code == 404
         before = polls(exporter, "s1")
         eventually(lambda: polls(exporter, "s1") >= before + 2)
-        asked = len(agents["s2"].asked)
+        requests_before = len(agents["s2"].requests)
         eventually(lambda: polls(exporter, "s1") >= before + 5)
 
     assert 'agent="s1"' in page
     assert 'agent="s2"' not in page
     assert 'agent="s3"' not in page
-    assert len(agents["s2"].asked) == asked
+    assert len(agents["s2"].requests) == requests_before
 
 
-def test_an_agent_that_is_added_is_on_the_page_at_once_and_is_asked(
-    fleet: Fleet, agents: dict[str, Transition], reload: Reload
+def test_added_agent_is_on_the_page_at_once_and_is_polled(
+    fleet: FleetFile, agents: dict[str, TrackingAgent], reload: Reload
 ) -> None:
     fleet.write({"s2": agents["s2"]})
-    with watching(fleet, "--web.enable-lifecycle") as exporter:
+    with running_with(fleet, "--web.enable-lifecycle") as exporter:
         fleet.write(agents)
         reload(exporter)
-        assert shown(exporter) == ["s1", "s2", "s3"]
-        eventually(lambda: all(known(exporter, name) for name in agents))
+        assert monitored(exporter) == ["s1", "s2", "s3"]
+        eventually(lambda: all(agent_series(exporter, name) for name in agents))
 
 
-def test_an_agent_of_another_address_begins_anew(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_agent_with_another_address_loses_its_values(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write({"s1": agents["s1"]}, interval="60s")
-    with watching(fleet) as exporter:
+    with running_with(fleet) as exporter:
         eventually(lambda: polls(exporter, "s1"))
         fleet.write({"s1": agents["s2"]}, interval="60s")
-        hang_up(exporter)
-        eventually(lambda: known(exporter, "s1"))
+        reload_by_signal(exporter)
+        eventually(lambda: agent_series(exporter, "s1"))
 
-        assert agents["s2"].asked
+        assert agents["s2"].requests
         assert polls(exporter, "s1") == 1
         assert len(series(exporter, "nomad_exporter_agent_info")) == 1
         assert agents["s2"].url in series(exporter, "nomad_exporter_agent_info")[0]
 
 
-def test_the_cluster_and_the_labels_of_an_agent_are_beside_it(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_agent_info_has_cluster_and_labels(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write({"s1": agents["s1"]}, cluster="east", labels={"rack": 'a "b" \\c'})
-    with watching(fleet) as exporter:
+    with running_with(fleet) as exporter:
         (line,) = series(exporter, "nomad_exporter_agent_info")
 
-    assert 'cluster="east"' in line
+    assert 'nomad_cluster="east"' in line
     assert r'rack="a \"b\" \\c"' in line
 
 
-# A broken file.
+# Invalid files.
 
 
-BROKEN = [
+INVALID = [
     ("polls: {}", r":4: polls: unknown key"),
-    ("poll: {}", r":4: poll: is given twice"),
-    ("- {name: s1, address: http://a}", r":4: agents\[1\]\.name: another agent is called s1"),
+    ("poll: {}", r":4: poll: duplicate key"),
+    ("- {name: s1, address: http://a}", r":4: agents\[1\]\.name: duplicate agent name s1 "),
     ("web: [", r":5: expected"),
 ]
-"""What stands at the end of a broken file, and what is said of it."""
+"""The last line of an invalid file, and its error."""
 
 
-def test_a_broken_file_changes_nothing_and_one_line_says_why(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_invalid_file_changes_nothing_and_logs_one_line(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     metric = "nomad_exporter_config_last_reload_"
     one = {"s1": agents["s1"]}
     fleet.write(one)
-    with watching(fleet) as exporter:
-        eventually(lambda: known(exporter, "s1"))
-        read_at = value(exporter, f"{metric}success_timestamp_seconds")
+    with running_with(fleet) as exporter:
+        eventually(lambda: agent_series(exporter, "s1"))
+        loaded_at = value(exporter, f"{metric}success_timestamp_seconds")
         assert value(exporter, f"{metric}successful") == 1.0
 
-        for more, _ in BROKEN:
+        for more, _ in INVALID:
             fleet.write(one, more=f"{more}\n")
-            hang_up(exporter)
+            reload_by_signal(exporter)
             assert value(exporter, f"{metric}successful") == 0.0
-            assert value(exporter, f"{metric}success_timestamp_seconds") == read_at
-            assert known(exporter, "s1")
+            assert value(exporter, f"{metric}success_timestamp_seconds") == loaded_at
+            assert agent_series(exporter, "s1")
         before = polls(exporter, "s1")
         eventually(lambda: polls(exporter, "s1") > before)
 
         fleet.write(one)
-        hang_up(exporter)
+        reload_by_signal(exporter)
         assert value(exporter, f"{metric}successful") == 1.0
-        assert value(exporter, f"{metric}success_timestamp_seconds") > read_at
+        assert value(exporter, f"{metric}success_timestamp_seconds") > loaded_at
 
-    for line, (_, fault) in zip(lines(exporter, "level=error"), BROKEN, strict=True):
-        assert re.search(rf'msg="reload failed, nothing has changed" error="{fleet.path}{fault}', line)
+    for line, (_, error) in zip(lines(exporter, "level=error"), INVALID, strict=True):
+        assert re.search(rf'msg="reload failed, keeping the current configuration" error="{fleet.path}{error}', line)
 
 
-@pytest.mark.parametrize(("more", "fault"), BROKEN)
-def test_a_start_with_a_broken_file_ends_with_one_line(
-    fleet: Fleet, agents: dict[str, Transition], more: str, fault: str
+@pytest.mark.parametrize(("more", "error"), INVALID)
+def test_start_with_an_invalid_file_fails_with_one_line(
+    fleet: FleetFile, agents: dict[str, TrackingAgent], more: str, error: str
 ) -> None:
     fleet.write({"s1": agents["s1"]}, more=f"{more}\n")
     ended = run("--config.file", str(fleet.path))
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert re.fullmatch(rf"nomad-exporter: {fleet.path}{fault}.*\n", ended.stderr)
+    assert re.fullmatch(rf"nomad-exporter: {fleet.path}{error}.*\n", ended.stderr)
 
 
-def test_a_file_that_is_gone_changes_nothing(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_missing_file_changes_nothing(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write(agents)
-    with watching(fleet) as exporter:
+    with running_with(fleet) as exporter:
         fleet.path.unlink()
-        hang_up(exporter)
-        assert shown(exporter) == ["s1", "s2", "s3"]
+        reload_by_signal(exporter)
+        assert monitored(exporter) == ["s1", "s2", "s3"]
 
     (line,) = lines(exporter, "level=error")
     assert f'error="{fleet.path}: No such file or directory"' in line
 
 
-# By POST.
+# Reloads by POST.
 
 
-def test_a_reload_by_post_says_that_it_is_done(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_post_reloads_the_file(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write(agents)
-    with watching(fleet, "--web.enable-lifecycle") as exporter:
-        answer = post(exporter)
+    with running_with(fleet, "--web.enable-lifecycle") as exporter:
+        response = post_reload(exporter)
 
-        assert (answer.status_code, answer.text.strip()) == (200, "reloaded")
+        assert (response.status_code, response.text.strip()) == (200, "reloaded")
         assert exporter.get("/-/reload").status_code == 405
 
 
-def test_a_reload_by_post_of_a_broken_file_says_why(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_post_with_an_invalid_file_is_a_500_with_the_error(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write(agents)
-    with watching(fleet, "--web.enable-lifecycle") as exporter:
+    with running_with(fleet, "--web.enable-lifecycle") as exporter:
         fleet.write(agents, more="webb: {}\n")
-        answer = post(exporter)
+        response = post_reload(exporter)
 
-        assert answer.status_code == 500
-        assert answer.text.startswith(f"nothing has changed: {fleet.path}:6: webb: unknown key")
-        assert shown(exporter) == ["s1", "s2", "s3"]
+        assert response.status_code == 500
+        assert response.text.startswith(f"reload failed, configuration unchanged: {fleet.path}:6: webb: unknown key")
+        assert monitored(exporter) == ["s1", "s2", "s3"]
 
 
-def test_a_reload_by_post_is_not_allowed_unless_it_is_enabled(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_post_is_forbidden_by_default(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write({"s1": agents["s1"]})
-    with watching(fleet) as exporter:
+    with running_with(fleet) as exporter:
         fleet.write(agents)
-        answer = post(exporter)
+        response = post_reload(exporter)
 
-        assert answer.status_code == 403
-        assert shown(exporter) == ["s1"]
+        assert response.status_code == 403
+        assert monitored(exporter) == ["s1"]
     assert not lines(exporter, "reload")
 
 
-def test_a_reload_can_allow_and_forbid_the_next_one(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_reload_can_enable_and_disable_post(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write(agents)
-    with watching(fleet) as exporter:
+    with running_with(fleet) as exporter:
         fleet.write(agents, more="web: {enable_lifecycle: true}\n")
-        hang_up(exporter)
+        reload_by_signal(exporter)
         fleet.write(agents)
 
-        assert [post(exporter).status_code for _ in range(2)] == [200, 403]
+        assert [post_reload(exporter).status_code for _ in range(2)] == [200, 403]
 
 
-# What needs a restart, and what does not count.
+# Settings that require a restart, and settings that are ignored.
 
 
 @contextlib.contextmanager
-def serving_as_the_file_says(fleet: Fleet) -> Iterator[Exporter]:
-    """An exporter that is told nothing but its file."""
+def running_without_flags(fleet: FleetFile) -> Iterator[Exporter]:
+    """Run an exporter with no flag except its configuration file."""
     process = subprocess.Popen(
         command("--config.file", str(fleet.path)), env=environment(), stderr=subprocess.PIPE, text=True
     )
@@ -344,95 +344,95 @@ def serving_as_the_file_says(fleet: Fleet) -> Iterator[Exporter]:
             process.stderr.close()
 
 
-def test_another_listen_address_is_said_to_need_a_restart(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_new_listen_address_requires_a_restart(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write(agents, more="web: {listen_address: ['127.0.0.1:0']}\n")
-    with serving_as_the_file_says(fleet) as exporter:
+    with running_without_flags(fleet) as exporter:
         exporter.url = "http://" + exporter.wait_for_line("started").rpartition("serving=")[2].strip('"')
         assert exporter.get("/-/healthy").status_code == 200
         fleet.write(agents, more="web: {listen_address: ['127.0.0.1:0', '127.0.0.1:1']}\n")
-        hang_up(exporter)
-        assert shown(exporter) == ["s1", "s2", "s3"]
+        reload_by_signal(exporter)
+        assert monitored(exporter) == ["s1", "s2", "s3"]
 
     (line,) = lines(exporter, "restart")
-    assert 'level=warn msg="this setting needs a restart" setting=--web.listen-address' in line
+    assert 'level=warn msg="setting requires a restart" setting=--web.listen-address' in line
 
 
-def test_another_log_level_is_said_to_need_a_restart(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_new_log_level_requires_a_restart(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write(agents)
-    with watching(fleet) as exporter:
+    with running_with(fleet) as exporter:
         fleet.write(agents, more="log: {level: debug}\n")
-        hang_up(exporter)
+        reload_by_signal(exporter)
 
     (line,) = lines(exporter, "restart")
-    assert 'level=warn msg="this setting needs a restart" setting=--log.level' in line
+    assert 'level=warn msg="setting requires a restart" setting=--log.level' in line
 
 
-def test_what_is_said_of_one_agent_beside_a_file_of_agents_is_warned_of_and_reaches_none(
-    fleet: Fleet, agents: dict[str, Transition]
+def test_settings_of_one_agent_are_ignored_with_a_list_of_agents(
+    fleet: FleetFile, agents: dict[str, TrackingAgent]
 ) -> None:
-    watched = {name: agents[name] for name in ("s1", "s2")}
-    given = {
+    listed = {name: agents[name] for name in ("s1", "s2")}
+    variables = {
         "NOMAD_ADDR": agents["s3"].url.replace("://", "://user:s3cret@"),
         "NOMAD_TOKEN": "s3cret",
         "NOMAD_HTTP_AUTH": "user:s3cret",
     }
-    fleet.write(watched)
-    with watching(fleet, env=given) as exporter:
-        eventually(lambda: all(polls(exporter, agent) >= 2 for agent in watched))
+    fleet.write(listed)
+    with running_with(fleet, env=variables) as exporter:
+        eventually(lambda: all(polls(exporter, agent) >= 2 for agent in listed))
 
-    warnings = [f'level=warn msg="{name} is ignored: the file lists the agents"' for name in given]
+    warnings = [f'level=warn msg="{name} is ignored: the configuration file lists agents"' for name in variables]
     assert [line.partition(" ")[2] for line in lines(exporter, "ignored")] == warnings
-    assert agents["s3"].asked == []
-    for agent in watched.values():
+    assert agents["s3"].requests == []
+    for agent in listed.values():
         assert {*agent.tokens} == {""}
-        assert not any("authorization" in headers for _, headers in agent.asked)
+        assert not any("authorization" in headers for _, headers in agent.requests)
     assert "s3cret" not in "".join(exporter.log)
 
 
 # Tokens.
 
 
-def test_each_of_fifty_agents_sees_only_its_own_token_through_reloads_and_rotations(tmp_path: Path) -> None:
-    """Half of them have their token in a file; some come and go, and two change their addresses with each other."""
+def test_each_of_fifty_agents_gets_only_its_own_tokens(tmp_path: Path) -> None:
+    # Half of the agents have a token file. Some agents are removed and added, and two swap their addresses.
     with contextlib.ExitStack() as stack:
-        fifty = [stack.enter_context(Transition()) for _ in range(50)]
+        agents = [stack.enter_context(TrackingAgent()) for _ in range(50)]
         path = tmp_path / "fleet.yml"
-        allowed: list[set[str]] = [set() for _ in fifty]
+        allowed: list[set[str]] = [set() for _ in agents]
 
-        def tell(round_: int, left_out: range = range(0)) -> None:
-            """Gives every agent a new token: the odd ones by their file, the even ones by a changed configuration."""
+        def rotate(round_: int, omitted: range = range(0)) -> None:
+            """Write a new token for every agent: to the token file of odd agents, to the configuration of even ones."""
             entries: list[dict[str, Any]] = []
-            for number, agent in enumerate(fifty):
+            for number, agent in enumerate(agents):
                 token = f"token-of-{number}-{round_}"
                 allowed[number].add(token)
                 (tmp_path / f"token-{number}").write_text(f"{token}\n")
-                own = {"token_file": f"token-{number}"} if number % 2 else {"token": token}
-                entries.append({"name": f"a{number}", "address": agent.url, **own})
+                setting = {"token_file": f"token-{number}"} if number % 2 else {"token": token}
+                entries.append({"name": f"a{number}", "address": agent.url, **setting})
             entries[2]["name"], entries[4]["name"] = ("a2", "a4") if round_ % 2 else ("a4", "a2")
-            kept = [entry for number, entry in enumerate(entries) if number not in left_out]
+            listed = [entry for number, entry in enumerate(entries) if number not in omitted]
             poll = {"interval": "1s", "health_interval": "1s"}
-            path.write_text(json.dumps({"agents": kept, "poll": poll, "defaults": {"token": "shared"}}))
+            path.write_text(json.dumps({"agents": listed, "poll": poll, "defaults": {"token": "shared"}}))
 
-        def seen(round_: int, left_out: range = range(0)) -> bool:
+        def is_used(round_: int, omitted: range = range(0)) -> bool:
             return all(
                 f"token-of-{number}-{round_}" in agent.tokens
-                for number, agent in enumerate(fifty)
-                if number not in left_out
+                for number, agent in enumerate(agents)
+                if number not in omitted
             )
 
-        tell(0)
+        rotate(0)
         with running("--config.file", str(path), env={"NOMAD_TOKEN": "of-the-environment"}) as exporter:
-            eventually(lambda: seen(0))
-            for round_, left_out in zip(itertools.count(1), (range(10), range(20, 30), range(0))):
-                tell(round_, left_out)
-                hang_up(exporter)
-                eventually(partial(seen, round_, left_out))
+            eventually(lambda: is_used(0))
+            for round_, omitted in zip(itertools.count(1), (range(10), range(20, 30), range(0))):
+                rotate(round_, omitted)
+                reload_by_signal(exporter)
+                eventually(partial(is_used, round_, omitted))
 
-    for number, agent in enumerate(fifty):
+    for number, agent in enumerate(agents):
         assert {*agent.tokens} <= allowed[number], number
 
 
-def test_a_hang_up_before_it_serves_waits_until_it_does(fleet: Fleet, agents: dict[str, Transition]) -> None:
+def test_hangup_during_the_start_reloads_after_it(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
     fleet.write(agents)
     with running("--config.file", str(fleet.path)) as exporter:
         exporter.process.send_signal(signal.SIGHUP)

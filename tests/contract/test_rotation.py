@@ -1,4 +1,4 @@
-"""Tokens, CAs and certificates that change under the exporter, over real TLS: no question fails meanwhile."""
+"""Rotation of tokens, CAs and certificates over real TLS: no request fails meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cryptography import x509
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import SELF_PATH, Reply
+from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, answer, scripted
@@ -29,19 +29,19 @@ from tests.support.waiting import PATIENCE, eventually
 SERVER = "2.0.5/healthy/s1-follower"
 LOOPBACK = "127.0.0.1"
 ANSWER = recorded(SERVER)
-PEER_ENDS = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
-OWN_ENDS = datetime(2032, 6, 7, 8, 9, 10, tzinfo=UTC)
+AGENT_EXPIRY = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+CLIENT_EXPIRY = datetime(2032, 6, 7, 8, 9, 10, tzinfo=UTC)
 
 
 class TlsAgent(RecordedAgent):
-    """A recorded agent over TLS that ends every connection after one answer, and so meets each of our contexts.
+    """A recorded agent over TLS that closes every connection after one response, so that each request has a handshake.
 
-    ``shown`` are the serial numbers of the certificates that it was shown, 0 where it was shown none.
+    ``client_serials`` lists the serial numbers of the client certificates; 0 for a request without one.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(SERVER, context)
-        self.shown: list[int] = []
+        self.client_serials: list[int] = []
 
     def __enter__(self) -> TlsAgent:
         super().__enter__()
@@ -49,14 +49,14 @@ class TlsAgent(RecordedAgent):
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
         connection: Any = handler.connection
-        self.shown.append(int((connection.getpeercert() or {}).get("serialNumber", "0"), 16))
+        self.client_serials.append(int((connection.getpeercert() or {}).get("serialNumber", "0"), 16))
         super().respond(handler)
         handler.close_connection = True
 
 
 @dataclass(frozen=True)
 class Files:
-    """The credential files of an agent, in a folder."""
+    """The credential files for an agent, in one folder."""
 
     folder: Path
 
@@ -80,27 +80,27 @@ class Files:
     def tls(self) -> Tls:
         return Tls(ca_file=self.ca, cert_file=self.cert, key_file=self.key)
 
-    def present(self, leaf: trustme.LeafCert) -> None:
-        """The pair of ``leaf`` takes the place of the one before."""
-        put(self.cert, leaf.cert_chain_pems[0].bytes())
-        put(self.key, leaf.private_key_pem.bytes())
+    def replace_pair(self, leaf: trustme.LeafCert) -> None:
+        """Replace the client certificate and its key by those of ``leaf``."""
+        replace_file(self.cert, leaf.cert_chain_pems[0].bytes())
+        replace_file(self.key, leaf.private_key_pem.bytes())
 
 
-def put(file: Path, content: bytes) -> None:
-    """Another file takes the place of ``file``, at once and whole, as tools for secrets do it."""
+def replace_file(file: Path, content: bytes) -> None:
+    """Replace a file atomically, as tools for secrets do."""
     (file.parent / "new").write_bytes(content)
     (file.parent / "new").replace(file)
 
 
-def told(outcome: Reply | Failure) -> str:
-    """Whether the agent ``answered``, or its certificate was ``refused``; else what came."""
+def describe(outcome: Reply | Failure) -> str:
+    """Return ``ok``, ``untrusted`` if the agent's certificate was rejected, or else the outcome as text."""
     if (
         isinstance(outcome, Failure)
         and outcome.reason is FailureReason.TLS
-        and "certificate was refused" in outcome.detail
+        and outcome.detail.startswith("cannot verify agent certificate")
     ):
-        return "refused"
-    return "answered" if outcome == ANSWER else str(outcome)
+        return "untrusted"
+    return "ok" if outcome == ANSWER else str(outcome)
 
 
 def serial(leaf: trustme.LeafCert) -> int:
@@ -108,19 +108,19 @@ def serial(leaf: trustme.LeafCert) -> int:
 
 
 def server_side(ca: trustme.CA, **leaf: Any) -> ssl.SSLContext:
-    """The TLS side of an agent, of whose clients ``ca`` vouches too."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert(LOOPBACK, **leaf).configure_cert(made)
-    ca.configure_trust(made)
-    made.verify_mode = ssl.CERT_OPTIONAL
-    return made
+    """Return the TLS context of an agent whose certificate and clients are signed by ``ca``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(LOOPBACK, **leaf).configure_cert(context)
+    ca.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
 
 
 @contextlib.contextmanager
 def transport(address: Address, tls: Tls | None = None, credentials: Credentials | None = None) -> Iterator[Transport]:
-    made = Transport(Agent("s1", address, credentials or Credentials(), tls or Tls()), Contexts())
-    with contextlib.closing(made):
-        yield made
+    opened = Transport(Agent("s1", address, credentials or Credentials(), tls or Tls()), Contexts())
+    with contextlib.closing(opened):
+        yield opened
 
 
 @pytest.fixture
@@ -142,64 +142,64 @@ def new_ca() -> trustme.CA:
 
 
 @pytest.fixture
-def tokened(files: Files) -> Iterator[tuple[RecordedAgent, Transport]]:
-    """An agent and the wire to it, which was asked once with the token ``old`` of the file."""
-    put(files.token, b"old\n")
+def token_agent(files: Files) -> Iterator[tuple[RecordedAgent, Transport]]:
+    """Yield an agent and a transport that has sent one request with the token ``old`` from the file."""
+    replace_file(files.token, b"old\n")
     with (
         RecordedAgent(SERVER) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        assert wire.get(SELF_PATH, PATIENCE) == ANSWER
+        assert wire.get(SELF.path, PATIENCE) == ANSWER
         yield agent, wire
 
 
 def tokens(agent: RecordedAgent) -> list[str]:
-    return [headers["x-nomad-token"] for _, headers in agent.asked]
+    return [headers["x-nomad-token"] for _, headers in agent.requests]
 
 
-def test_the_next_question_has_the_new_token(files: Files, tokened: tuple[RecordedAgent, Transport]) -> None:
-    agent, wire = tokened
-    put(files.token, b"new\n")
+def test_next_request_has_the_new_token(files: Files, token_agent: tuple[RecordedAgent, Transport]) -> None:
+    agent, wire = token_agent
+    replace_file(files.token, b"new\n")
 
-    assert wire.get(SELF_PATH, PATIENCE) == ANSWER
+    assert wire.get(SELF.path, PATIENCE) == ANSWER
     assert tokens(agent) == ["old", "new"]
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         pytest.param(lambda file: file.write_bytes(b""), id="empty"),
-        pytest.param(lambda file: file.write_bytes(b" \n"), id="of white space"),
-        pytest.param(lambda file: file.write_bytes(b"\xff\xfe"), id="no text"),
-        pytest.param(Path.unlink, id="gone"),
+        pytest.param(lambda file: file.write_bytes(b" \n"), id="white space"),
+        pytest.param(lambda file: file.write_bytes(b"\xff\xfe"), id="not UTF-8"),
+        pytest.param(Path.unlink, id="missing"),
     ],
 )
-def test_a_token_file_that_is_of_no_use_for_a_moment_leaves_the_last_good_token(
-    files: Files, tokened: tuple[RecordedAgent, Transport], spoil: Callable[[Path], object]
+def test_last_token_is_kept_while_its_file_is_invalid(
+    files: Files, token_agent: tuple[RecordedAgent, Transport], damage: Callable[[Path], object]
 ) -> None:
-    agent, wire = tokened
-    spoil(files.token)
-    meanwhile = wire.get(SELF_PATH, PATIENCE)
-    put(files.token, b"new")
-    after = wire.get(SELF_PATH, PATIENCE)
+    agent, wire = token_agent
+    damage(files.token)
+    meanwhile = wire.get(SELF.path, PATIENCE)
+    replace_file(files.token, b"new")
+    after = wire.get(SELF.path, PATIENCE)
 
     assert [meanwhile, after] == [ANSWER, ANSWER]
     assert tokens(agent) == ["old", "old", "new"]
 
 
-class Judging(RecordedAgent):
-    """An agent that accepts one token only; the first rejection comes after ``meanwhile`` was done."""
+class TokenChecker(RecordedAgent):
+    """An agent that accepts one token only, and calls ``before_rejection`` before it rejects any other."""
 
-    def __init__(self, status: int, accepted: str, meanwhile: Callable[[], None]) -> None:
+    def __init__(self, status: int, accepted: str, before_rejection: Callable[[], None]) -> None:
         super().__init__(SERVER)
-        self._status, self._accepted, self._meanwhile = status, accepted, meanwhile
+        self._status, self._accepted, self._before_rejection = status, accepted, before_rejection
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
         if handler.headers["X-Nomad-Token"] == self._accepted:
             super().respond(handler)
             return
-        self.asked.append((handler.path, {"x-nomad-token": handler.headers["X-Nomad-Token"]}))
-        self._meanwhile()
+        self.requests.append((handler.path, {"x-nomad-token": handler.headers["X-Nomad-Token"]}))
+        self._before_rejection()
         handler.send_response(self._status)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
@@ -209,237 +209,227 @@ REJECTIONS = pytest.mark.parametrize("status", [401, 403, 500])
 
 
 @REJECTIONS
-def test_a_token_that_is_rejected_while_its_file_has_a_new_one_is_tried_again_at_once(
-    files: Files, status: int
-) -> None:
-    put(files.token, b"old")
+def test_rejected_token_is_replaced_and_retried_at_once(files: Files, status: int) -> None:
+    replace_file(files.token, b"old")
     with (
-        Judging(status, "new", lambda: put(files.token, b"new")) as agent,
+        TokenChecker(status, "new", lambda: replace_file(files.token, b"new")) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == ANSWER
     assert tokens(agent) == ["old", "new"]
 
 
 @REJECTIONS
-def test_it_is_tried_again_once_and_not_for_ever(files: Files, status: int) -> None:
+def test_rejected_token_is_retried_only_once(files: Files, status: int) -> None:
     numbers = iter(range(100))
-    put(files.token, b"old")
+    replace_file(files.token, b"old")
     with (
-        Judging(status, "never", lambda: put(files.token, b"new-%d" % next(numbers))) as agent,
+        TokenChecker(status, "never", lambda: replace_file(files.token, b"new-%d" % next(numbers))) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == Reply(status, b"")
     assert tokens(agent) == ["old", "new-0"]
 
 
 @REJECTIONS
-def test_a_token_that_is_rejected_and_stays_is_not_tried_again(files: Files, status: int) -> None:
-    put(files.token, b"old")
+def test_unchanged_token_is_not_retried(files: Files, status: int) -> None:
+    replace_file(files.token, b"old")
     with (
-        Judging(status, "new", lambda: None) as agent,
+        TokenChecker(status, "new", lambda: None) as agent,
         transport(agent.address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == Reply(status, b"")
     assert tokens(agent) == ["old"]
 
 
-def test_a_token_of_the_environment_that_is_rejected_is_not_tried_again() -> None:
+def test_token_of_the_environment_is_not_retried() -> None:
     with (
-        Judging(403, "new", lambda: None) as agent,
+        TokenChecker(403, "new", lambda: None) as agent,
         transport(agent.address, credentials=Credentials(token=Secret("old"))) as wire,
     ):
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == Reply(403, b"")
     assert tokens(agent) == ["old"]
 
 
-def test_the_second_try_has_only_the_time_that_the_first_one_left(files: Files) -> None:
-    put(files.token, b"old")
+def test_retry_has_only_the_rest_of_the_timeout(files: Files) -> None:
+    replace_file(files.token, b"old")
 
-    def script(connection: Any, over: threading.Event) -> None:
+    def script(connection: Any, stopping: threading.Event) -> None:
         if b"old" in connection.recv(65536):
-            put(files.token, b"new")
+            replace_file(files.token, b"new")
             connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-        over.wait()
+        stopping.wait()
 
     with (
         scripted(script) as address,
         transport(address, credentials=Credentials(token_file=files.token)) as wire,
     ):
-        failed = wire.get(SELF_PATH, 0.2)
+        failed = wire.get(SELF.path, 0.2)
 
-    assert failed == Failure(FailureReason.TIMEOUT, "no whole answer within 200ms")
+    assert failed == Failure(FailureReason.TIMEOUT, "no complete response within 200ms")
 
 
 # CAs.
 
 
-def test_with_a_new_ca_an_agent_of_the_old_one_is_refused(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
-    put(files.ca, ca.cert_pem.bytes())
+def test_new_ca_rejects_an_agent_of_the_old_ca(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
+    replace_file(files.ca, ca.cert_pem.bytes())
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        before = told(wire.get(SELF_PATH, PATIENCE))
-        put(files.ca, new_ca.cert_pem.bytes())
-        after = told(wire.get(SELF_PATH, PATIENCE))
+        before = describe(wire.get(SELF.path, PATIENCE))
+        replace_file(files.ca, new_ca.cert_pem.bytes())
+        after = describe(wire.get(SELF.path, PATIENCE))
 
-    assert [before, after] == ["answered", "refused"]
+    assert [before, after] == ["ok", "untrusted"]
 
 
-def test_with_a_new_ca_an_agent_of_the_old_one_is_refused_though_its_connection_was_kept(
-    files: Files, ca: trustme.CA, new_ca: trustme.CA
-) -> None:
-    put(files.ca, ca.cert_pem.bytes())
+def test_new_ca_rejects_an_agent_with_an_open_connection(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
+    replace_file(files.ca, ca.cert_pem.bytes())
     with RecordedAgent(SERVER, server_side(ca)) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        before = told(wire.get(SELF_PATH, PATIENCE))
-        put(files.ca, new_ca.cert_pem.bytes())
-        after = told(wire.get(SELF_PATH, PATIENCE))
+        before = describe(wire.get(SELF.path, PATIENCE))
+        replace_file(files.ca, new_ca.cert_pem.bytes())
+        after = describe(wire.get(SELF.path, PATIENCE))
 
-    assert [before, after] == ["answered", "refused"]
+    assert [before, after] == ["ok", "untrusted"]
 
 
-def test_a_ca_that_was_taken_out_of_the_folder_is_forgotten(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
+def test_ca_removed_from_the_folder_is_not_trusted(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
     folder = files.folder / "cas"
     folder.mkdir()
     (folder / "old.pem").write_bytes(ca.cert_pem.bytes())
     (folder / "new.pem").write_bytes(new_ca.cert_pem.bytes())
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, Tls(ca_path=folder)) as wire:
-        before = told(wire.get(SELF_PATH, PATIENCE))
+        before = describe(wire.get(SELF.path, PATIENCE))
         (folder / "old.pem").unlink()
-        after = told(wire.get(SELF_PATH, PATIENCE))
+        after = describe(wire.get(SELF.path, PATIENCE))
 
-    assert [before, after] == ["answered", "refused"]
+    assert [before, after] == ["ok", "untrusted"]
 
 
-def test_an_agent_that_moved_to_a_new_ca_is_asked_once_the_file_has_it(
-    files: Files, ca: trustme.CA, new_ca: trustme.CA
-) -> None:
+def test_agent_with_a_new_ca_is_trusted_once_the_file_has_it(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
     side = server_side(ca)
-    put(files.ca, ca.cert_pem.bytes())
+    replace_file(files.ca, ca.cert_pem.bytes())
     with TlsAgent(side) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        outcomes = [told(wire.get(SELF_PATH, PATIENCE))]
+        outcomes = [describe(wire.get(SELF.path, PATIENCE))]
         new_ca.issue_cert(LOOPBACK).configure_cert(side)
-        outcomes.append(told(wire.get(SELF_PATH, PATIENCE)))
-        put(files.ca, new_ca.cert_pem.bytes())
-        outcomes.append(told(wire.get(SELF_PATH, PATIENCE)))
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
+        replace_file(files.ca, new_ca.cert_pem.bytes())
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
 
-    assert outcomes == ["answered", "refused", "answered"]
+    assert outcomes == ["ok", "untrusted", "ok"]
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         pytest.param(lambda file: file.write_bytes(b""), id="empty"),
         pytest.param(lambda file: file.write_bytes(file.read_bytes()[:300]), id="half written"),
-        pytest.param(Path.unlink, id="gone"),
+        pytest.param(Path.unlink, id="missing"),
     ],
 )
-def test_a_ca_file_that_is_of_no_use_for_a_moment_leaves_the_last_good_trust(
-    files: Files, ca: trustme.CA, new_ca: trustme.CA, spoil: Callable[[Path], object]
+def test_last_ca_is_kept_while_its_file_is_invalid(
+    files: Files, ca: trustme.CA, new_ca: trustme.CA, damage: Callable[[Path], object]
 ) -> None:
-    put(files.ca, ca.cert_pem.bytes())
+    replace_file(files.ca, ca.cert_pem.bytes())
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, Tls(ca_file=files.ca)) as wire:
-        outcomes = [told(wire.get(SELF_PATH, PATIENCE))]
-        spoil(files.ca)
-        outcomes.append(told(wire.get(SELF_PATH, PATIENCE)))
-        put(files.ca, new_ca.cert_pem.bytes())
-        outcomes.append(told(wire.get(SELF_PATH, PATIENCE)))
+        outcomes = [describe(wire.get(SELF.path, PATIENCE))]
+        damage(files.ca)
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
+        replace_file(files.ca, new_ca.cert_pem.bytes())
+        outcomes.append(describe(wire.get(SELF.path, PATIENCE)))
 
-    assert outcomes == ["answered", "answered", "refused"]
+    assert outcomes == ["ok", "ok", "untrusted"]
 
 
 # Client certificates.
 
 
-def test_a_new_pair_is_presented_once_it_is_whole(files: Files, ca: trustme.CA) -> None:
+def test_new_pair_is_used_once_it_is_complete(files: Files, ca: trustme.CA) -> None:
     old, new = ca.issue_cert("old.global.nomad"), ca.issue_cert("new.global.nomad")
-    put(files.ca, ca.cert_pem.bytes())
-    files.present(old)
+    replace_file(files.ca, ca.cert_pem.bytes())
+    files.replace_pair(old)
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, files.tls) as wire:
-        outcomes = [wire.get(SELF_PATH, PATIENCE)]
-        put(files.cert, new.cert_chain_pems[0].bytes())
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
-        put(files.key, new.private_key_pem.bytes())
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
+        outcomes = [wire.get(SELF.path, PATIENCE)]
+        replace_file(files.cert, new.cert_chain_pems[0].bytes())
+        outcomes.append(wire.get(SELF.path, PATIENCE))
+        replace_file(files.key, new.private_key_pem.bytes())
+        outcomes.append(wire.get(SELF.path, PATIENCE))
 
     assert outcomes == [ANSWER] * 3
-    assert agent.shown == [serial(old), serial(old), serial(new)]
+    assert agent.client_serials == [serial(old), serial(old), serial(new)]
 
 
 @pytest.mark.parametrize("missing", ["cert", "key"])
-def test_a_pair_of_which_half_is_gone_for_a_moment_is_presented_as_it_was(
-    files: Files, ca: trustme.CA, missing: str
-) -> None:
+def test_last_pair_is_kept_while_a_file_is_missing(files: Files, ca: trustme.CA, missing: str) -> None:
     old, new = ca.issue_cert("old.global.nomad"), ca.issue_cert("new.global.nomad")
-    put(files.ca, ca.cert_pem.bytes())
-    files.present(old)
+    replace_file(files.ca, ca.cert_pem.bytes())
+    files.replace_pair(old)
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, files.tls) as wire:
-        outcomes = [wire.get(SELF_PATH, PATIENCE)]
+        outcomes = [wire.get(SELF.path, PATIENCE)]
         getattr(files, missing).unlink()
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
-        files.present(new)
-        outcomes.append(wire.get(SELF_PATH, PATIENCE))
+        outcomes.append(wire.get(SELF.path, PATIENCE))
+        files.replace_pair(new)
+        outcomes.append(wire.get(SELF.path, PATIENCE))
 
     assert outcomes == [ANSWER] * 3
-    assert agent.shown == [serial(old), serial(old), serial(new)]
+    assert agent.client_serials == [serial(old), serial(old), serial(new)]
 
 
-def test_agents_that_share_their_files_all_present_the_new_pair(files: Files, ca: trustme.CA) -> None:
+def test_agents_with_shared_files_all_use_the_new_pair(files: Files, ca: trustme.CA) -> None:
     old, new = ca.issue_cert("old.global.nomad"), ca.issue_cert("new.global.nomad")
-    put(files.ca, ca.cert_pem.bytes())
-    files.present(old)
+    replace_file(files.ca, ca.cert_pem.bytes())
+    files.replace_pair(old)
     contexts = Contexts()
     with contextlib.ExitStack() as stack:
         agents = [stack.enter_context(TlsAgent(server_side(ca))) for _ in range(3)]
         wires = [Transport(Agent("a", agent.address, tls=files.tls), contexts) for agent in agents]
-        before = [wire.get(SELF_PATH, PATIENCE) for wire in wires]
-        files.present(new)
-        after = [wire.get(SELF_PATH, PATIENCE) for wire in wires]
+        before = [wire.get(SELF.path, PATIENCE) for wire in wires]
+        files.replace_pair(new)
+        after = [wire.get(SELF.path, PATIENCE) for wire in wires]
         for wire in wires:
             wire.close()
 
     assert before == after == [ANSWER] * 3
-    assert [agent.shown for agent in agents] == [[serial(old), serial(new)]] * 3
+    assert [agent.client_serials for agent in agents] == [[serial(old), serial(new)]] * 3
 
 
-# All at once.
+# Everything at the same time.
 
 
 def wait_for_more(outcomes: Sequence[object]) -> None:
-    """Returns once some more questions were asked from their beginning to their end."""
-    so_far = len(outcomes)
-    eventually(lambda: len(outcomes) > so_far + 4)
+    """Wait until some more requests have both begun and ended."""
+    before = len(outcomes)
+    eventually(lambda: len(outcomes) > before + 4)
 
 
-def test_no_question_fails_while_everything_is_replaced_over_and_over(
-    files: Files, ca: trustme.CA, new_ca: trustme.CA
-) -> None:
+def test_no_request_fails_during_repeated_rotations(files: Files, ca: trustme.CA, new_ca: trustme.CA) -> None:
     side = server_side(ca)
     new_ca.configure_trust(side)
-    put(files.ca, ca.cert_pem.bytes() + new_ca.cert_pem.bytes())
-    put(files.token, b"token-0")
-    files.present(ca.issue_cert("cli-0.global.nomad"))
-    over = threading.Event()
+    replace_file(files.ca, ca.cert_pem.bytes() + new_ca.cert_pem.bytes())
+    replace_file(files.token, b"token-0")
+    files.replace_pair(ca.issue_cert("cli-0.global.nomad"))
+    stop = threading.Event()
     outcomes: list[Reply | Failure] = []
 
-    def ask(wire: Transport) -> None:
-        while not over.is_set():
-            outcomes.append(wire.get(SELF_PATH, PATIENCE))
+    def send_requests(wire: Transport) -> None:
+        while not stop.is_set():
+            outcomes.append(wire.get(SELF.path, PATIENCE))
 
     with (
         TlsAgent(side) as agent,
         transport(agent.address, files.tls, Credentials(token_file=files.token)) as wire,
     ):
-        assert wire.get(SELF_PATH, PATIENCE) == ANSWER
-        askers = [threading.Thread(target=ask, args=(wire,)) for _ in range(2)]
-        for asker in askers:
-            asker.start()
+        assert wire.get(SELF.path, PATIENCE) == ANSWER
+        clients = [threading.Thread(target=send_requests, args=(wire,)) for _ in range(2)]
+        for client in clients:
+            client.start()
         for number in range(1, 11):
             authority = (ca, new_ca)[number % 2]
             for file, content in (
@@ -450,79 +440,79 @@ def test_no_question_fails_while_everything_is_replaced_over_and_over(
                 file.write_bytes(content[: len(content) // 2] if file != files.token else b"")
                 file.write_bytes(content)
             wait_for_more(outcomes)
-        over.set()
-        for asker in askers:
-            asker.join(PATIENCE)
+        stop.set()
+        for client in clients:
+            client.join(PATIENCE)
 
     assert [outcome for outcome in outcomes if outcome != ANSWER] == []
-    assert agent.shown[-1] == serial(leaf)
-    assert agent.asked[-1][1]["x-nomad-token"] == "token-10"
+    assert agent.client_serials[-1] == serial(leaf)
+    assert agent.requests[-1][1]["x-nomad-token"] == "token-10"
 
 
-# When certificates expire.
+# Expiry times of certificates.
 
 
-def test_before_the_first_connection_nothing_is_known_of_certificates(files: Files) -> None:
+def test_expiry_is_unknown_before_the_first_connection(files: Files) -> None:
     with transport(Address("https", LOOPBACK, 1), files.tls) as wire:
         assert wire.certificates == Certificates()
 
 
-def test_over_plain_http_there_are_no_certificates() -> None:
+def test_plain_http_has_no_certificates() -> None:
     with scripted(answer(b"{}")) as address, transport(address) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
         assert wire.certificates == Certificates()
 
 
-def test_the_ends_of_both_certificates_are_told(files: Files, ca: trustme.CA) -> None:
-    put(files.ca, ca.cert_pem.bytes())
-    files.present(ca.issue_cert("cli.global.nomad", not_after=OWN_ENDS))
-    with TlsAgent(server_side(ca, not_after=PEER_ENDS)) as agent, transport(agent.address, files.tls) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+def test_expiry_of_both_certificates_is_reported(files: Files, ca: trustme.CA) -> None:
+    replace_file(files.ca, ca.cert_pem.bytes())
+    files.replace_pair(ca.issue_cert("cli.global.nomad", not_after=CLIENT_EXPIRY))
+    with TlsAgent(server_side(ca, not_after=AGENT_EXPIRY)) as agent, transport(agent.address, files.tls) as wire:
+        wire.get(SELF.path, PATIENCE)
 
-        assert wire.certificates == Certificates(PEER_ENDS.timestamp(), OWN_ENDS.timestamp())
+        assert wire.certificates == Certificates(AGENT_EXPIRY.timestamp(), CLIENT_EXPIRY.timestamp())
 
 
-def test_without_a_client_certificate_only_the_end_of_the_agents_is_told(files: Files, ca: trustme.CA) -> None:
-    put(files.ca, ca.cert_pem.bytes())
+def test_only_agent_expiry_without_a_client_certificate(files: Files, ca: trustme.CA) -> None:
+    replace_file(files.ca, ca.cert_pem.bytes())
     with (
-        TlsAgent(server_side(ca, not_after=PEER_ENDS)) as agent,
+        TlsAgent(server_side(ca, not_after=AGENT_EXPIRY)) as agent,
         transport(agent.address, Tls(ca_file=files.ca)) as wire,
     ):
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
-        assert wire.certificates == Certificates(peer=PEER_ENDS.timestamp())
+        assert wire.certificates == Certificates(peer=AGENT_EXPIRY.timestamp())
 
 
-def test_the_end_of_a_certificate_that_nobody_verifies_is_told_all_the_same(ca: trustme.CA) -> None:
+def test_expiry_of_an_unverified_certificate_is_reported(ca: trustme.CA) -> None:
     with (
-        TlsAgent(server_side(ca, not_after=PEER_ENDS)) as agent,
+        TlsAgent(server_side(ca, not_after=AGENT_EXPIRY)) as agent,
         transport(agent.address, Tls(skip_verify=True)) as wire,
     ):
-        assert wire.get(SELF_PATH, PATIENCE) == ANSWER
-        assert wire.certificates == Certificates(peer=PEER_ENDS.timestamp())
+        assert wire.get(SELF.path, PATIENCE) == ANSWER
+        assert wire.certificates == Certificates(peer=AGENT_EXPIRY.timestamp())
 
 
-def test_the_ends_follow_the_rotation_of_both(files: Files, ca: trustme.CA) -> None:
-    put(files.ca, ca.cert_pem.bytes())
-    files.present(ca.issue_cert("cli.global.nomad", not_after=OWN_ENDS))
-    side = server_side(ca, not_after=PEER_ENDS)
-    later = Certificates(peer=OWN_ENDS.timestamp(), own=PEER_ENDS.timestamp())
+def test_expiry_follows_the_rotation_of_both_certificates(files: Files, ca: trustme.CA) -> None:
+    replace_file(files.ca, ca.cert_pem.bytes())
+    files.replace_pair(ca.issue_cert("cli.global.nomad", not_after=CLIENT_EXPIRY))
+    side = server_side(ca, not_after=AGENT_EXPIRY)
+    later = Certificates(peer=CLIENT_EXPIRY.timestamp(), own=AGENT_EXPIRY.timestamp())
     with TlsAgent(side) as agent, transport(agent.address, files.tls) as wire:
-        wire.get(SELF_PATH, PATIENCE)
-        ca.issue_cert(LOOPBACK, not_after=OWN_ENDS).configure_cert(side)
-        files.present(ca.issue_cert("cli.global.nomad", not_after=PEER_ENDS))
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
+        ca.issue_cert(LOOPBACK, not_after=CLIENT_EXPIRY).configure_cert(side)
+        files.replace_pair(ca.issue_cert("cli.global.nomad", not_after=AGENT_EXPIRY))
+        wire.get(SELF.path, PATIENCE)
 
         assert wire.certificates == later
 
 
-def test_half_a_new_pair_leaves_the_end_of_the_old_one(files: Files, ca: trustme.CA) -> None:
-    put(files.ca, ca.cert_pem.bytes())
-    files.present(ca.issue_cert("cli.global.nomad", not_after=OWN_ENDS))
+def test_incomplete_new_pair_keeps_the_expiry_of_the_old_pair(files: Files, ca: trustme.CA) -> None:
+    replace_file(files.ca, ca.cert_pem.bytes())
+    files.replace_pair(ca.issue_cert("cli.global.nomad", not_after=CLIENT_EXPIRY))
     with TlsAgent(server_side(ca)) as agent, transport(agent.address, files.tls) as wire:
-        wire.get(SELF_PATH, PATIENCE)
-        put(files.cert, ca.issue_cert("cli.global.nomad", not_after=PEER_ENDS).cert_chain_pems[0].bytes())
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
+        replace_file(files.cert, ca.issue_cert("cli.global.nomad", not_after=AGENT_EXPIRY).cert_chain_pems[0].bytes())
+        wire.get(SELF.path, PATIENCE)
 
-        assert wire.certificates.own == OWN_ENDS.timestamp()
+        assert wire.certificates.own == CLIENT_EXPIRY.timestamp()

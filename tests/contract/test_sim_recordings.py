@@ -1,6 +1,6 @@
-"""The promise of the simulated cluster: in every recorded situation it answers all that was asked as real agents did.
+"""Simulated agents respond like the recorded ones in every scenario.
 
-All that differs stands in one table, with the reason.
+``DIFFERENCES`` lists everything that differs, with the reason.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from uuid import UUID
 import pytest
 
 from tests.support.clusters import raft_of
-from tests.support.comparing import Recording, Told, compared, differences, recordings
-from tests.support.scenarios import member_of, play_scenario
+from tests.support.comparing import Recording, TimedResponse, compare, differences, recordings
+from tests.support.scenarios import SEEDS, find_seed, member_of, play_scenario
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """Differences that are known: in which recordings, which, and why. Both patterns are those of a shell."""
+class Known:
+    """Known differences: shell patterns of recording paths and of differences, and the reason."""
 
-    where: str
-    what: tuple[str, ...]
-    why: str
+    paths: str
+    patterns: tuple[str, ...]
+    reason: str
 
-    def covers(self, place: str, difference: str) -> bool:
-        return fnmatchcase(place, self.where) and any(fnmatchcase(difference, what) for what in self.what)
+    def covers(self, path: str, difference: str) -> bool:
+        return fnmatchcase(path, self.paths) and any(fnmatchcase(difference, pattern) for pattern in self.patterns)
 
 
 DOCUMENTED = "0.5.5-documented/*"
 
-LEADERS_TERM = 2
-"""That of the first leader, with real agents as with ours."""
+FIRST_TERM = 2
+"""The term of the first leader, of real and of simulated agents."""
 
-LISTED = (
-    Listed(
+DIFFERENCES = (
+    Known(
         "*/self.json",
         (
             "value of stats.raft.last_log_index",
@@ -50,103 +50,103 @@ LISTED = (
             "value of stats.client.heartbeat_ttl",
             "value of stats.runtime.goroutines",
         ),
-        "Values of a moment: only their form is compared.",
+        "These values change all the time; only their format is compared.",
     ),
-    Listed(
+    Known(
         "*/self.json",
-        ("value of stats.client.num_allocations", "form of stats.client.num_allocations"),
-        "The recorded clients ran a job of three allocations; on ours allocations come and go, and may all be gone.",
+        ("value of stats.client.num_allocations", "format of stats.client.num_allocations"),
+        "The recorded clients ran a job of three allocations. Simulated allocations come and go; there may be none.",
     ),
-    Listed(
+    Known(
         "*/self.json",
         ("value of stats.runtime.max_procs", "value of stats.runtime.cpu_count"),
-        "The recorded agents ran on a machine of another size.",
+        "The recorded agents ran on a machine with another number of CPUs.",
     ),
-    Listed(
+    Known(
         "*/self.json",
         ("value of config.Server.ServerJoin.RetryInterval",),
-        "The recorded servers were set up to retry a join every two seconds; ours have Nomad's default.",
+        "The recorded servers retried joins every two seconds. Simulated servers have Nomad's default.",
     ),
-    Listed(
+    Known(
         "*/self.json",
-        ("value of stats.serf.health_score", "form of stats.serf.health_score"),
-        "How badly a server's own probes went is chance; ours counts the members that it suspects.",
+        ("value of stats.serf.health_score", "format of stats.serf.health_score"),
+        "The score of a real server depends on its failed probes. The simulated score counts suspected members.",
     ),
-    Listed(
+    Known(
         "*/self.json",
-        ("form of stats.serf.intent_queue",),
-        "Our gossip has no queues; on real servers news of a member was still under way.",
+        ("format of stats.serf.intent_queue",),
+        "Simulated gossip has no queues. Real servers still had messages to send.",
     ),
-    Listed(
+    Known(
         "1.[26].*/self.json",
         ("value of stats.raft.term", "value of stats.raft.last_log_term"),
-        "Before pre-votes every election raises the term, and how many fail is chance.",
+        "Without pre-vote, every election raises the term, and the number of failed elections is random.",
     ),
-    Listed(
+    Known(
         "*/operator-autopilot-health.json",
         (
             "value of Servers.*.LastContact",
             "value of Servers.*.LastIndex",
             "value of Servers.*.StableSince",
         ),
-        "Values of a moment: only their form is compared.",
+        "These values change all the time; only their format is compared.",
     ),
-    Listed(
+    Known(
         "*/autopilot-cleaned/*/operator-autopilot-health.json",
         (
             "status 200 for 429",
             "header content-type: application/json for None",
             "missing Servers.s[12].global.*",
             "missing Voters.2",
-            "form of Healthy",
-            "form of FailureTolerance",
-            "form of Servers.s2.global.*",
+            "format of Healthy",
+            "format of FailureTolerance",
+            "format of Servers.s2.global.*",
         ),
-        "Nomad answers what its autopilot saw at its last look, up to two seconds ago and even before the server was "
-        "killed; ours answers what is.",
+        "Nomad returns the result of autopilot's last run, up to two seconds old and even from before the server was "
+        "killed. Simulated agents return the current state.",
     ),
-    Listed(
+    Known(
         "*/c1-client/servers.json",
         ("value of [01]", "extra 2", "missing 2"),
-        "Every question that a client takes to a server lets it send its heartbeat at once, and so learn which servers "
-        "live, here between two of the recorder's questions; our heartbeats have times of their own.",
+        "A real client sends its heartbeat right after a forwarded request, and so learned which servers are alive "
+        "between two requests of the recorder. Simulated heartbeats have a schedule of their own.",
     ),
-    Listed(
+    Known(
         "1.2.16/failed-follower/*",
-        ("value of Members.s1.global.Status", "form of stats.serf.failed"),
-        "The leader knew of the loss and the other server did not yet; our two hear of it in the same instant.",
+        ("value of Members.s1.global.Status", "format of stats.serf.failed"),
+        "The real leader detected the failure before the other server. Simulated servers detect it at the same time.",
     ),
-    Listed(
+    Known(
         "2.0.5/acl/anonymous/servers.json",
-        ("answer",),
-        "The agent was still starting, and its client had not registered; ours has when it is asked first.",
+        ("unexpected response",),
+        "The client of the recorded agent had not registered yet. The simulated client has before the first request.",
     ),
-    Listed(
+    Known(
         "2.0.5/acl/management/self.json",
-        ("form of stats.client.heartbeat_ttl", "value of stats.client.known_servers"),
+        ("format of stats.client.heartbeat_ttl", "value of stats.client.known_servers"),
         "The same agent, not yet registered.",
     ),
-    Listed(
+    Known(
         "1.2.16/acl/*",
-        ("form of stats.client.heartbeat_ttl", "value of stats.client.known_servers", "missing 1"),
-        "This agent, too, had not registered yet when it was asked with the first tokens.",
+        ("format of stats.client.heartbeat_ttl", "value of stats.client.known_servers", "missing 1"),
+        "This agent also had not registered yet when it received the requests with the first tokens.",
     ),
-    Listed(
+    Known(
         "*/monitor-*.json",
         ("header content-encoding: None for gzip",),
-        "Our streams are not compressed: nothing would be won by it but a delay.",
+        "Simulated streams are not compressed.",
     ),
-    Listed(
+    Known(
         DOCUMENTED,
         ("header content-encoding: gzip for None", "header vary: Accept-Encoding for None"),
-        "Of the headers of a sample, only the content type was documented.",
+        "Of the headers, Nomad's documentation shows only the content type.",
     ),
-    Listed(
+    Known(
         DOCUMENTED,
         ("missing config.Revision", "missing config.Version", "missing config.VersionPrerelease"),
-        "0.12, the oldest version that is played, has an object in the place of these three texts.",
+        "0.12, the oldest simulated version, has an object instead of these three strings.",
     ),
-    Listed(
+    Known(
         DOCUMENTED,
         (
             "extra config.*",
@@ -157,122 +157,128 @@ LISTED = (
             "extra stats.serf.coordinate_resets",
             "extra stats.vault.*",
         ),
-        "0.12 tells more than 0.5.5 did.",
+        "0.12 returns more keys than 0.5.5.",
     ),
-    Listed(
+    Known(
         DOCUMENTED,
         (
             "missing config.Client.Reserved.ParsedReservedPorts",
-            "form of config.Client.GC*Threshold",
-            "form of config.Consul.*",
-            "form of config.DisableAnonymousSignature",
-            "form of config.Server.HeartbeatGrace",
-            "form of config.Server.RetryInterval",
-            "form of config.Telemetry.DataDogTags",
-            "form of stats.raft.latest_configuration_index",
+            "format of config.Client.GC*Threshold",
+            "format of config.Consul.*",
+            "format of config.DisableAnonymousSignature",
+            "format of config.Server.HeartbeatGrace",
+            "format of config.Server.RetryInterval",
+            "format of config.Telemetry.DataDogTags",
+            "format of stats.raft.latest_configuration_index",
             "value of *DelegateMax",
             "value of *Tags.build",
             "value of stats.raft.protocol_version",
             "value of stats.runtime.version",
         ),
-        "0.12 says these otherwise than 0.5.5 did.",
+        "0.12 returns these in another format, or with other values, than 0.5.5.",
     ),
-    Listed(
+    Known(
         DOCUMENTED,
         (
             "missing config.Client.Meta",
             "missing config.Client.Options.driver.docker.volumes",
             "missing config.Client.Servers",
             "missing config.Files",
-            "form of config.DataDir",
-            "form of config.DevMode",
-            "form of config.DisableUpdateCheck",
-            "form of config.EnableDebug",
-            "form of config.NodeName",
-            "form of config.Server.BootstrapExpect",
-            "form of config.Server.NumSchedulers",
-            "form of config.Vault.Token",
-            "form of stats.raft.last_contact",
+            "format of config.DataDir",
+            "format of config.DevMode",
+            "format of config.DisableUpdateCheck",
+            "format of config.EnableDebug",
+            "format of config.NodeName",
+            "format of config.Server.BootstrapExpect",
+            "format of config.Server.NumSchedulers",
+            "format of config.Vault.Token",
+            "format of stats.raft.last_contact",
             "value of config.Client.NetworkInterface",
             "value of config.LogLevel",
             "value of stats.nomad.bootstrap",
             "value of stats.runtime.kernel.name",
         ),
-        "The documented agent ran in the development mode, on macOS.",
+        "The documented agent ran in development mode on macOS.",
     ),
 )
-"""Every difference between the recordings and the simulated cluster."""
+"""Every difference between the recordings and the simulated agents."""
 
 
-def of(recording: Recording) -> frozenset[str]:
-    """In what the answer of the simulated agent differs."""
+def differences_of(recording: Recording) -> frozenset[str]:
+    """Return the differences of the simulated agent's response."""
     build, scenario, *_ = recording.parts
-    return differences(build, scenario)[recording.place]
+    return differences(build, scenario)[recording.path]
 
 
-@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.place)
-def test_it_answers_as_was_recorded(recording: Recording) -> None:
-    unknown = {found for found in of(recording) if not any(listed.covers(recording.place, found) for listed in LISTED)}
+@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.path)
+def test_simulated_response_equals_recording(recording: Recording) -> None:
+    found = differences_of(recording)
+    known = {each for each in found if any(entry.covers(recording.path, each) for entry in DIFFERENCES)}
 
-    assert unknown == set()
+    assert found - known == set()
 
 
 @pytest.mark.parametrize(
-    "listed",
-    [replace(listed, what=(what,)) for listed in LISTED for what in listed.what],
-    ids=lambda listed: f"{listed.where}: {listed.what[0]}",
+    "known",
+    [replace(known, patterns=(pattern,)) for known in DIFFERENCES for pattern in known.patterns],
+    ids=lambda known: f"{known.paths}: {known.patterns[0]}",
 )
-def test_what_is_listed_differs_indeed(listed: Listed) -> None:
-    places = [one for one in recordings() if fnmatchcase(one.place, listed.where)]
+def test_known_difference_exists(known: Known) -> None:
+    selected = [recording for recording in recordings() if fnmatchcase(recording.path, known.paths)]
 
-    assert any(listed.covers(one.place, found) for one in places for found in of(one))
+    assert any(known.covers(recording.path, each) for recording in selected for each in differences_of(recording))
 
 
 @pytest.mark.parametrize("build", ["2.0.5", "1.10.5", "1.6.10", "1.2.16"])
-def test_a_term_rises_without_a_leader_where_it_did_when_it_was_recorded(build: str) -> None:
-    (told,) = (one for one in recordings() if fnmatchcase(one.place, f"{build}/no-leader-for-long/s*/self.json"))
-    term = int(json.loads(told.told.text)["stats"]["raft"]["term"])
-    server = raft_of(play_scenario(build, "no-leader-for-long").cluster, member_of(told.parts[2]))
+def test_term_rises_without_leader_as_recorded(build: str) -> None:
+    pattern = f"{build}/no-leader-for-long/s*/self.json"
+    (recording,) = (recording for recording in recordings() if fnmatchcase(recording.path, pattern))
+    term = int(json.loads(recording.response.text)["stats"]["raft"]["term"])
+    server = raft_of(play_scenario(build, "no-leader-for-long").cluster, member_of(recording.parts[2]))
 
-    assert (server.term > server.log.last_term) is (term > LEADERS_TERM)
+    assert (server.term > server.log.last_term) is (term > FIRST_TERM)
 
 
-def recorded(place: str) -> Recording:
-    (found,) = (one for one in recordings() if one.place == place)
+def test_seed_search_finds_the_seed_of_the_table() -> None:
+    assert find_seed("2.0.5", "healthy") == SEEDS["2.0.5"]["healthy"]
+
+
+def recording_at(path: str) -> Recording:
+    (found,) = (recording for recording in recordings() if recording.path == path)
     return found
 
 
-LEADER = recorded("2.0.5/healthy/s2-leader/self.json")
+LEADER = recording_at("2.0.5/healthy/s2-leader/self.json")
 
 
-def with_stats(group: str, name: str, value: str | None) -> Told:
-    """What the leader told, but one value; None leaves it out."""
-    told: dict[str, Any] = json.loads(LEADER.told.text)
-    stats: dict[str, dict[str, str]] = told["stats"]
+def with_stats(group: str, name: str, value: str | None) -> TimedResponse:
+    """Return the leader's response with one value changed, or removed if None."""
+    body: dict[str, Any] = json.loads(LEADER.response.text)
+    stats: dict[str, dict[str, str]] = body["stats"]
     stats[group] = {**stats[group], **({name: value} if value is not None else {})}
     if value is None:
         del stats[group][name]
-    return replace(LEADER.told, text=json.dumps(told))
+    return replace(LEADER.response, text=json.dumps(body))
 
 
-def with_headers(change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> Told:
-    return replace(LEADER.told, headers=change(LEADER.told.headers))
+def with_headers(change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> TimedResponse:
+    return replace(LEADER.response, headers=change(LEADER.response.headers))
 
 
 @pytest.mark.parametrize(
-    ("told", "difference"),
+    ("response", "difference"),
     [
         (with_stats("raft", "term", "3"), "value of stats.raft.term"),
-        (with_stats("raft", "term", "0"), "form of stats.raft.term"),
-        (with_stats("raft", "term", "never"), "form of stats.raft.term"),
-        (with_stats("raft", "last_contact", "4ms"), "form of stats.raft.last_contact"),
+        (with_stats("raft", "term", "0"), "format of stats.raft.term"),
+        (with_stats("raft", "term", "never"), "format of stats.raft.term"),
+        (with_stats("raft", "last_contact", "4ms"), "format of stats.raft.last_contact"),
         (with_stats("raft", "latest_configuration", "[]"), "value of stats.raft.latest_configuration"),
         (with_stats("nomad", "leader", "false"), "value of stats.nomad.leader"),
         (with_stats("nomad", "leader", None), "missing stats.nomad.leader"),
         (with_stats("nomad", "follower", "false"), "extra stats.nomad.follower"),
-        (replace(LEADER.told, status=500), "status 500 for 200"),
-        (replace(LEADER.told, status=None), "no answer"),
-        (replace(LEADER.told, seconds=5.1), "held"),
+        (replace(LEADER.response, status=500), "status 500 for 200"),
+        (replace(LEADER.response, status=None), "no response"),
+        (replace(LEADER.response, seconds=5.1), "held"),
         (
             with_headers(lambda headers: {**headers, "content-type": "text/plain"}),
             "header content-type: text/plain for application/json",
@@ -283,14 +289,14 @@ def with_headers(change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> To
         ),
     ],
 )
-def test_a_difference_would_be_seen(told: Told, difference: str) -> None:
-    assert list(compared(LEADER, told)) == [difference]
+def test_comparison_finds_a_difference(response: TimedResponse, difference: str) -> None:
+    assert list(compare(LEADER, response)) == [difference]
 
 
-def test_neither_an_id_nor_the_order_of_the_peers_is_a_difference() -> None:
-    told = json.loads(LEADER.told.text)["stats"]["raft"]["latest_configuration"]
-    one, two, three = (f"{peer}}}" for peer in told.strip("[]").replace("} ", "}").split("}")[:-1])
+def test_comparison_ignores_ids_and_order_of_peers() -> None:
+    peers = json.loads(LEADER.response.text)["stats"]["raft"]["latest_configuration"]
+    one, two, three = (f"{peer}}}" for peer in peers.strip("[]").replace("} ", "}").split("}")[:-1])
     other_id = re.sub(r"ID:\S+", f"ID:{UUID(int=1)}", three)
 
-    assert told == f"[{one} {two} {three}]"
-    assert list(compared(LEADER, with_stats("raft", "latest_configuration", f"[{other_id} {one} {two}]"))) == []
+    assert peers == f"[{one} {two} {three}]"
+    assert list(compare(LEADER, with_stats("raft", "latest_configuration", f"[{other_id} {one} {two}]"))) == []

@@ -1,4 +1,4 @@
-"""The stop: SIGTERM and SIGINT end the exporter with code 0, soon and quietly, whatever it is doing."""
+"""SIGTERM and SIGINT end the exporter within seconds, with exit code 0 and without errors, whatever it is doing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.support.agents import RecordedAgent, Script, scripted
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import eventually
 
-SECONDS = 2.0
+MAX_SECONDS = 2.0
 
-Scene = Callable[[], AbstractContextManager[Exporter]]
+RunningExporter = Callable[[], AbstractContextManager[Exporter]]
 
 
 @contextmanager
-def at_rest() -> Iterator[Exporter]:
+def idle() -> Iterator[Exporter]:
     with RecordedAgent("2.0.5/healthy/s1-follower") as agent, running("--nomad.address", agent.url) as exporter:
-        exporter.wait_for_line("agent answers")
+        exporter.wait_for_line("agent is up")
         yield exporter
 
 
@@ -39,26 +39,26 @@ def while_handshakes_hang() -> Iterator[Exporter]:
 
 
 def hanging(scheme: str) -> Iterator[Exporter]:
-    """Both rounds have asked an agent that takes the connection and says nothing."""
-    taken = threading.Semaphore(0)
+    """Yield an exporter with two polls of an agent that accepts connections but does not respond."""
+    accepted = threading.Semaphore(0)
 
-    def silence(connection: socket.socket, over: threading.Event) -> None:
+    def silence(connection: socket.socket, stopping: threading.Event) -> None:
         connection.recv(1)
-        taken.release()
-        over.wait()
+        accepted.release()
+        stopping.wait()
 
-    patience = ("--poll.health-interval", "60s", "--poll.interval", "60s", "--poll.timeout", "40s")
+    intervals = ("--poll.health-interval", "60s", "--poll.interval", "60s", "--poll.timeout", "40s")
     with (
         scripted(silence) as address,
-        running("--nomad.address", f"{scheme}://{address.host_port}", *patience) as exporter,
+        running("--nomad.address", f"{scheme}://{address.host_port}", *intervals) as exporter,
     ):
-        assert taken.acquire(timeout=10)
-        assert taken.acquire(timeout=10)
+        assert accepted.acquire(timeout=10)
+        assert accepted.acquire(timeout=10)
         yield exporter
 
 
 def with_members(members: bytes) -> Script:
-    """A server that knows ``members`` and has nothing else to say."""
+    """Return a script of a server with this answer to members, and minimal other answers."""
 
     def script(connection: socket.socket, _: threading.Event) -> None:
         while request := connection.recv(65536):
@@ -70,28 +70,30 @@ def with_members(members: bytes) -> Script:
 
 @contextmanager
 def during_a_slow_download() -> Iterator[Exporter]:
-    """Somebody has asked for a page of many megabytes and reads none of it."""
+    """Yield an exporter whose client requested a page of many megabytes but does not read it."""
     members = [{"Name": f"{number}-{'x' * 900}", "Status": "alive", "Tags": {}} for number in range(4000)]
-    told = json.dumps({"Members": members}).encode()
-    with scripted(with_members(told)) as address, running("--nomad.address", str(address)) as exporter:
+    body = json.dumps({"Members": members}).encode()
+    with scripted(with_members(body)) as address, running("--nomad.address", str(address)) as exporter:
         eventually(lambda: "nomad_agent_members" in exporter.get("/metrics").text)
         host, port = exporter.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as slow:
-            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert slow.recv(1)
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1)
             yield exporter
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda s: str(s.name))
 @pytest.mark.parametrize(
-    "scene", [at_rest, while_polls_hang, while_handshakes_hang, during_a_slow_download], ids=lambda s: str(s.__name__)
+    "exporter_while",
+    [idle, while_polls_hang, while_handshakes_hang, during_a_slow_download],
+    ids=lambda s: str(s.__name__),
 )
-def test_it_ends_soon_and_quietly(scene: Scene, number: signal.Signals) -> None:
-    with scene() as exporter:
+def test_signal_stops_the_exporter(exporter_while: RunningExporter, number: signal.Signals) -> None:
+    with exporter_while() as exporter:
         began = time.monotonic()
         code = exporter.stop(number)
-        took = time.monotonic() - began
+        seconds = time.monotonic() - began
 
     assert code == 0
-    assert took < SECONDS
+    assert seconds < MAX_SECONDS
     assert not [line for line in exporter.log if "Traceback" in line or "level=error" in line]

@@ -1,4 +1,4 @@
-"""Agents on real sockets: recorded ones that answer as they were recorded, and scripts of bytes that answer worse."""
+"""Agents on real sockets: recorded agents, which respond as recorded, and scripted agents, which send any bytes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from tests.support.recordings import situation
 
 
 class RecordedAgent:
-    """An agent on loopback that answers as a recorded one did; ``play`` changes the situation while it runs."""
+    """An agent on loopback that responds as recorded; ``play`` changes the situation while it runs.
+
+    ``requests`` lists the path and headers of each request. Header names are in lower case.
+    """
 
     def __init__(self, name: str, tls: ssl.SSLContext | None = None) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.requests: list[tuple[str, dict[str, str]]] = []
         self._situation = situation(name)
         self._released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -36,7 +39,7 @@ class RecordedAgent:
         return str(self.address)
 
     def play(self, name: str) -> None:
-        """From now on answers as the agent ``name`` did; what it held so far it lets go."""
+        """Respond as the recorded agent ``name`` from now on, and close connections whose requests are pending."""
         self._released.set()
         self._released = threading.Event()
         self._situation = situation(name)
@@ -53,18 +56,18 @@ class RecordedAgent:
         self._server.server_close()
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answers one request: holds it as long as the real agent did, for ever where that one never answered."""
-        self.asked.append((handler.path, {name.lower(): value for name, value in handler.headers.items()}))
-        told = self._situation.answer(handler.path)
-        if self._released.wait(None if told.status is None else told.seconds) or told.status is None:
+        """Respond to a request after the recorded time; never, if the recorded agent did not respond."""
+        self.requests.append((handler.path, {name.lower(): value for name, value in handler.headers.items()}))
+        recorded = self._situation.answer(handler.path)
+        if self._released.wait(None if recorded.status is None else recorded.seconds) or recorded.status is None:
             handler.close_connection = True
             return
-        handler.send_response(told.status)
-        if told.content_type:
-            handler.send_header("Content-Type", told.content_type)
-        handler.send_header("Content-Length", str(len(told.body)))
+        handler.send_response(recorded.status)
+        if recorded.content_type:
+            handler.send_header("Content-Type", recorded.content_type)
+        handler.send_header("Content-Length", str(len(recorded.body)))
         handler.end_headers()
-        handler.wfile.write(told.body)
+        handler.wfile.write(recorded.body)
 
 
 def _handler(agent: RecordedAgent) -> type[BaseHTTPRequestHandler]:
@@ -76,37 +79,37 @@ def _handler(agent: RecordedAgent) -> type[BaseHTTPRequestHandler]:
                 agent.respond(self)
 
         def log_message(self, *_: Any) -> None:
-            """Nothing is logged."""
+            """Log nothing."""
 
     return Handler
 
 
 Script = Callable[[socket.socket, threading.Event], None]
-"""What a scripted agent does with a connection; the event is set when it must end."""
+"""A function that serves a connection of a scripted agent; it must return when the event is set."""
 
 
-def blackholed_leader(connection: socket.socket, over: threading.Event) -> None:
-    """A server that believes in a leader whose machine is gone: well by itself, silent where it must ask the leader."""
+def blackholed_leader(connection: socket.socket, stopping: threading.Event) -> None:
+    """Serve as a server whose leader is unresponsive: healthy with ``?stale``, and without it no response."""
     body = b'{"server":{"ok":true,"message":"ok"}}'
     while request := connection.recv(65536):
         if b"health?stale" not in request:
-            over.wait()
+            stopping.wait()
             return
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
 @contextlib.contextmanager
 def scripted(script: Script) -> Iterator[Address]:
-    """An agent that does ``script`` with each connection, at the address given."""
-    over = threading.Event()
+    """Serve each connection with ``script`` within the block, and yield the address."""
+    stopping = threading.Event()
     threads: list[threading.Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def accept() -> None:
-            while not over.is_set():
+            while not stopping.is_set():
                 with contextlib.suppress(OSError):
                     connection, _ = listener.accept()
-                    threads.append(threading.Thread(target=_play, args=(script, connection, over)))
+                    threads.append(threading.Thread(target=_play, args=(script, connection, stopping)))
                     threads[-1].start()
 
         acceptor = threading.Thread(target=accept)
@@ -114,19 +117,19 @@ def scripted(script: Script) -> Iterator[Address]:
         try:
             yield Address("http", "127.0.0.1", listener.getsockname()[1])
         finally:
-            over.set()
+            stopping.set()
             listener.shutdown(socket.SHUT_RDWR)
             for thread in (acceptor, *threads):
                 thread.join()
 
 
-def _play(script: Script, connection: socket.socket, over: threading.Event) -> None:
+def _play(script: Script, connection: socket.socket, stopping: threading.Event) -> None:
     with connection, contextlib.suppress(OSError):
-        script(connection, over)
+        script(connection, stopping)
 
 
 def answer(body: bytes, head: bytes = b"HTTP/1.1 200 OK") -> Script:
-    """A script that reads a request and sends one answer, whole and well."""
+    """Return a script that reads a request and sends one complete response."""
 
     def script(connection: socket.socket, _: threading.Event) -> None:
         connection.recv(65536)
@@ -136,7 +139,7 @@ def answer(body: bytes, head: bytes = b"HTTP/1.1 200 OK") -> Script:
 
 
 def free_port() -> int:
-    """A port of loopback on which nothing listens."""
+    """Return a port of loopback on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -11,7 +11,7 @@ from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Role
-from nomad_exporter.nomad.sources import SELF_PATH, Reply
+from nomad_exporter.nomad.sources import SELF, Reply
 from tests.support.recordings import situation
 
 AGENT = Agent("s1", Address("http", "127.0.0.1", 4646))
@@ -52,7 +52,7 @@ class FakeWire:
         self.requests: list[tuple[str, float]] = []
         self._replies, self._clock, self._takes = replies, clock or FakeClock(), takes
 
-    def get(self, path: str, seconds: float) -> Reply | Failure:
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply | Failure:
         self.requests.append((path, seconds))
         self._clock.advance(self._takes)
         return self._replies[path]
@@ -62,7 +62,7 @@ class FakeWire:
         return [path for path, _ in self.requests]
 
 
-def recorded(name: str, path: str = SELF_PATH) -> Reply:
+def recorded(name: str, path: str = SELF.path) -> Reply:
     """Return the reply of the recorded agent ``name``."""
     answer = situation(name).answers[path]
     assert answer.status
@@ -85,8 +85,3 @@ def health(checks: Mapping[Role, Check]) -> Health:
     """Return an answer to ``health``, the same with and without ``?stale``."""
     answer = HealthAnswer(200 if all(check.ok for check in checks.values()) else 500, checks)
     return Health(plain=answer, stale=answer)
-
-
-# The former names of HEALTHY and self_answer, for test modules that are not renamed yet.
-WELL = HEALTHY
-own = self_answer

@@ -1,4 +1,4 @@
-"""What the recorded agents were asked, asked of the simulated ones in the same situation; how the answers differ."""
+"""Comparison of recorded responses with those of the simulated agents in the same scenario."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tests.support.recordings import FOLDER
 from tests.support.scenarios import TOKENS, member_of, play_scenario
 from tests.support.sim_cluster import ManualSimCluster, serve_cluster_manually
 
-PATIENCE = 12.0
-"""Seconds that the recorder waited for an answer."""
+CLIENT_TIMEOUT = 12.0
+"""Seconds that the recorder waited for a response."""
 
-NO_HEADER_OF_OURS = frozenset({"date", "content-length", "transfer-encoding", "connection"})
-"""Headers that are of the moment, or of the way in which an answer is sent."""
+IGNORED_HEADERS = frozenset({"date", "content-length", "transfer-encoding", "connection"})
+"""Headers that depend on the time or on the HTTP server."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer, and after how many seconds it was there; without a status none came."""
+class TimedResponse:
+    """A response and the seconds until it was complete; ``status`` is None if there was none."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -38,49 +38,50 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recorded answer. ``place`` is its file, such as ``2.0.5/healthy/s1-follower/self.json``."""
+    """A recorded response. ``path`` is its file, such as ``2.0.5/healthy/s1-follower/self.json``."""
 
-    place: str
+    path: str
     request: str
     date: str
     is_stream: bool
-    told: Told
+    response: TimedResponse
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Version, scenario, agent, name."""
-        return Path(self.place).parts
+        """Build, scenario, agent and file name."""
+        return Path(self.path).parts
 
     @property
     def client_timeout(self) -> float:
-        """How long who recorded it waited, in seconds."""
-        return round(self.told.seconds) if self.is_stream or self.told.status is None else PATIENCE
+        """Seconds after which the recorder ended the request."""
+        ended_by_client = self.is_stream or self.response.status is None
+        return round(self.response.seconds) if ended_by_client else CLIENT_TIMEOUT
 
 
-_ELSE = "everything else"
-_ORDER = (
+_OTHER = "any other request"
+_REQUEST_ORDER = (
     "self.json",
     "members.json",
     "servers.json",
     "health.json",
     "health-stale.json",
-    _ELSE,
+    _OTHER,
     "servers-update.json",
     "servers-after-update.json",
     "join.json",
 )
-"""In which an agent was asked, and what changes something last."""
+"""The order of the requests to one agent; requests that change something are last."""
 
-HELD = 4.0
-"""After so many seconds an answer has been held; Nomad holds one for five."""
+HELD_SECONDS = 4.0
+"""Seconds after which a response counts as held; Nomad holds requests for five."""
 
-TRIES = 30
-"""How often a question is asked again at most, until chance decides as it did when it was recorded."""
+MAX_RETRIES = 30
+"""Maximum number of repeated requests if the response depends on chance."""
 
 
 @cache
 def recordings() -> tuple[Recording, ...]:
-    """All of them, by place."""
+    """Return all recordings, sorted by path."""
     return tuple(_read(path) for path in sorted(FOLDER.rglob("*.json")))
 
 
@@ -89,145 +90,151 @@ def _read(path: Path) -> Recording:
     headers = {name.lower(): value for name, value in recorded.get("headers", {}).items()}
     body = json.dumps(recorded["json"]) if "json" in recorded else recorded.get("text", "")
     is_stream = "/monitor?" in recorded["request"] and recorded.get("status") != 400
-    place = str(path.relative_to(FOLDER))
-    told = Told(recorded.get("status"), headers, body, recorded["seconds"])
-    return Recording(place, recorded["request"], headers.get("date", "~"), is_stream, told)
+    response = TimedResponse(recorded.get("status"), headers, body, recorded["seconds"])
+    return Recording(str(path.relative_to(FOLDER)), recorded["request"], headers.get("date", "~"), is_stream, response)
 
 
 @cache
 def differences(build: str, scenario: str) -> Mapping[str, frozenset[str]]:
-    """In what each answer in a situation differs from what was recorded, by place."""
+    """Return the differences between simulated and recorded responses of a scenario, by path of the recording."""
     with serve_cluster_manually(play_scenario(build, scenario)) as sim:
-        return {one.place: _differences(sim, one) for one in _in_order(build, scenario)}
+        return {recording.path: _differences(sim, recording) for recording in _in_order(build, scenario)}
 
 
 def _in_order(build: str, scenario: str) -> list[Recording]:
-    """One agent after the other, as they were asked."""
-    here = [one for one in recordings() if one.parts[:2] == (build, scenario)]
-    started = {one.parts[2]: min(other.date for other in here if other.parts[2] == one.parts[2]) for one in here}
-    return sorted(here, key=lambda one: (started[one.parts[2]], one.parts[2], _turn(one.parts[3]), one.place))
+    """Return the recordings of a scenario in the order in which they were made, agent by agent."""
+    selected = [recording for recording in recordings() if recording.parts[:2] == (build, scenario)]
+    agents = {recording.parts[2] for recording in selected}
+    started = {agent: min(recording.date for recording in selected if recording.parts[2] == agent) for agent in agents}
+
+    def key(recording: Recording) -> tuple[str, str, int, str]:
+        _, _, agent, file = recording.parts
+        return started[agent], agent, _position(file), recording.path
+
+    return sorted(selected, key=key)
 
 
-def _turn(name: str) -> int:
-    return _ORDER.index(name if name in _ORDER else _ELSE)
+def _position(file: str) -> int:
+    return _REQUEST_ORDER.index(file if file in _REQUEST_ORDER else _OTHER)
 
 
 def _differences(sim: ManualSimCluster, recording: Recording) -> frozenset[str]:
-    """The fewest, where chance has a part in it."""
-    found = frozenset(compared(recording, _request(sim, recording)))
-    for _ in range(TRIES):
-        if not _is_by_chance(recording, found):
+    """Return the differences; the fewest of several tries if the response depends on chance."""
+    found = frozenset(compare(recording, _request(sim, recording)))
+    for _ in range(MAX_RETRIES):
+        if not _depends_on_chance(recording, found):
             break
-        again = frozenset(compared(recording, _request(sim, recording)))
-        found = min(found, again, key=lambda one: (len(one & _SILENCE), len(one)))
+        other = frozenset(compare(recording, _request(sim, recording)))
+        found = min(found, other, key=lambda tried: (len(tried & _MISSING), len(tried)))
     return found
 
 
-_SILENCE = frozenset({"answer", "no answer"})
+_MISSING = frozenset({"unexpected response", "no response"})
 
 
-def _is_by_chance(recording: Recording, found: frozenset[str]) -> bool:
-    """Which of its servers a client asks, and whether anything is logged while a log is watched."""
+def _depends_on_chance(recording: Recording, found: frozenset[str]) -> bool:
+    """Check whether another try may differ: a client picks a random server, and a stream may show no log line."""
     if recording.is_stream:
-        return bool(found & _SILENCE)
-    return bool(found) and recording.place.endswith("-client/members.json")
+        return bool(found & _MISSING)
+    return bool(found) and recording.path.endswith("-client/members.json")
 
 
-def _request(sim: ManualSimCluster, recording: Recording) -> Told:
+def _request(sim: ManualSimCluster, recording: Recording) -> TimedResponse:
     method, target = recording.request.split(" ", 1)
     folder = recording.parts[2]
     token = TOKENS.get(folder, "") if recording.parts[1].startswith("acl") else ""
-    output = {"Authorization": f"Bearer {token}"} if folder == "bearer" else {"X-Nomad-Token": token} if token else {}
+    headers = {"Authorization": f"Bearer {token}"} if folder == "bearer" else {"X-Nomad-Token": token} if token else {}
     sim.client_timeout = recording.client_timeout
     started = sim.cluster.world.now
-    told = _response(method, f"{sim.url(member_of(folder))}{target}", output)
+    response = _send(method, f"{sim.url(member_of(folder))}{target}", headers)
     sim.advance(0)
-    return replace(told, seconds=sim.cluster.world.now - started)
+    return replace(response, seconds=sim.cluster.world.now - started)
 
 
-def _response(method: str, url: str, output: Mapping[str, str]) -> Told:
-    """None, where the connection was cut; it is a fault of the test where there was none."""
+def _send(method: str, url: str, headers: Mapping[str, str]) -> TimedResponse:
+    """Return the response; without a status if the connection was aborted. Raise ConnectionError if it was refused."""
     try:
-        with requests.request(method, url, headers=output, stream=True, timeout=PATIENCE) as response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Told(response.status_code, headers, _body(response), 0.0)
+        with requests.request(method, url, headers=headers, stream=True, timeout=CLIENT_TIMEOUT) as response:
+            lower_case = {name.lower(): value for name, value in response.headers.items()}
+            return TimedResponse(response.status_code, lower_case, _body(response), 0.0)
     except requests.ConnectionError as error:
         if not isinstance(error.args[0], ProtocolError):
             raise
-        return Told(None, {}, "", 0.0)
+        return TimedResponse(None, {}, "", 0.0)
 
 
 def _body(response: requests.Response) -> str:
-    """As far as it came."""
-    pieces: list[bytes] = []
+    """Return the part of the body that was received."""
+    chunks: list[bytes] = []
     with suppress(requests.exceptions.ChunkedEncodingError):
-        pieces.extend(response.iter_content(None))
-    return b"".join(pieces).decode()
+        chunks.extend(response.iter_content(None))
+    return b"".join(chunks).decode()
 
 
-def compared(recording: Recording, found: Told) -> Iterator[str]:
-    """Each difference: ``no answer``, ``answer``, ``status …``, ``header …``, ``held``, ``not held``, or of the body.
+def compare(recording: Recording, actual: TimedResponse) -> Iterator[str]:
+    """Yield each difference between the recorded and the actual response.
 
-    In the body something is ``missing …`` or ``extra …``, or else it is the ``form of …`` a value, or only the
-    ``value of …``.
+    A difference is ``no response``, ``unexpected response``, ``status …``, ``header …``, ``held`` or ``not held``.
+    In the body, it is ``missing …``, ``extra …``, ``format of …`` or, if only the value differs, ``value of …``.
     """
-    told = recording.told
-    if None in (told.status, found.status):
-        if told.status != found.status:
-            yield "no answer" if found.status is None else "answer"
+    expected = recording.response
+    if None in (expected.status, actual.status):
+        if expected.status != actual.status:
+            yield "no response" if actual.status is None else "unexpected response"
         return
-    if told.status != found.status:
-        yield f"status {found.status} for {told.status}"
-    if not recording.is_stream and (told.seconds >= HELD) != (found.seconds >= HELD):
-        yield "held" if found.seconds >= HELD else "not held"
-    yield from _headers(told.headers, found.headers)
-    read = _of_stream if recording.is_stream else _of_text
-    yield from _leaves(dict(_flat(read(told.text))), dict(_flat(read(found.text))))
+    if expected.status != actual.status:
+        yield f"status {actual.status} for {expected.status}"
+    if not recording.is_stream and (expected.seconds >= HELD_SECONDS) != (actual.seconds >= HELD_SECONDS):
+        yield "held" if actual.seconds >= HELD_SECONDS else "not held"
+    yield from _compare_headers(expected.headers, actual.headers)
+    parse = _parse_stream if recording.is_stream else _parse_text
+    yield from _compare_leaves(dict(_flatten(parse(expected.text))), dict(_flatten(parse(actual.text))))
 
 
-def _headers(told: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted((told.keys() | found.keys()) - NO_HEADER_OF_OURS):
-        if told.get(name) != found.get(name):
-            yield f"header {name}: {found.get(name)} for {told.get(name)}"
+def _compare_headers(expected: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted((expected.keys() | actual.keys()) - IGNORED_HEADERS):
+        if expected.get(name) != actual.get(name):
+            yield f"header {name}: {actual.get(name)} for {expected.get(name)}"
 
 
-def _leaves(told: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:
-    yield from (f"missing {path}" for path in told.keys() - found.keys())
-    yield from (f"extra {path}" for path in found.keys() - told.keys())
-    for path in told.keys() & found.keys():
-        if told[path] != found[path]:
-            yield f"{'value' if form(told[path]) == form(found[path]) else 'form'} of {path}"
+def _compare_leaves(expected: Mapping[str, object], actual: Mapping[str, object]) -> Iterator[str]:
+    yield from (f"missing {path}" for path in expected.keys() - actual.keys())
+    yield from (f"extra {path}" for path in actual.keys() - expected.keys())
+    for path in expected.keys() & actual.keys():
+        if expected[path] != actual[path]:
+            is_same_format = format_of(expected[path]) == format_of(actual[path])
+            yield f"{'value' if is_same_format else 'format'} of {path}"
 
 
-def _of_text(text: str) -> object:
-    """JSON wherever it can be read so."""
+def _parse_text(text: str) -> object:
+    """Parse JSON; return any other text under the key ``text``, without addresses."""
     try:
         return json.loads(text)
     except ValueError:
         return {"text": _ADDRESS.sub("<address>", text)}
 
 
-def _of_stream(text: str) -> object:
-    """What kinds of frames there are, and of lines."""
+def _parse_stream(text: str) -> object:
+    """Return the kinds of frames and lines that a stream contains."""
     if not text.startswith("{"):
-        return {"lines": _forms_of_lines(text)}
+        return {"lines": _summarize_lines(text)}
     return {
-        _kind(one): {key: _form_of_field(key, value) for key, value in one.items() if key in _FIELDS}
-        for one in _objects(text)
+        _kind(frame): {key: _summarize_field(key, value) for key, value in frame.items() if key in _FIELDS}
+        for frame in _parse_objects(text)
     }
 
 
 _FIELDS = ("Data", "FileEvent", "@level", "@message", "@module", "@timestamp")
-"""What every frame with data has, and every line of JSON; an offset, only some."""
+"""Fields that every frame with data or every JSON line has; only some frames have an offset."""
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """With nothing between them, or a line each."""
+def _parse_objects(text: str) -> Iterator[dict[str, Any]]:
+    """Yield JSON objects, with or without line breaks between them."""
     decoder = json.JSONDecoder()
     rest = text
     while rest:
-        found, end = decoder.raw_decode(rest)
-        yield found
+        parsed, end = decoder.raw_decode(rest)
+        yield parsed
         rest = rest[end:].lstrip()
 
 
@@ -235,14 +242,14 @@ def _kind(frame: Mapping[str, Any]) -> str:
     return "line" if "@message" in frame else "frame" if frame else "heartbeat"
 
 
-def _form_of_field(key: str, value: Any) -> object:
+def _summarize_field(key: str, value: Any) -> object:
     if key == "Data":
-        return _forms_of_lines(b64decode(value).decode())
-    return value if key == "FileEvent" else form(value)
+        return _summarize_lines(b64decode(value).decode())
+    return value if key == "FileEvent" else format_of(value)
 
 
-def _forms_of_lines(text: str) -> str:
-    """A value of several lines is set in."""
+def _summarize_lines(text: str) -> str:
+    """Return ``log lines`` if every line has the log format, else the text; continuation lines are indented."""
     lines = [line for line in text.splitlines() if not line.startswith("  ")]
     return "log lines" if lines and all(map(_LINE.fullmatch, lines)) else text
 
@@ -253,26 +260,26 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PEER = re.compile(r"\{Suffrage:[^}]*\}")
 
 
-def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """The leaves of a JSON value by their paths; what has a name stands by its name in a list."""
+def _flatten(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield path and value of each leaf of a JSON value; objects in a list are identified by their names."""
     if value and isinstance(value, dict):
-        for key, one in value.items():
-            yield from _flat(one, f"{path}.{key}" if path else key)
+        for key, child in value.items():
+            yield from _flatten(child, f"{path}.{key}" if path else key)
     elif value and isinstance(value, list):
-        for key, one in _keyed(value):
-            yield from _flat(one, f"{path}.{key}" if path else key)
+        for key, child in _with_keys(value):
+            yield from _flatten(child, f"{path}.{key}" if path else key)
     else:
-        yield path, _plain(value)
+        yield path, _normalize(value)
 
 
-def _keyed(values: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The order of texts says nothing: that of the peers is by chance."""
+def _with_keys(values: list[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield a key for each item; strings are sorted, since Nomad lists peers in random order."""
     for number, value in enumerate(sorted(values) if isinstance(values[0], str) else values):
         yield (value["Name"] if isinstance(value, dict) and "Name" in value else str(number)), value
 
 
-def _plain(leaf: object) -> object:
-    """Without the IDs, which are made by chance, and the peers of a raft configuration in order."""
+def _normalize(leaf: object) -> object:
+    """Replace UUIDs, and sort the peers of a raft configuration."""
     if not isinstance(leaf, str):
         return leaf
     text = _UUID.sub("<ID>", leaf)
@@ -280,16 +287,16 @@ def _plain(leaf: object) -> object:
     return f"[{' '.join(peers)}]" if peers else text
 
 
-_FORMS = {
+_FORMATS = {
     "number": re.compile(r"[1-9]\d*"),
     "duration": re.compile(r"(\d+h)?(\d+m)?\d+(\.\d+)?s|\d+(\.\d+)?(ms|µs|ns)"),
     "time": re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
 }
-_OF_THEIR_OWN = frozenset({"0", "0s", "", "never", "-1ns"})
+_ABSENT_VALUES = frozenset({"0", "0s", "", "never", "-1ns"})
 
 
-def form(leaf: object) -> str:
-    """The form of a value: of JSON, or of Nomad's texts. What says that there is nothing is a form of its own."""
-    if isinstance(leaf, str) and leaf not in _OF_THEIR_OWN:
-        return next((name for name, pattern in _FORMS.items() if pattern.fullmatch(leaf)), "text")
+def format_of(leaf: object) -> str:
+    """Return the JSON type or Nomad's text format of a value; values that mean "none" have a format of their own."""
+    if isinstance(leaf, str) and leaf not in _ABSENT_VALUES:
+        return next((name for name, pattern in _FORMATS.items() if pattern.fullmatch(leaf)), "text")
     return repr(leaf) if isinstance(leaf, str) or leaf in (None, 0) else type(leaf).__name__

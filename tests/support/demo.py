@@ -1,4 +1,4 @@
-"""The demo as users run it: the command, in a process of its own, on free ports of loopback."""
+"""The demo as users run it: the command in its own process, on free ports of the loopback interface."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ FREE_PORTS = ("--port", "0", "--control-port", "0", "--exporter-port", "0", "--p
 
 
 RETRIES = 2
-"""So often a demo is started again that ended at once: another one may take a port that it had found to be free."""
+"""Restarts of a demo that exits at once, because another process may take a port that was free."""
 
 
 @dataclass
 class Demo:
-    """A running demo, and what it said when it was ready."""
+    """A running demo and its banner."""
 
     process: subprocess.Popen[str]
     banner: str
 
     def banner_value(self, name: str) -> str:
-        """What stands behind ``name`` in the greeting."""
+        """Return the value of a row of the banner."""
         found = re.search(rf"^  {re.escape(name)} +(.+)$", self.banner, re.MULTILINE)
-        assert found, f"no line {name!r} in: {self.banner}"
+        assert found, f"no row {name!r} in: {self.banner}"
         return found[1]
 
     @property
@@ -40,59 +40,59 @@ class Demo:
 
     @property
     def control(self) -> str:
-        return self.banner_value("all agents").removeprefix("curl ").rstrip("/")
+        return self.banner_value("control page").rstrip("/")
 
     @property
     def config_file(self) -> str:
-        """The configuration of the exporter."""
-        return self.banner_value("a check").split()[3]
+        """The path of the exporter's configuration."""
+        return self.banner_value("check quorum").split()[3]
 
     def get(self, url: str) -> requests.Response:
         return requests.get(url, timeout=PATIENCE)
 
     def agents(self) -> dict[str, list[str]]:
-        """The words of each agent's line on the demo's own page, by name."""
+        """Return the fields of each agent on the control page by name: role, state and URL."""
         lines = self.get(self.control).text.partition("\n\n")[0].splitlines()
         return {line.split()[0]: line.split()[1:] for line in lines}
 
     def do(self, name: str, fault: str) -> requests.Response:
         return requests.post(f"{self.control}/{name}/{fault}", timeout=PATIENCE)
 
-    def play(self, path: str) -> requests.Response:
-        """Plays an incident, ``leader-killed``, or its step, ``leader-killed/2``."""
+    def run_incident(self, path: str) -> requests.Response:
+        """Run an incident, ``leader-killed``, or one of its steps, ``leader-killed/2``."""
         return self.do("incidents", path)
 
     def roles(self) -> dict[str, str]:
-        """Who plays which role in the incident that was begun last."""
+        """Return the agent of each role in the incident that began last."""
         page = self.get(f"{self.control}/incidents").text
-        roles = re.search(r"^  as (.+)$", page, re.MULTILINE)
-        assert roles, f"nobody plays in: {page}"
+        roles = re.search(r"^  roles: (.+)$", page, re.MULTILINE)
+        assert roles, f"no roles in: {page}"
         pairs = [part.partition(" ") for part in roles[1].split(", ")]
         return {role: name for role, _, name in pairs}
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Sends the signal; gives the exit code."""
+        """Send a signal and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
 
 @contextlib.contextmanager
 def running_demo(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Demo]:
-    """A demo that is ready; ends with the block."""
+    """Run a demo until the end of the block; the demo is ready at its start."""
     demo = _start(arguments, env)
     for _ in range(RETRIES):
         if demo.process.poll() is None:
             break
         demo = _start(arguments, env)
     try:
-        assert demo.process.poll() is None, f"the demo ended: {demo.banner}"
+        assert demo.process.poll() is None, f"the demo exited: {demo.banner}"
         yield demo
     finally:
         _stop(demo.process)
 
 
 def _start(arguments: Sequence[str], env: Mapping[str, str] | None) -> Demo:
-    """A demo that has greeted, or has ended."""
+    """Start a demo; return it when it has printed its banner or has exited."""
     process = subprocess.Popen(
         command("demo", *FREE_PORTS, *arguments), env=environment(env), stdout=subprocess.PIPE, text=True
     )

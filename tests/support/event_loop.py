@@ -1,4 +1,4 @@
-"""A loop in a thread of its own, and doors on it, for tests that knock as any client would."""
+"""An event loop in a thread, with listeners for tests that connect like any client."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support.waiting import PATIENCE, eventually
 
 T = TypeVar("T")
 
-HERE = Address("127.0.0.1", 0)
+LOOPBACK = Address("127.0.0.1", 0)
 
 
 @dataclass
 class EventLoop:
-    """A loop that runs elsewhere, and the doors that were opened on it."""
+    """An event loop in another thread, and its listeners."""
 
     loop: asyncio.AbstractEventLoop
     listeners: list[Listener] = field(default_factory=list)
@@ -31,7 +31,7 @@ class EventLoop:
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
-    def start_listener(self, application: Application, address: Address = HERE, **options: Any) -> Listener:
+    def start_listener(self, application: Application, address: Address = LOOPBACK, **options: Any) -> Listener:
         listener = Listener(application, address, **options)
         self.listeners.append(listener)
         self.do(listener.start())
@@ -46,7 +46,7 @@ class EventLoop:
 
 @contextmanager
 def running_loop(new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop) -> Iterator[EventLoop]:
-    """A house whose doors are shut in the end; then nothing may run any more."""
+    """Run an event loop in a thread; stop its listeners at the end and check that no task is left."""
     event_loop = EventLoop(new_loop())
     thread = threading.Thread(target=event_loop.loop.run_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""The exporter as users run it: the command, in a process of its own."""
+"""The exporter as users run it: the command in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.waiting import PATIENCE
 
 @dataclass
 class Exporter:
-    """A running exporter; ``log`` grows as it writes."""
+    """A running exporter; ``log`` has the lines that it has logged so far."""
 
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
@@ -27,21 +27,22 @@ class Exporter:
     _grown: threading.Condition = field(default_factory=threading.Condition)
 
     def get(self, path: str, **kwargs: object) -> requests.Response:
-        return requests.get(self.url + path, timeout=PATIENCE, **kwargs)  # type: ignore[arg-type]  # passed on
+        return requests.get(self.url + path, timeout=PATIENCE, **kwargs)  # type: ignore[arg-type]  # any arguments of get
 
     def wait_for_line(self, pattern: str) -> str:
-        """The first line of the log that ``pattern`` is found in, waited for."""
+        """Return the first line of the log that matches ``pattern``; wait until there is one."""
         with self._grown:
             found = self._grown.wait_for(lambda: next(filter(re.compile(pattern).search, self.log), None), PATIENCE)
         assert found, f"no line with {pattern!r} in: {self.log}"
         return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Sends the signal; gives the exit code."""
+        """Send the signal and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
     def read_log(self) -> None:
+        """Append the lines of the process to ``log`` until the process closes its output."""
         assert self.process.stderr
         for line in self.process.stderr:
             with self._grown:
@@ -50,18 +51,19 @@ class Exporter:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment without the caller's own settings of Nomad and the exporter."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NOMAD_")}
-    return {**kept, **(extra or {})}
+    """Return the environment without variables of Nomad and the exporter, and with ``extra``."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NOMAD_")}
+    return {**inherited, **(extra or {})}
 
 
 def command(*arguments: str) -> list[str]:
+    """Return the command line of the exporter with these arguments."""
     return [sys.executable, "-m", "nomad_exporter", *arguments]
 
 
 @contextlib.contextmanager
 def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Exporter]:
-    """An exporter that serves on a free port of loopback; ends with the block."""
+    """Run an exporter on a free port of loopback within the block."""
     process = subprocess.Popen(
         command("--web.listen-address", "127.0.0.1:0", *arguments),
         env=environment(env),
@@ -85,7 +87,7 @@ def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[E
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The command, run to its end."""
+    """Run the command to its end and return its exit code and output."""
     return subprocess.run(
         command(*arguments), env=environment(env), capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -24,23 +24,21 @@ from nomad_exporter.nomad.models import (
     RaftServer,
     Role,
 )
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot, SourceState
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Source
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from tests.support.answers import REFUSED, START, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, START, health
 
 AT = START
 """The instant of the evaluation."""
 
 THRESHOLDS = Thresholds()
-AUTOPILOT = Thresholds(autopilot=True)
+WITH_AUTOPILOT = Thresholds(autopilot=True)
 GOSSIP = Thresholds(trust_gossip=True)
 
 NO_LEADER = Check(ok=False, message="no leader")
-
-FIELDS = {Source.HEALTH: "health", Source.SELF: "agent_self", Source.MEMBERS: "members", Source.AUTOPILOT: "autopilot"}
 
 Fleet = Mapping[str, Snapshot]
 
@@ -89,12 +87,14 @@ def self_answer(number: int, configuration: tuple[RaftServer, ...], leader: int 
     return AgentSelf(frozenset({Role.SERVER}), **{**defaults, **fields})
 
 
-def reading(source: Source, outcome: Any, ago: float = 0.0, seconds: float = 0.0) -> AnyReading:
+def reading(source: Source[Any], outcome: Any, ago: float = 0.0, seconds: float = 0.0) -> Reading[Any]:
     """Return a reading of a poll that ended ``ago`` seconds before the evaluation and took ``seconds``."""
     return Reading(source, outcome, AT + (-ago - seconds), seconds)
 
 
-def after_poll(snapshot: Snapshot, source: Source, outcome: Any, ago: float = 0.0, seconds: float = 0.0) -> Snapshot:
+def after_poll(
+    snapshot: Snapshot, source: Source[Any], outcome: Any, ago: float = 0.0, seconds: float = 0.0
+) -> Snapshot:
     """Return the snapshot after one more poll; see ``reading`` for the times."""
     return snapshot.after(reading(source, outcome, ago, seconds))
 
@@ -110,11 +110,11 @@ def polled_server(
     """Return a healthy server that was polled ``polls`` times, every 15 seconds and last a second ago."""
     snapshot = Snapshot(agent(name or f"s{number}"))
     for poll in reversed(range(polls)):
-        outcome = health({Role.SERVER: WELL}) if health_outcome is None else health_outcome
-        snapshot = after_poll(snapshot, Source.HEALTH, outcome, 1 + 15 * poll)
-        snapshot = after_poll(snapshot, Source.SELF, agent_self, 1 + 15 * poll)
+        outcome = health({Role.SERVER: HEALTHY}) if health_outcome is None else health_outcome
+        snapshot = after_poll(snapshot, HEALTH, outcome, 1 + 15 * poll)
+        snapshot = after_poll(snapshot, SELF, agent_self, 1 + 15 * poll)
         if members is not None:
-            snapshot = after_poll(snapshot, Source.MEMBERS, members, 1 + 15 * poll)
+            snapshot = after_poll(snapshot, MEMBERS, members, 1 + 15 * poll)
     return snapshot
 
 
@@ -136,35 +136,35 @@ def client(name: str = "c1", **fields: Any) -> Snapshot:
     """Return a registered client; ``fields`` override those of its self answer."""
     numbers = {"client.heartbeat_ttl": 12.0, "client.last_heartbeat": 3.0}
     agent_self = AgentSelf(frozenset({Role.CLIENT}), **{"numbers": numbers, **fields})
-    snapshot = after_poll(Snapshot(agent(name)), Source.HEALTH, health({Role.CLIENT: WELL}), 1)
-    return after_poll(snapshot, Source.SELF, agent_self, 1)
+    snapshot = after_poll(Snapshot(agent(name)), HEALTH, health({Role.CLIENT: HEALTHY}), 1)
+    return after_poll(snapshot, SELF, agent_self, 1)
 
 
 def dead(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot after a health poll that was refused."""
-    return after_poll(snapshot, Source.HEALTH, REFUSED)
+    return after_poll(snapshot, HEALTH, REFUSED)
 
 
 def leaderless(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot after the server has reported that it knows no leader."""
-    return after_poll(snapshot, Source.HEALTH, health({Role.SERVER: NO_LEADER}))
+    return after_poll(snapshot, HEALTH, health({Role.SERVER: NO_LEADER}))
 
 
 def cut_off(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot after the server has reported that it cannot reach the leader that it knows."""
-    stale, plain = HealthAnswer(200, {Role.SERVER: WELL}), HealthAnswer(500, {Role.SERVER: NO_LEADER})
-    return after_poll(snapshot, Source.HEALTH, Health(plain, stale, leader_reachable=False))
+    stale, plain = HealthAnswer(200, {Role.SERVER: HEALTHY}), HealthAnswer(500, {Role.SERVER: NO_LEADER})
+    return after_poll(snapshot, HEALTH, Health(plain, stale, leader_reachable=False))
 
 
-def without(snapshot: Snapshot, *sources: Source) -> Snapshot:
+def without(snapshot: Snapshot, *sources: Source[Any]) -> Snapshot:
     """Return the snapshot as if ``sources`` had never been polled."""
-    blank: dict[str, Any] = {FIELDS[source]: SourceState(source) for source in sources}
-    return replace(snapshot, **blank)
+    states = {source: state for source, state in snapshot.states.items() if source not in sources}
+    return replace(snapshot, states=states)
 
 
 def with_autopilot(fleet: Fleet, outcome: Autopilot | Failure, leader: str = "s1") -> dict[str, Snapshot]:
     """Return the fleet after autopilot has been polled at ``leader``."""
-    return {**fleet, leader: after_poll(fleet[leader], Source.AUTOPILOT, outcome, 1)}
+    return {**fleet, leader: after_poll(fleet[leader], AUTOPILOT, outcome, 1)}
 
 
 def evaluate_fleet(fleet: Fleet, thresholds: Thresholds = THRESHOLDS, at: Instant = AT) -> dict[str, Evaluation]:

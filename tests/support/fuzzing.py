@@ -1,4 +1,4 @@
-"""The promise under fuzz: any bytes of an agent give a page that all can read, or a failure with a name."""
+"""The property that fuzzing checks: any response of an agent results in a valid page or in a classified failure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as read_text
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import FailureReason
-from nomad_exporter.nomad.sources import (
-    AUTOPILOT_PATH,
-    HEALTH_PATH,
-    MEMBERS_PATH,
-    SELF_PATH,
-    STALE_HEALTH_PATH,
-    Reply,
-    Source,
-)
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES, Reply, Source
+from nomad_exporter.nomad.sources.health import STALE_PATH
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.verdicts.verdict import Thresholds
@@ -35,32 +29,35 @@ from tests.support.pages import get, page_of
 from tests.support.recordings import situations
 from tests.support.replay import ADDRESS, AT, MAX_AGE, TIMEOUT
 
-PATHS = {
-    Source.SELF: (SELF_PATH,),
-    Source.MEMBERS: (MEMBERS_PATH,),
-    Source.HEALTH: (HEALTH_PATH, STALE_HEALTH_PATH),
-    Source.AUTOPILOT: (AUTOPILOT_PATH,),
-}
+PATHS = {source: (source.path,) for source in SOURCES} | {HEALTH: (HEALTH.path, STALE_PATH)}
 
 STATUSES = (200, 500, 204, 301, 400, 401, 403, 404, 429, 501)
 
 _DEFAULT = {
-    SELF_PATH: Reply(200, self_body({"nomad": {"leader": "true"}, "raft": {"term": "7", "new": "1"}})),
-    MEMBERS_PATH: Reply(200, b'{"Members":[{"Name":"m","Status":"alive"}]}'),
-    **dict.fromkeys(PATHS[Source.HEALTH], Reply(200, b'{"server":{"ok":true,"message":"ok"}}')),
-    AUTOPILOT_PATH: Reply(200, b'{"Healthy":true,"Servers":[{"ID":"i","Name":"m","Healthy":true}]}'),
+    **{source.path: Reply(404, b"") for source in SOURCES},
+    SELF.path: Reply(200, self_body({"nomad": {"leader": "true"}, "raft": {"term": "7", "new": "1"}, "client": {}})),
+    MEMBERS.path: Reply(200, b'{"Members":[{"Name":"m","Status":"alive"}]}'),
+    **dict.fromkeys(
+        PATHS[HEALTH], Reply(200, b'{"server":{"ok":true,"message":"ok"},"client":{"ok":true,"message":"ok"}}')
+    ),
+    AUTOPILOT.path: Reply(200, b'{"Healthy":true,"Servers":[{"ID":"i","Name":"m","Healthy":true}]}'),
 }
-"""The least that a well leader says, with a stat that is unknown to us: small pages make many inputs."""
+"""Minimal replies of a healthy leader with both roles and one unknown stat. Small pages allow more inputs per second."""
 
-_OURSELVES = SelfMetrics()
+_SELF_METRICS = SelfMetrics()
 
 Series = Counter[tuple[str, frozenset[tuple[str, str]], str]]
 
 
 @cache
-def bodies(source: Source) -> tuple[bytes, ...]:
-    """Every body that was recorded of ``source``, and the least ones."""
-    told = {of.answers[path].body for of in situations() for path in PATHS[source] if path in of.answers}
+def bodies(source: Source[Any]) -> tuple[bytes, ...]:
+    """Return all recorded bodies of ``source`` and some minimal ones."""
+    recorded = {
+        situation.answers[path].body
+        for situation in situations()
+        for path in PATHS[source]
+        if path in situation.answers
+    }
     return tuple(
         sorted(
             {
@@ -71,64 +68,71 @@ def bodies(source: Source) -> tuple[bytes, ...]:
                 b'{"stats":{"nomad":{},"client":{}}}',
                 b'{"Members":[]}',
                 b'{"Healthy":true}',
-                *told,
+                *recorded,
             }
         )
     )
 
 
-def outcome(source: Source, reply: Reply) -> FailureReason | None:
-    """The reason why ``reply`` is no answer to ``source``, None where it is one.
+def outcome(source: Source[Any], reply: Reply) -> FailureReason | None:
+    """Return the reason why ``reply`` is a failed poll of ``source``; None if it can be decoded.
 
-    Raises, AssertionError or whatever else, where the promise is broken: the agent is asked once, with well answers to
-    its other sources, and shown beside a well agent on every page.
+    Raise AssertionError, or any other exception, if the property is violated. The agent is polled once, with healthy
+    replies to its other sources, and is rendered beside a healthy agent on every page.
     """
-    store = _asked(AGENT, {**_DEFAULT, **dict.fromkeys(PATHS[source], reply)})
-    kept = store.entries()
-    _check_page(lambda form: page_of((*_beside(), *kept), AT, MAX_AGE, form) + form.trailer)
-    site = Site(store, _OURSELVES, Thresholds(TIMEOUT, MAX_AGE))
+    store = _poll(AGENT, {**_DEFAULT, **dict.fromkeys(PATHS[source], reply)})
+    entries = store.entries()
+    _check_page(lambda form: page_of((*_other_entries(), *entries), AT, MAX_AGE, form) + form.trailer)
+    site = Site(store, _SELF_METRICS, Thresholds(TIMEOUT, MAX_AGE))
     assert handle(site, get("/"), AT).status_code == 200
     assert handle(site, get("/health"), AT).status_code in (200, 500, 503)
-    seen = kept[0].snapshot.of(source)
-    assert seen.failure or seen.answer, "the source was not asked"
-    return seen.failure.reason if seen.failure else None
+    state = entries[0].snapshot[source]
+    assert state.failure or state.answer, "the source was not polled"
+    return state.failure.reason if state.failure else None
 
 
-def _asked(agent: Agent, replies: Mapping[str, Reply]) -> Store[Rendered]:
+def _poll(agent: Agent, replies: Mapping[str, Reply]) -> Store[Rendered]:
     store = Store((agent,), render_agent)
-    rounds = Poller(store, {agent.name: FakeWire(replies)}, lambda: AT, TIMEOUT, lambda *_: None, autopilot=True)
-    rounds.poll_health(agent)
-    rounds.poll_state(agent)
+    poller = Poller(
+        store=store,
+        wires={agent.name: FakeWire(replies)},
+        clock=lambda: AT,
+        seconds=TIMEOUT,
+        sources=SOURCES,
+        on_changes=lambda *_: None,
+    )
+    poller.poll_health(agent)
+    poller.poll_state(agent)
     return store
 
 
 @cache
-def _beside() -> tuple[Entry[Rendered], ...]:
-    return _asked(Agent("beside", ADDRESS), _DEFAULT).entries()
+def _other_entries() -> tuple[Entry[Rendered], ...]:
+    return _poll(Agent("beside", ADDRESS), _DEFAULT).entries()
 
 
 @cache
-def _series_beside() -> Series:
-    return _read(read_text, page_of(_beside(), AT, MAX_AGE, Format.TEXT))
+def _other_series() -> Series:
+    return _parse(parse_text, page_of(_other_entries(), AT, MAX_AGE, Format.TEXT))
 
 
-def _check_page(drawn: Callable[[Format], bytes]) -> None:
-    """Both formats are read as the same series, each once and finite, and those of the agent beside are among them."""
-    text = _read(read_text, drawn(Format.TEXT))
-    assert text == _read(read_openmetrics, drawn(Format.OPENMETRICS)), "the formats differ"
-    times = Counter((name, labels) for name, labels, _ in text.elements())
-    assert set(times.values()) == {1}, f"doubled: {times.most_common(1)}"
-    assert text >= _series_beside(), "the series of another agent have changed"
+def _check_page(render: Callable[[Format], bytes]) -> None:
+    """Check that both formats have the same series: unique, finite, and those of the other agent unchanged."""
+    text = _parse(parse_text, render(Format.TEXT))
+    assert text == _parse(parse_openmetrics, render(Format.OPENMETRICS)), "the formats differ"
+    counts = Counter((name, labels) for name, labels, _ in text.elements())
+    assert set(counts.values()) == {1}, f"duplicate series: {counts.most_common(1)}"
+    assert text >= _other_series(), "the series of another agent have changed"
 
 
-def _read(reader: Callable[[str], Iterable[Metric]], body: bytes) -> Series:
+def _parse(parser: Callable[[str], Iterable[Metric]], body: bytes) -> Series:
     return Counter(
-        (sample.name, frozenset(sample.labels.items()), _finite(sample.value))
-        for family in reader(body.decode())
+        (sample.name, frozenset(sample.labels.items()), _format_finite(sample.value))
+        for family in parser(body.decode())
         for sample in family.samples
     )
 
 
-def _finite(value: float) -> str:
-    assert abs(value) <= sys.float_info.max, "a number that Prometheus cannot read, or nobody can use"
+def _format_finite(value: float) -> str:
+    assert abs(value) <= sys.float_info.max, "a value that Prometheus cannot parse, or that has no meaning"
     return repr(value)

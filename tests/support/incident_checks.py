@@ -1,6 +1,6 @@
-"""A watch over an incident as it is played: what its story says must be seen, and what must hold at every moment.
+"""Checks of the exporter during an incident: the expectations of each step, and invariants of every scrape.
 
-Waiting is counted in polls, as the exporter counts them itself, so a slow machine takes longer and fails nothing.
+Timeouts are counted in the exporter's own polls, so a slow machine needs more time but causes no failure.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from tests.support.exporter import run
 from tests.support.scraping import QUESTIONS, Page, Scrape, Verdict, page, scrape
 
 PACE = 10
-"""Of the demo."""
+"""The pace of the demo."""
 
 INTERVAL = 0.4
-"""Seconds between two polls of its exporter. It gives up after 0.8 of them, and all else that runs slows it down."""
+"""The exporter's poll interval in seconds; its timeout is 80 % of this, which a busy machine may exceed."""
 
 SCRAPE_PAUSE = 0.1
-"""Seconds between two looks."""
+"""Seconds between two scrapes."""
 
 HOME_REGION = "global"
-"""The region where there is only one; with several, each server's name ends with its own."""
+"""The name of a single region; with several regions, the name of a server ends with its region."""
 
 SLACK = 3
-"""Polls that an expectation may take longer: one is under way when the deed is done, one begins, one is told."""
+"""Additional polls for an expectation: one in progress at the fault, one that starts, one that is rendered."""
 
 STEP_TIMEOUT = 120.0
-"""After so many seconds a step is given up, where the polls do not go on either."""
+"""Timeout for a step in seconds, even if no polls are made."""
 
 STOPPING_FAULTS = frozenset({"kill", "pause", "leave", "remove"})
 STARTING_FAULTS = frozenset({"start", "resume"})
@@ -44,43 +44,46 @@ STARTING_FAULTS = frozenset({"start", "resume"})
 SOURCES = ("health", "self")
 
 OK_REASONS = frozenset({"ok", "not_a_voter"})
-"""The reasons of a verdict whose status is 200, of those that incidents expect."""
+"""The expected reasons of verdicts with status 200."""
 
 FAILURE_THRESHOLD = 3
-"""Consecutive failed polls before an agent is not live; the exporter's default."""
+"""Consecutive failed polls before an agent is considered not live, the exporter's default."""
 
 CHECK_SECONDS = "3s"
-"""So long the command waits for an agent that is silent."""
+"""The timeout of the command ``check``."""
 
 _LAST_SUCCESS = "nomad_exporter_poll_last_success_timestamp_seconds"
 
 
 @dataclass(frozen=True)
 class PendingExpectation:
-    """What is awaited, since when, and whether it is there; once it was, it may be missed for some polls only."""
+    """An expectation, the scrape since which it is awaited, and whether it is met.
+
+    An expectation that was met may be missed for ``grace`` seconds only.
+    """
 
     expectation: Expectation
     since: Page
-    seen: bool = False
+    met: bool = False
     grace: float = math.inf
 
     def after(self, scrape: Scrape, missing: bool) -> PendingExpectation:
-        if self.seen and self.expectation.transient:
+        if self.met and self.expectation.transient:
             return self
         return (
-            replace(self, seen=False)
+            replace(self, met=False)
             if missing
-            else PendingExpectation(self.expectation, scrape.after, seen=True, grace=0)
+            else PendingExpectation(self.expectation, scrape.after, met=True, grace=0)
         )
 
 
 @dataclass
 class IncidentCheck:
-    """An incident as it is played, and what was seen of it so far.
+    """The state of a running incident, and its checks.
 
-    ``touched`` are the agents to which something was done since all was ``calm``, ``down`` those that were ended and
-    not begun again; ``living`` those that must live, for they run and were seen to. ``failures`` are those of the
-    polls of each agent's health, as they were when it told it last.
+    ``touched`` are the agents with faults since the cluster was ``calm``. ``down`` are the agents that do not respond
+    because of a fault. ``live`` are the agents that must stay live, because they run and were live. ``failures`` are
+    the failed health polls of each agent at its last successful one.
     """
 
     demo: Demo
@@ -90,7 +93,7 @@ class IncidentCheck:
     agents: dict[Role, str] = field(default_factory=dict)
     members: dict[Role, str] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
-    living: set[str] = field(default_factory=set)
+    live: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
     calm: bool = True
     failures: dict[str, float] = field(default_factory=dict)
@@ -98,53 +101,53 @@ class IncidentCheck:
     pause: threading.Event = field(default_factory=threading.Event)
 
     def run_step(self, number: int, step: Step) -> None:
-        """Plays the step; returns when all that it leads one to expect was seen."""
-        response = self.demo.play(f"{self.incident.name}/{number}")
+        """Run a step; return when all of its expectations are met."""
+        response = self.demo.run_incident(f"{self.incident.name}/{number}")
         assert response.status_code == 200, response.text
-        self.learn_roles(self.demo.roles())
+        self.record_roles(self.demo.roles())
         self.record_faults(step)
         pending = [PendingExpectation(expectation, page(self.pool)) for expectation in step.expectations]
         end = time.monotonic() + STEP_TIMEOUT
-        while not all(each.seen for each in pending):
+        while not all(each.met for each in pending):
             scraped = self.scrape()
             pending = [each.after(scraped, any(self.missing(each.expectation, scraped))) for each in pending]
             for each in pending:
-                late = not each.seen and (self.is_late(each, scraped.before) or time.monotonic() > end)
+                late = not each.met and (self.is_late(each, scraped.before) or time.monotonic() > end)
                 assert not late, f"step {number}: {'; '.join(self.missing(each.expectation, scraped))}"
         self.check(list(QUESTIONS)[number % len(QUESTIONS)], self.scrape())
 
-    def learn_roles(self, role_map: dict[str, str]) -> None:
-        """Learns who plays which role. Where there is one region, the exporter calls agents by their bare names."""
+    def record_roles(self, role_map: dict[str, str]) -> None:
+        """Record the roles. With one region, the exporter's names are without the region."""
         for role, name in role_map.items():
             bare = name if self.incident.requirements.regions > 1 else name.partition(".")[0]
             self.agents[Role(role)], self.members[Role(role)] = bare, name
 
     def record_faults(self, step: Step) -> None:
-        """Minds what was done: an agent that was ended need not live; one that was begun must, once it was seen to."""
-        actions = [deed for deed in step.actions if isinstance(deed, Action)]
-        done = {
-            what: {self.agents[role] for deed in actions if deed.fault == what for role in deed.roles}
-            for what in FAULTS
+        """Record the faults of a step: a stopped agent need not be live, a started one must be once it was."""
+        actions = [action for action in step.actions if isinstance(action, Action)]
+        targets = {
+            fault: {self.agents[role] for action in actions if action.fault == fault for role in action.roles}
+            for fault in FAULTS
         }
-        touched = set().union(*done.values())
+        touched = set().union(*targets.values())
         self.touched = touched if self.calm else self.touched | touched
-        self.down |= set().union(*(done[what] for what in STOPPING_FAULTS))
-        self.down -= set().union(*(done[what] for what in STARTING_FAULTS))
-        self.living -= touched
+        self.down |= set().union(*(targets[fault] for fault in STOPPING_FAULTS))
+        self.down -= set().union(*(targets[fault] for fault in STARTING_FAULTS))
+        self.live -= touched
 
     def scrape(self) -> Scrape:
-        """A look, and what must hold at every one."""
+        """Scrape the exporter and check the invariants."""
         self.pause.wait(SCRAPE_PAUSE)
         scraped = scrape(self.pool)
         self.check_liveness(scraped)
         self.check_failure_threshold(scraped)
-        if scraped.seconds < INTERVAL:  # In more, a verdict can change and change again.
+        if scraped.seconds < INTERVAL:  # In a longer time, a verdict can change twice.
             self.check_metrics(scraped)
             self.check_safety(scraped)
         return scraped
 
     def check(self, question: str, before: Scrape) -> None:
-        """The command, which asks the agents itself, answers a question as the exporter does."""
+        """Check that the command ``check``, which polls the agents itself, agrees with the exporter."""
         file = self.demo.config_file
         response = run("check", "--config.file", file, "--timeout", CHECK_SECONDS, "--json", question)
         after = self.scrape()
@@ -155,48 +158,49 @@ class IncidentCheck:
             verdicts = [scrape.verdicts[agent, question] for scrape in (before, after)]
             if question != "quorum":
                 assert finding["reason"] in {verdict.reason for verdict in verdicts}, f"{finding}, but {verdicts}"
-            elif before.after.value("nomad_agent_up", agent=agent) == 1:  # Of others, the exporter has memories alone.
+            elif before.after.value("nomad_agent_up", agent=agent) == 1:  # For others, the exporter has only old data.
                 assert finding["ok"] in {verdict.status == 200 for verdict in verdicts}, f"{finding}, but {verdicts}"
 
     def check_metrics(self, scraped: Scrape) -> None:
-        """Each path says what its metric says, before it or after."""
+        """Check that each verdict agrees with its metric, before or after the request."""
         for (agent, question), verdict in scraped.verdicts.items():
-            response = {each.value(QUESTIONS[question], agent=agent) for each in scraped.pages}
-            assert float(verdict.status == 200) in response, (
-                f"{agent}: {question} is {verdict}, but the metric {response}"
-            )
+            values = {each.value(QUESTIONS[question], agent=agent) for each in scraped.pages}
+            assert float(verdict.status == 200) in values, f"{agent}: {question} is {verdict}, but the metric {values}"
 
     def check_liveness(self, scraped: Scrape) -> None:
-        """No agent that runs is ever not live, once it was seen alive."""
+        """Check that a running agent that was live stays live."""
         for agent in set(scraped.agents) - self.down:
             if scraped.verdicts[agent, "live"].status == 200:
-                self.living.add(agent)
-            assert agent not in self.living or scraped.verdicts[agent, "live"].status == 200, f"{agent} runs"
+                self.live.add(agent)
+            assert agent not in self.live or scraped.verdicts[agent, "live"].status == 200, f"{agent} is not live"
 
     def check_failure_threshold(self, scraped: Scrape) -> None:
-        """An agent that is silent is borne for some attempts before it is called dead."""
+        """Check that an agent is considered not live only after the threshold of failed polls."""
         for agent in scraped.agents:
             if scraped.verdicts[agent, "live"].reason == "unresponsive" and agent in self.failures:
                 failures = health_failures(scraped.after, agent) - self.failures[agent]
-                assert failures >= FAILURE_THRESHOLD, f"{agent} is called dead after {failures} attempts"
+                assert failures >= FAILURE_THRESHOLD, f"{agent} is not live after {failures} failed polls"
             if not scraped.before.values("nomad_exporter_poll_failing", agent=agent, source="health"):
                 self.failures[agent] = health_failures(scraped.before, agent)
 
     def check_safety(self, scraped: Scrape) -> None:
-        """No server may be stopped while another one is away or no voter; where it is strict, any may in the calm."""
+        """Check that no server is safe to stop while another one is not a running voter.
+
+        In a strict incident, every server must be safe to stop while the cluster is calm.
+        """
         servers = [self.agents[role] for role in SERVERS if self.agents[role] in scraped.agents]
         safe = {agent for agent in servers if scraped.verdicts[agent, "quorum"].status == 200}
         self.calm = all(is_calm(each, servers) for each in scraped.pages)
         if self.incident.strict and self.calm and is_fresh(scraped, servers):
             self.phases.add("calm")
-            assert safe == set(servers), "all is calm"
+            assert safe == set(servers), "the cluster is calm"
         degraded = {agent for agent in servers if all(is_degraded(each, agent, servers) for each in scraped.pages)}
         if degraded - self.touched:
-            self.phases.add("uneasy")
-            assert not safe & degraded - self.touched, f"{safe} may be stopped, though not all others are there"
+            self.phases.add("degraded")
+            assert not safe & degraded - self.touched, f"{safe} are safe to stop in a degraded cluster"
 
     def missing(self, expectation: Expectation, scraped: Scrape) -> Iterator[str]:
-        """What is not as expected, in words."""
+        """Yield a text for each part of an expectation that is not met."""
         for role in expectation.roles:
             agent = self.agents[role]
             for question, reason in expectation.reasons.items():
@@ -212,19 +216,19 @@ class IncidentCheck:
         found = self.found(sample, agent, page)
         if sample.match is Match.ABSENT:
             return not found
-        if sample.match is Match.IS:
+        if sample.match is Match.EQUALS:
             return sample.value in found
         return sum(found) - sum(self.found(sample, agent, self.first_page)) >= sample.value
 
     def found(self, sample: SampleExpectation, agent: str, page: Page) -> list[float]:
-        actors = {role.value: _RoleName(name) for role, name in self.members.items()}
-        labels = {name: value.format(**actors) for name, value in sample.labels.items()}
+        agents = {role.value: _RoleName(name) for role, name in self.members.items()}
+        labels = {name: value.format(**agents) for name, value in sample.labels.items()}
         return page.values(sample.name, agent=agent, **labels)
 
     def is_late(self, pending: PendingExpectation, now: Page) -> bool:
-        """Whether every agent was polled so often, for either source, that it should have been seen.
+        """Return whether every agent was polled so often that the expectation should have been met.
 
-        The polls of one that is not watched yet are those of the agent that was polled most.
+        An agent that is not monitored yet counts like the agent with the most polls.
         """
         expectation = pending.expectation
         allowed = expectation.within_polls + SLACK + math.ceil(min(expectation.after, pending.grace) / PACE / INTERVAL)
@@ -238,24 +242,24 @@ class IncidentCheck:
 
 @dataclass(frozen=True)
 class _RoleName:
-    """What a story may say of an agent in the labels of a metric."""
+    """The attributes of an agent that labels may contain."""
 
     member: str
 
 
 def polls_between(since: Page, now: Page, agent: str, source: str) -> float:
-    """The polls of an agent between two pages."""
+    """Return the number of polls of an agent between two scrapes."""
     name = "nomad_exporter_polls_total"
     return sum(now.values(name, agent=agent, source=source)) - sum(since.values(name, agent=agent, source=source))
 
 
 def health_failures(page: Page, agent: str) -> float:
-    """The polls of an agent's health that failed."""
+    """Return the number of failed health polls of an agent."""
     return sum(page.values("nomad_exporter_poll_failures_total", agent=agent, source="health"))
 
 
 def is_calm(page: Page, servers: Sequence[str]) -> bool:
-    """Whether all that the exporter knows of the servers is good: they are well, alive in gossip, and vote."""
+    """Return whether all servers are healthy, alive in gossip, and voters."""
     return not page.values("nomad_agent_leader_reachable").count(0) and all(
         not page.values("nomad_exporter_poll_failing", agent=agent) and votes_and_members(page, agent) == ([3], [3])
         for agent in servers
@@ -263,21 +267,21 @@ def is_calm(page: Page, servers: Sequence[str]) -> bool:
 
 
 def is_degraded(page: Page, agent: str, servers: Sequence[str]) -> bool:
-    """Whether another one of the servers is away, by its health, or one is no voter for the one that leads."""
+    """Return whether another server does not respond, or the leader knows fewer than three voters or members."""
     others = [other for other in servers if other != agent]
-    away = any(page.values("nomad_exporter_poll_failing", agent=other, source="health") for other in others)
+    is_down = any(page.values("nomad_exporter_poll_failing", agent=other, source="health") for other in others)
     leading = [server for server in servers if page.value("nomad_agent_leader", agent=server)]
-    return away or (len(leading) == 1 and votes_and_members(page, leading[0]) != ([3], [3]))
+    return is_down or (len(leading) == 1 and votes_and_members(page, leading[0]) != ([3], [3]))
 
 
 def votes_and_members(page: Page, agent: str) -> tuple[list[float], list[float]]:
-    """The voters and the living members of its region that the server knows."""
+    """Return the numbers of voters and of alive members of its region that a server reports."""
     region = agent.rpartition(".")[2] if "." in agent else HOME_REGION
     votes = page.values("nomad_agent_raft_servers", agent=agent, suffrage="Voter")
     return votes, page.values("nomad_agent_members", agent=agent, nomad_region=region, status="alive")
 
 
 def is_fresh(scraped: Scrape, servers: Sequence[str]) -> bool:
-    """Whether the exporter has come to ask about health so lately that the answers still prove something."""
-    asked = [scraped.before.value(_LAST_SUCCESS, agent=agent, source="health") or 0.0 for agent in servers]
-    return scraped.ended - min(asked) < 2 * INTERVAL
+    """Return whether the health of all servers was polled successfully within two intervals."""
+    successes = [scraped.before.value(_LAST_SUCCESS, agent=agent, source="health") or 0.0 for agent in servers]
+    return scraped.ended - min(successes) < 2 * INTERVAL

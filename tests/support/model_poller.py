@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import Reply
+from nomad_exporter.nomad.sources import Reply, enabled_sources
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
@@ -36,7 +36,7 @@ class ModelTransport:
     def __init__(self, api: NomadApi, name: str) -> None:
         self._api, self._name = api, name
 
-    def get(self, path: str, seconds: float) -> Reply | Failure:
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply | Failure:
         """Return the agent's immediate response to GET ``path``, or the failure."""
         if self._api.cluster.world.agents[self._name].state is State.DEAD:
             return Failure(FailureReason.REFUSED, "connection refused")
@@ -54,8 +54,14 @@ class ModelPoller:
         api, self._agents = NomadApi(cluster), [agent(name) for name in names]
         self._store: Store[None] = Store(self._agents, lambda *_: None)
         transports = {each.name: ModelTransport(api, each.name) for each in self._agents}
-        autopilot = thresholds.autopilot
-        self._poller = Poller(self._store, transports, self.now, TIMEOUT, lambda *_: None, autopilot=autopilot)
+        self._poller = Poller(
+            store=self._store,
+            wires=transports,
+            clock=self.now,
+            seconds=TIMEOUT,
+            sources=enabled_sources(autopilot=thresholds.autopilot),
+            on_changes=lambda *_: None,
+        )
 
     def now(self) -> Instant:
         """Return the cluster's time as wall clock and monotonic clock."""

@@ -1,4 +1,4 @@
-"""Bodies that no agent sent: recorded ones, altered by bytes and by structure, from a seeded source of chance."""
+"""Mutations of recorded bodies, of their bytes and of their JSON structure, reproducible by seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXTS = (
     "[{Suffrage:Voter ID:a Address:b} {Suffrage:Voter ID:a Address:b}]",
     *("Voter", "Leader", "alive", "failed", "2.0.5", "ok", "null", "127.0.0.1:4647", "::1"),
 )
-"""Texts at the borders of what is read, and such as would leave their place on a page."""
+"""Strings at the limits of the parsers, and strings that could break a page if they were not escaped."""
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2**53, 2**63, 2**64, -(2**63) - 1, 10**30, 10**309, 10**400, 1.5, -0.0, 1e308),
@@ -32,7 +32,7 @@ KEYS = (
     *("Status", "Tags", "Addr", "id", "port", "ok", "message", "Version", "expect", "k" * 64, "k" * 65),
     *("ID", "Address", "Healthy", "Voter", "Servers", "FailureTolerance"),
 )
-"""Keys that Nomad has in one place or another, and such as lead to names of ours."""
+"""Keys of Nomad's answers, and keys that could collide with metric names."""
 
 TOKENS = (
     *(b"\x00", b"\xff", b"\xed\xa0\x80", b'"', b"\\", b"\n", b"{", b"}", b"[", b"]", b",", b":", b"null", b"true"),
@@ -40,59 +40,59 @@ TOKENS = (
     *(b'"\\ud800"', b'"\\u0000"', b'"\\x"', b'"a":1,"a":2', b"\xef\xbb\xbf", b"/* */", b"# EOF"),
 )
 
-Alter = Callable[[Random, bytes, Sequence[bytes]], bytes]
+Mutation = Callable[[Random, bytes, Sequence[bytes]], bytes]
 
 
-def mutated(chance: Random, bodies: Sequence[bytes]) -> bytes:
-    """One of ``bodies``, altered once or a few times."""
-    body = chance.choice(bodies)
-    for _ in range(chance.choice((1, 1, 1, 2, 3, 8))):
-        body = chance.choice(_ALTERATIONS)(chance, body, bodies)
+def mutated(rng: Random, bodies: Sequence[bytes]) -> bytes:
+    """Return one of ``bodies``, mutated one or several times."""
+    body = rng.choice(bodies)
+    for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
+        body = rng.choice(_MUTATIONS)(rng, body, bodies)
     return body
 
 
-def _cut(chance: Random, body: bytes, _: Sequence[bytes]) -> bytes:
-    start, end = _slice(chance, body)
+def _cut(rng: Random, body: bytes, _: Sequence[bytes]) -> bytes:
+    start, end = _slice(rng, body)
     return body[:start] + body[end:]
 
 
-def _flip(chance: Random, body: bytes, _: Sequence[bytes]) -> bytes:
-    at = chance.randrange(len(body) + 1)
-    return body[:at] + bytes((chance.randrange(256),)) + body[at + 1 :]
+def _flip(rng: Random, body: bytes, _: Sequence[bytes]) -> bytes:
+    at = rng.randrange(len(body) + 1)
+    return body[:at] + bytes((rng.randrange(256),)) + body[at + 1 :]
 
 
-def _insert(chance: Random, body: bytes, _: Sequence[bytes]) -> bytes:
-    start, end = _slice(chance, body)
-    return body[:start] + chance.choice(TOKENS) + body[chance.choice((start, end)) :]
+def _insert(rng: Random, body: bytes, _: Sequence[bytes]) -> bytes:
+    start, end = _slice(rng, body)
+    return body[:start] + rng.choice(TOKENS) + body[rng.choice((start, end)) :]
 
 
-def _double(chance: Random, body: bytes, _: Sequence[bytes]) -> bytes:
-    start, end = _slice(chance, body)
+def _double(rng: Random, body: bytes, _: Sequence[bytes]) -> bytes:
+    start, end = _slice(rng, body)
     return body[:end] + body[start:]
 
 
-def _splice(chance: Random, body: bytes, bodies: Sequence[bytes]) -> bytes:
-    other = chance.choice(bodies)
-    return body[: chance.randrange(len(body) + 1)] + other[chance.randrange(len(other) + 1) :]
+def _splice(rng: Random, body: bytes, bodies: Sequence[bytes]) -> bytes:
+    other = rng.choice(bodies)
+    return body[: rng.randrange(len(body) + 1)] + other[rng.randrange(len(other) + 1) :]
 
 
-def _slice(chance: Random, body: bytes) -> tuple[int, int]:
-    start = chance.randrange(len(body) + 1)
-    return start, min(len(body), start + chance.choice((1, 2, 5, 40, len(body))))
+def _slice(rng: Random, body: bytes) -> tuple[int, int]:
+    start = rng.randrange(len(body) + 1)
+    return start, min(len(body), start + rng.choice((1, 2, 5, 40, len(body))))
 
 
-def _of_structure(alter: Callable[[Random, Any, Any], Any]) -> Alter:
-    """An alteration at one place of the JSON: ``alter`` is given the container and the key or number in it."""
+def _at_random_place(change: Callable[[Random, Any, Any], Any]) -> Mutation:
+    """Return a mutation that calls ``change`` with a random container of the JSON and a key or index in it."""
 
-    def altered(chance: Random, body: bytes, bodies: Sequence[bytes]) -> bytes:
+    def mutation(rng: Random, body: bytes, bodies: Sequence[bytes]) -> bytes:
         try:
             root = [json.loads(body)]
-            alter(chance, *chance.choice(_places(root)))
+            change(rng, *rng.choice(_places(root)))
             return json.dumps(root[0]).encode()
         except (ValueError, RecursionError):
-            return _flip(chance, body, bodies)
+            return _flip(rng, body, bodies)
 
-    return altered
+    return mutation
 
 
 def _places(container: Any) -> list[tuple[Any, Any]]:
@@ -101,14 +101,14 @@ def _places(container: Any) -> list[tuple[Any, Any]]:
     return [*((container, key) for key in keys), *(place for deeper in below for place in _places(deeper))]
 
 
-def _replace(chance: Random, container: Any, key: Any) -> None:
-    container[key] = _value(chance)
+def _replace(rng: Random, container: Any, key: Any) -> None:
+    container[key] = _value(rng)
 
 
-def _replace_alike(chance: Random, container: Any, key: Any) -> None:
-    """Another value of the same type, so that more of the body stays readable."""
-    alike = [value for value in (*TEXTS, *VALUES) if type(value) is type(container[key])]
-    container[key] = chance.choice(alike or [_value(chance)])
+def _replace_with_same_type(rng: Random, container: Any, key: Any) -> None:
+    """Replace a value by another one of the same type, so that more of the body can still be decoded."""
+    candidates = [value for value in (*TEXTS, *VALUES) if type(value) is type(container[key])]
+    container[key] = rng.choice(candidates or [_value(rng)])
 
 
 def _remove(_: Random, container: Any, key: Any) -> None:
@@ -117,30 +117,30 @@ def _remove(_: Random, container: Any, key: Any) -> None:
         del container[key]
 
 
-def _add(chance: Random, container: Any, key: Any) -> None:
+def _add(rng: Random, container: Any, key: Any) -> None:
     below = container[key] if isinstance(container[key], dict) else container
     if isinstance(below, dict):
-        below.update({chance.choice(KEYS): _value(chance) for _ in range(chance.choice((1, 3, 20)))})
+        below.update({rng.choice(KEYS): _value(rng) for _ in range(rng.choice((1, 3, 20)))})
 
 
-def _rename(chance: Random, container: Any, key: Any) -> None:
+def _rename(rng: Random, container: Any, key: Any) -> None:
     if isinstance(container, dict):
-        container[chance.choice(KEYS)] = container.pop(key)
+        container[rng.choice(KEYS)] = container.pop(key)
 
 
-def _repeat(chance: Random, container: Any, key: Any) -> None:
+def _repeat(rng: Random, container: Any, key: Any) -> None:
     if isinstance(container[key], list):
-        container[key] *= chance.choice((2, 3, 50))
+        container[key] *= rng.choice((2, 3, 50))
     elif isinstance(container, dict):
-        container[chance.choice(KEYS)] = container[key]
+        container[rng.choice(KEYS)] = container[key]
 
 
-def _value(chance: Random) -> Any:
-    return chance.choice(TEXTS) if chance.random() < 0.7 else chance.choice(VALUES)
+def _value(rng: Random) -> Any:
+    return rng.choice(TEXTS) if rng.random() < 0.7 else rng.choice(VALUES)
 
 
-_ALTERATIONS: tuple[Alter, ...] = (
+_MUTATIONS: tuple[Mutation, ...] = (
     *(_cut, _flip, _insert, _double, _splice),
-    *(_of_structure(alter) for alter in (_replace_alike,) * 6),
-    *(_of_structure(alter) for alter in (_replace, _replace, _remove, _add, _add, _rename, _repeat)),
+    *(_at_random_place(change) for change in (_replace_with_same_type,) * 6),
+    *(_at_random_place(change) for change in (_replace, _replace, _remove, _add, _add, _rename, _repeat)),
 )

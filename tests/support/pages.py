@@ -12,9 +12,9 @@ from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Health
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, Source
 from nomad_exporter.polling.poller import poll
-from nomad_exporter.polling.snapshot import AnyReading, Reading
+from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.server.http import Request
 from nomad_exporter.verdicts.evaluate import evaluate
@@ -31,7 +31,7 @@ def agent(name: str = "a1") -> Agent:
     return Agent(name, Address("http", f"{name}.example.org", 4646))
 
 
-def store_of(*readings: AnyReading, name: str = "a1") -> Store[Rendered]:
+def store_of(*readings: Reading[Any], name: str = "a1") -> Store[Rendered]:
     """Return a store that monitors one agent and has recorded ``readings`` of it."""
     monitored = agent(name)
     store = Store((monitored,), render_agent)
@@ -50,19 +50,19 @@ def site_of(store: Store[Rendered], thresholds: Thresholds | None = None) -> Sit
     return Site(store, SelfMetrics(), thresholds or Thresholds())
 
 
-def recorded(source: Source, name: str, seconds: float = 4.0) -> AnyReading:
+def recorded(source: Source[Any], name: str, seconds: float = 4.0) -> Reading[Any]:
     """Return the reading of ``source`` in the recorded situation ``name``, with a timeout in seconds."""
     return poll(source, RecordedWire(situation(name)), lambda: NOW, seconds)
 
 
-def health(answer: Health) -> AnyReading:
+def health(answer: Health) -> Reading[Any]:
     """Return a reading of ``health`` with this answer."""
-    return Reading(Source.HEALTH, answer, NOW, 0.0)
+    return Reading(HEALTH, answer, NOW, 0.0)
 
 
 def failed(
-    source: Source, reason: FailureReason = FailureReason.REFUSED, detail: str = "connection refused"
-) -> AnyReading:
+    source: Source[Any], reason: FailureReason = FailureReason.REFUSED, detail: str = "connection refused"
+) -> Reading[Any]:
     """Return a failed reading of ``source``."""
     outcome: Any = Failure(reason, detail)
     return Reading(source, outcome, NOW, 0.0)

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.support.real import real
+from tests.support.real_tools import require_tool
 from tests.support.waiting import PATIENCE, eventually
 
 SCRAPE_INTERVAL = "250ms"
 
-Setting = tuple[str | float, ...]
+Row = tuple[str | float, ...]
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,23 @@ class Prometheus:
     log: Path
     targets: int
 
-    def query(self, promql: str, *labels: str) -> list[Setting]:
-        """The rows of an instant query, sorted: the values of ``labels`` in each, and its number."""
-        told = requests.get(f"{self.url}/api/v1/query", {"query": promql}, timeout=PATIENCE).json()
-        assert told["status"] == "success", told
-        found: list[dict[str, Any]] = told["data"]["result"]
-        return sorted((*(row["metric"].get(label, "") for label in labels), float(row["value"][1])) for row in found)
+    def query(self, promql: str, *labels: str) -> list[Row]:
+        """Return the rows of an instant query, sorted; each row has the values of ``labels`` and the sample value."""
+        response = requests.get(f"{self.url}/api/v1/query", {"query": promql}, timeout=PATIENCE).json()
+        assert response["status"] == "success", response
+        result: list[dict[str, Any]] = response["data"]["result"]
+        return sorted((*(row["metric"].get(label, "") for label in labels), float(row["value"][1])) for row in result)
 
     def wait_for_scrapes(self, number: int) -> None:
-        """Returns once each target was scraped ``number`` times."""
+        """Wait until each target has been scraped ``number`` times."""
         eventually(lambda: len(self.query(f"count_over_time(up[1h]) >= {number}")) == self.targets)
 
-    def complaints(self) -> list[str]:
-        """The lines of its log that tell of a scrape, sample or anything else that went wrong."""
+    def log_problems(self) -> list[str]:
+        """Return the warnings and errors in its log."""
         return [line for line in self.log.read_text().splitlines() if re.search(r"level=(warn|error)|\berr=", line)]
 
     def dropped_samples(self) -> Mapping[str, float]:
-        """How many samples it did not take, by the name of its own counter for the reason."""
+        """Return the number of rejected samples by the name of the counter, one counter for each cause."""
         page = requests.get(f"{self.url}/metrics", timeout=PATIENCE).text
         found = re.findall(r"^(prometheus_target_scrapes_sample_\w+_total) (\S+)$", page, re.MULTILINE)
         return {name: float(number) for name, number in found}
@@ -54,23 +54,23 @@ class Prometheus:
 
 @contextlib.contextmanager
 def scraping(urls: Iterable[str], folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus that keeps its files in ``folder`` and scrapes what serves at ``urls``; ends with the block."""
+    """Run a Prometheus within the block, with its files in ``folder``, that scrapes the exporters at ``urls``."""
     targets = [urlsplit(url).netloc for url in urls]
     config = {
         "global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL},
         "scrape_configs": [{"job_name": "nomad", "static_configs": [{"targets": targets}]}],
     }
-    (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML too.
+    (folder / "prometheus.yml").write_text(json.dumps(config))  # YAML includes JSON.
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             [
-                real("prometheus"),
+                require_tool("prometheus"),
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 "--web.listen-address=127.0.0.1:0",
                 "--log.level=debug",
-                "--scrape.discovery-reload-interval=100ms",  # It would look for its targets after five seconds only.
+                "--scrape.discovery-reload-interval=100ms",  # The default is 5 s.
             ],
             stdout=stderr,
             stderr=stderr,

@@ -1,4 +1,4 @@
-"""The answers that real agents were recorded with, as values."""
+"""Recorded responses of real agents, as values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One answer: ``status`` is None where none came before the one who asked gave up."""
+    """A recorded response. ``status`` is None if the agent sent none within the timeout of the recorder."""
 
     status: int | None
     body: bytes
@@ -32,26 +32,29 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One agent in one situation, such as ``2.0.5/no-leader/s3-follower``, and its answers by path."""
+    """A recorded agent in one situation, such as ``2.0.5/no-leader/s3-follower``, and its responses by path."""
 
     name: str
     answers: Mapping[str, Recorded]
 
     def answer(self, path: str) -> Recorded:
-        """The answer to ``path``; where it was not asked, none of a frozen agent, else what an unknown path gets."""
-        frozen = all(told.status is None for told in self.answers.values())
+        """Return the response to ``path``; without a recording, a timeout of a frozen agent, otherwise a 404."""
+        frozen = all(recorded.status is None for recorded in self.answers.values())
         return self.answers.get(path) or Recorded(None if frozen else 404, b"", None, 0.0)
 
 
 def situations() -> tuple[Situation, ...]:
-    """Every recorded agent in every situation, by name."""
+    """Return every recorded agent in every situation, sorted by name."""
     folders = sorted({path.parent for path in FOLDER.rglob("*.json")})
     return tuple(situation(str(folder.relative_to(FOLDER))) for folder in folders)
 
 
 @cache
 def situation(name: str) -> Situation:
-    """The recorded agent ``name``. What was not asked is left out; without ``?stale`` health was asked only plainly."""
+    """Return the recorded agent ``name``, with only the responses that were recorded.
+
+    Health without a recording for ``?stale`` has the same response for both.
+    """
     answers = {path: _read(FOLDER / name / file) for path, file in FILES.items() if (FOLDER / name / file).exists()}
     if "/v1/agent/health" in answers:
         answers.setdefault("/v1/agent/health?stale", answers["/v1/agent/health"])
@@ -59,6 +62,7 @@ def situation(name: str) -> Situation:
 
 
 def _read(path: Path) -> Recorded:
-    told: dict[str, Any] = json.loads(path.read_text())
-    body = json.dumps(told["json"]) if "json" in told else told.get("text", "")
-    return Recorded(told.get("status"), body.encode(), told.get("headers", {}).get("Content-Type"), told["seconds"])
+    recording: dict[str, Any] = json.loads(path.read_text())
+    body = json.dumps(recording["json"]) if "json" in recording else recording.get("text", "")
+    content_type = recording.get("headers", {}).get("Content-Type")
+    return Recorded(recording.get("status"), body.encode(), content_type, recording["seconds"])

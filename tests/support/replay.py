@@ -9,7 +9,7 @@ from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import AUTOPILOT_PATH, Reply
+from nomad_exporter.nomad.sources import AUTOPILOT, Reply, enabled_sources
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
 from tests.support.recordings import Situation
@@ -30,7 +30,7 @@ class RecordedWire:
     def __init__(self, situation: Situation) -> None:
         self._situation = situation
 
-    def get(self, path: str, seconds: float) -> Reply | Failure:
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply | Failure:
         recorded = self._situation.answer(path)
         if recorded.status is None or recorded.seconds > seconds:
             return Failure(FailureReason.TIMEOUT, "recorded so")
@@ -46,8 +46,15 @@ def replay(agents: Mapping[str, Situation]) -> tuple[Entry[Rendered], ...]:
     store = Store(fleet, render_agent)
     wires = {name: RecordedWire(situation) for name, situation in agents.items()}
     for agent in fleet:
-        has_autopilot = AUTOPILOT_PATH in agents[agent.name].answers
-        poller = Poller(store, wires, lambda: AT, TIMEOUT, lambda *_: None, autopilot=has_autopilot)
+        has_autopilot = AUTOPILOT.path in agents[agent.name].answers
+        poller = Poller(
+            store=store,
+            wires=wires,
+            clock=lambda: AT,
+            seconds=TIMEOUT,
+            sources=enabled_sources(autopilot=has_autopilot),
+            on_changes=lambda *_: None,
+        )
         poller.poll_health(agent)
         poller.poll_state(agent)
     return store.entries()

@@ -36,7 +36,14 @@ class ScheduleRunner:
         self._schedules: list[Schedule] = []
 
     def start(self, *jobs: PollJob, at: Clock = clock.now, workers: int = 2) -> Schedule:
-        schedule = Schedule(jobs, at, workers, self.heartbeats, self.skips, self.clock_steps)
+        schedule = Schedule(
+            jobs=jobs,
+            clock=at,
+            workers=workers,
+            on_heartbeat=self.heartbeats,
+            on_skip=self.skips,
+            on_clock_step=self.clock_steps,
+        )
         schedule.start()
         self._schedules.append(schedule)
         return schedule

@@ -1,4 +1,4 @@
-"""Looks at an exporter from outside: its page, every verdict's path, and the page again."""
+"""Scrapes of an exporter: its metrics, every verdict by path, and its metrics again."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from dataclasses import dataclass
 from urllib3 import HTTPConnectionPool
 
 QUESTIONS = {"live": "nomad_agent_live", "ready": "nomad_agent_ready", "quorum": "nomad_agent_safe_to_stop"}
-"""Each question, which is the last part of its path, and the metric that is to say the same."""
+"""The metric of each question; the question is the last part of its path."""
 
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
 class Page:
-    """The samples of a page, by name: the labels and the value of each."""
+    """The samples of a scrape by metric name: the labels and the value of each."""
 
     samples: Mapping[str, list[tuple[Mapping[str, str], float]]]
 
     def values(self, name: str, **labels: str) -> list[float]:
-        """The values of all samples that have these labels, beside others."""
+        """Return the values of all samples that have at least these labels."""
         return [value for found, value in self.samples.get(name, ()) if labels.items() <= found.items()]
 
     @property
     def agents(self) -> list[str]:
-        """The names of the agents that the exporter watches."""
+        """The names of the monitored agents."""
         return [labels["agent"] for labels, _ in self.samples.get("nomad_exporter_agent_info", ())]
 
     def value(self, name: str, **labels: str) -> float | None:
-        """The only one of them; None where there is none."""
+        """Return the value of the only sample with these labels, or None without one."""
         found = self.values(name, **labels)
-        assert len(found) <= 1, f"{name}{labels} is there {len(found)} times"
+        assert len(found) <= 1, f"{name}{labels} has {len(found)} samples"
         return found[0] if found else None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the path of a question says of an agent."""
+    """The response to a question about an agent."""
 
     status: int
     reason: str
@@ -48,9 +48,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Scrape:
-    """The paths stand between the two pages in time, so that one of these says the same.
+    """The verdicts of all agents, requested between two scrapes of the metrics, one of which shows the same state.
 
-    ``began`` and ``ended`` are in Unix time.
+    ``began`` and ``ended`` are Unix times.
     """
 
     before: Page
@@ -65,17 +65,17 @@ class Scrape:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration of the scrape."""
         return self.ended - self.began
 
     @property
     def agents(self) -> list[str]:
-        """The agents that were watched all the time."""
+        """The agents that were monitored at both scrapes."""
         return [agent for agent, question in self.verdicts if question == "live"]
 
 
 def page(pool: HTTPConnectionPool) -> Page:
-    """The page as it is now."""
+    """Scrape the metrics."""
     samples: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for line in pool.request("GET", "/metrics").data.decode().splitlines():
         if line.startswith("nomad_"):
@@ -86,16 +86,17 @@ def page(pool: HTTPConnectionPool) -> Page:
 
 
 def scrape(pool: HTTPConnectionPool) -> Scrape:
-    """At every agent that is watched before and after."""
+    """Scrape the metrics and request every verdict about the agents that are monitored before and after."""
     began = time.time()
     before = page(pool)
     keys = [(agent, question) for agent in before.agents for question in QUESTIONS]
     verdicts = {key: _verdict(pool, *key) for key in keys}
     after = page(pool)
     ended = time.time()
-    return Scrape(before, {key: told for key, told in verdicts.items() if key[0] in after.agents}, after, began, ended)
+    monitored = {key: verdict for key, verdict in verdicts.items() if key[0] in after.agents}
+    return Scrape(before, monitored, after, began, ended)
 
 
 def _verdict(pool: HTTPConnectionPool, agent: str, question: str) -> Verdict:
-    told = pool.request("GET", f"/health/{question}?agent={agent}")
-    return Verdict(told.status, json.loads(told.data).get("reason", "") if told.status != 404 else "")
+    response = pool.request("GET", f"/health/{question}?agent={agent}")
+    return Verdict(response.status, json.loads(response.data).get("reason", "") if response.status != 404 else "")

@@ -1,7 +1,7 @@
-"""Simulated agents on sockets of loopback, in a thread of their own, so that a test asks them as any client would.
+"""Simulated agents on loopback sockets, in a thread, for tests that send requests like any client.
 
-``serve_cluster`` follows the clock of the machine. ``serve_cluster_manually`` has a clock that only tests advance: a
-request that Nomad holds for five seconds is answered at once.
+``serve_cluster`` follows the clock of the machine. ``serve_cluster_manually`` has a clock that only tests advance, so
+that a request that Nomad holds for five seconds is answered at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class SimCluster:
-    """The agents of a face, each behind a door on a port of its own that is open while its process is there."""
+    """The agents of ``api``, each with a listener on its own port while the agent runs."""
 
     def __init__(self, api: NomadApi, event_loop: EventLoop) -> None:
         self.cluster = api.cluster
@@ -42,14 +42,14 @@ class SimCluster:
         self.do(lambda _: None)
 
     def url(self, name: str) -> str:
-        """Where the agent of that name (``s1.global``, ``c1``) is asked, without a slash at the end."""
+        """Return the base URL of an agent (``s1.global``, ``c1``)."""
         scheme = "https" if self.cluster.world.agents[name].setup.tls else "http"
         return f"{scheme}://{self._listeners[name].address}"
 
     def do(self, work: Callable[[Cluster], T]) -> T:
-        """Does something to the cluster at its present, and opens and shuts the doors accordingly."""
+        """Change the cluster at the present time; start and stop listeners accordingly."""
 
-        async def done() -> T:
+        async def change() -> T:
             self.cluster.advance(self._clock())
             result = work(self.cluster)
             async with self._lock:
@@ -57,10 +57,10 @@ class SimCluster:
                     await (listener.stop() if self.cluster.world.agents[name].state is State.DEAD else listener.start())
             return result
 
-        return self._event_loop.do(done())
+        return self._event_loop.do(change())
 
     def advance(self, seconds: float) -> None:
-        """Lets so much time pass at once."""
+        """Advance the clock by ``seconds`` at once."""
         self._ahead += seconds
         self.do(lambda _: None)
 
@@ -72,9 +72,9 @@ class SimCluster:
 
 
 class ManualSimCluster(SimCluster):
-    """Agents in a time that stands still, but that a question which is held lets it pass.
+    """Agents whose clock advances only on request, and while a request is held.
 
-    A connection is aborted after ``client_timeout`` seconds of that time, streams included. So each agent serves one
+    A connection is aborted after ``client_timeout`` seconds of this clock, streams included. Each agent serves one
     request at a time.
     """
 
@@ -92,7 +92,7 @@ class ManualSimCluster(SimCluster):
 
             async def sleep(seconds: float) -> None:
                 if self._ahead + seconds > end:
-                    await self._give_up(name)
+                    await self._abort(name)
                 self._ahead += seconds
                 await asyncio.sleep(0)
 
@@ -100,11 +100,11 @@ class ManualSimCluster(SimCluster):
 
         return respond
 
-    async def _give_up(self, name: str) -> None:
-        """Never returns: the door is shut and opened again, and with that the request ends."""
-        cutting = asyncio.create_task(self._restart_listener(self._listeners[name]))
+    async def _abort(self, name: str) -> None:
+        """Restart the listener, which ends the request; never return."""
+        restart = asyncio.create_task(self._restart_listener(self._listeners[name]))
         await asyncio.Event().wait()
-        await cutting
+        await restart
 
     async def _restart_listener(self, listener: Listener) -> None:
         async with self._lock:
@@ -114,14 +114,14 @@ class ManualSimCluster(SimCluster):
 
 @contextmanager
 def serve_cluster(api: NomadApi) -> Iterator[SimCluster]:
-    """Agents that live on as time goes; ``advance`` leaps over some of it. Their cluster's time is Unix time."""
+    """Serve agents whose clock is Unix time, plus what ``advance`` adds."""
     with running_loop() as event_loop:
         yield SimCluster(api, event_loop)
 
 
 @contextmanager
 def serve_cluster_manually(api: NomadApi, client_timeout: float = 12.0) -> Iterator[ManualSimCluster]:
-    """Agents whose time the test turns by hand."""
+    """Serve agents whose clock only the test advances."""
     with running_loop() as event_loop:
         yield ManualSimCluster(api, event_loop, client_timeout)
 

@@ -1,4 +1,4 @@
-"""The demo without its processes: a cluster on sockets of loopback whose clock a test turns, and its own page."""
+"""The demo within a test: a cluster on loopback sockets whose clock the test advances, and its control page."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tests.support.sim_requests import MANAGER, MONITOR
 from tests.support.waiting import PATIENCE
 
 EXPORTER = "http://127.0.0.1:9441"
-"""What the page takes for the exporter; nobody is there."""
+"""The URL of the exporter on the page; nothing listens there."""
 
 INSTANT_PACE = 1e12
-"""A pace at which a whole incident is played without waiting."""
+"""A pace at which a complete incident runs without waiting."""
 
 HOST = "127.0.0.1:14640"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the demo's own page answered; the names of the headers are in lower case."""
+    """A response of the control page, with header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Reply:
 
 
 class SimHarness:
-    """A stage, a player on it, and the page before it.
+    """A served cluster, its incident runner and its control page.
 
     ``output`` has the printed texts, ``monitored`` the names of the monitored agents after each change.
     """
@@ -60,38 +60,38 @@ class SimHarness:
         self.cluster = cluster
 
     def setup(self, name: str) -> Setup:
-        """How an agent is set up now."""
+        """Return the current setup of an agent."""
         return self.cluster.world.agents[name].setup
 
     async def later(self, seconds: float) -> None:
-        """Lets so much time pass."""
+        """Advance the clock by ``seconds``."""
         self.now += seconds
         await self.server.tick()
 
     async def ask(self, method: str, path: str, **headers: str) -> Reply:
-        """Asks the page; ``_`` in the name of a header stands for ``-``."""
+        """Send a request to the control page; ``_`` in a header name means ``-``."""
         messages: list[Message] = []
 
         async def send(message: Message) -> None:
             messages.append(message)
 
         async def receive() -> Message:
-            raise AssertionError("nobody reads a body")
+            raise AssertionError("the page reads no body")
 
-        arguments = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        pairs = [(name.encode(), value.encode()) for name, value in arguments.items()]
+        request_headers = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        pairs = [(name.encode(), value.encode()) for name, value in request_headers.items()]
         await control_page(self.runner, EXPORTER)({"method": method, "path": path, "headers": pairs}, receive, send)
         start, body = messages
-        result = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Reply(start["status"], result, body["body"].decode())
+        reply_headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Reply(start["status"], reply_headers, body["body"].decode())
 
 
 def run_with_harness(
     scenario: Callable[[SimHarness], Awaitable[None]], files: CertificateFiles | None = None, **chosen: Any
 ) -> None:
-    """Plays ``scenario`` on a cluster that has a leader."""
+    """Run ``scenario`` with a cluster that has a leader."""
 
-    async def run_incident() -> None:
+    async def run() -> None:
         harness = SimHarness(files, **chosen)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -101,4 +101,4 @@ def run_with_harness(
             await harness.runner.stop()
             await harness.server.stop()
 
-    asyncio.run(run_incident())
+    asyncio.run(run())

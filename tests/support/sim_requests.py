@@ -1,4 +1,4 @@
-"""Questions to a simulated agent without a socket, written as one line: ``GET /v1/agent/health?type=server``."""
+"""Requests to a simulated agent without a socket, written as ``GET /v1/agent/health?type=server``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MANAGER = "00000000-0000-4000-8000-000000000001"
 AGENT_READER = "00000000-0000-4000-8000-000000000002"
 MONITOR = "00000000-0000-4000-8000-000000000003"
 UNKNOWN_TOKEN = "00000000-0000-4000-8000-000000000009"
-"""A token that nobody knows."""
+"""A token that the servers do not know."""
 
 
 def api_request(cluster: Cluster, line: str, token: str = "") -> ApiRequest:
-    """What is asked at the cluster's present."""
+    """Return a request received at the cluster's current time."""
     method, target = line.split(" ", 1)
     path, _, query = target.partition("?")
     parameters = parse_qs(query, keep_blank_values=True)
@@ -31,12 +31,12 @@ def api_request(cluster: Cluster, line: str, token: str = "") -> ApiRequest:
 
 
 def send(api: NomadApi, name: str, line: str, token: str = "") -> Reply:
-    """What comes of a question at once."""
+    """Handle a request once; the reply may be Pending or a Stream."""
     return handle(api, name, api_request(api.cluster, line, token))
 
 
 def respond(api: NomadApi, name: str, line: str, token: str = "") -> ApiResponse:
-    """The answer to a question that is answered at once."""
+    """Return the immediate response to a request."""
     reply = send(api, name, line, token)
     assert isinstance(reply, ApiResponse), reply
     return reply
@@ -45,7 +45,10 @@ def respond(api: NomadApi, name: str, line: str, token: str = "") -> ApiResponse
 def wait_for_response(
     api: NomadApi, name: str, line: str, token: str = "", timeout: float = 60.0
 ) -> tuple[ApiResponse, float]:
-    """The answer to a question that may be held, and after how long it came; fails where it lasts too long."""
+    """Advance the clock until a request has its response; return the response and the seconds passed.
+
+    Raise AssertionError after ``timeout`` seconds.
+    """
     request = api_request(api.cluster, line, token)
     while api.cluster.world.now - request.received_at < timeout:
         reply = handle(api, name, request)
@@ -53,11 +56,11 @@ def wait_for_response(
             assert isinstance(reply, ApiResponse), reply
             return reply, api.cluster.world.now - request.received_at
         pass_time(api.cluster, reply.seconds)
-    raise AssertionError(f"{line} was not answered in {timeout} seconds")
+    raise AssertionError(f"no response to {line} within {timeout} seconds")
 
 
 def is_pending(api: NomadApi, name: str, line: str, token: str = "", seconds: float = 60.0) -> bool:
-    """Whether a question stays without an answer for so long."""
+    """Advance the clock; return whether a request is still pending after ``seconds``."""
     request = api_request(api.cluster, line, token)
     while (
         isinstance(reply := handle(api, name, request), Pending)
@@ -68,24 +71,24 @@ def is_pending(api: NomadApi, name: str, line: str, token: str = "", seconds: fl
 
 
 def body_of(reply: ApiResponse) -> Any:
-    """What the body says in JSON."""
+    """Return the decoded JSON body."""
     return json.loads(reply.body)
 
 
 def status_and_text(reply: ApiResponse) -> tuple[int, str]:
-    """The status, and the body as it is."""
+    """Return status and body as text."""
     return reply.status, reply.body.decode()
 
 
 def with_clients(count: int = 1, version: Version = NEWEST) -> Cluster:
-    """Three servers, and clients that have registered."""
+    """Return three servers and ``count`` clients that have registered."""
     cluster = calm_cluster(clients=count, version=version)
     pass_time(cluster, 20.0)
     return cluster
 
 
 def api_with_acl(version: Version = NEWEST, servers: int = 3, clients: int = 1) -> NomadApi:
-    """A cluster with access control, and three tokens: MANAGER, AGENT_READER and MONITOR."""
+    """Return a cluster with ACLs and the tokens MANAGER, AGENT_READER and MONITOR."""
     plain = server_setups(servers, version)
     setups = [replace(setup, acl=True) for setup in (*plain, *client_setups(clients, plain))]
     cluster = Cluster(setups, Timing(), 1, 0.0)
@@ -95,7 +98,7 @@ def api_with_acl(version: Version = NEWEST, servers: int = 3, clients: int = 1) 
 
 
 def api_of_one_agent(version: Version = NEWEST) -> NomadApi:
-    """One agent that is server and client, ``s1.global``."""
+    """Return one agent that is server and client, ``s1.global``."""
     (setup,) = server_setups(1, version)
     cluster = Cluster([replace(setup, client=True, servers=(setup.rpc_address,))], Timing(), 1, 0.0)
     pass_time(cluster, ELECTION_SECONDS)
@@ -103,7 +106,7 @@ def api_of_one_agent(version: Version = NEWEST) -> NomadApi:
 
 
 def api_of_two_regions(version: Version = NEWEST) -> NomadApi:
-    """One server in each of the regions east and west, ``s1.east`` and ``s1.west``, that know each other."""
+    """Return the joined regions east and west with one server each, ``s1.east`` and ``s1.west``."""
     setups = [*server_setups(1, version, "east", 1), *server_setups(1, version, "west", 2)]
     cluster = Cluster(setups, Timing(), 1, 0.0)
     pass_time(cluster, ELECTION_SECONDS)

@@ -1,4 +1,4 @@
-"""The demo with a real Prometheus beside it: the leader is killed, and page and query tell the story."""
+"""The demo with a real Prometheus: the leader is killed, and metrics and queries show the failure."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import pytest
 import requests
 
 from tests.support.demo import Demo, running_demo
-from tests.support.real import real
+from tests.support.real_tools import require_tool
 from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    real("prometheus")
+    require_tool("prometheus")
     with running_demo("--prometheus", "--pace", "10") as started:
         yield started
 
 
 def query(demo: Demo, expression: str) -> dict[str, float]:
-    """What Prometheus answers, by the label ``agent``."""
+    """Return the values of a query by the label ``agent``."""
     base = "{0.scheme}://{0.netloc}".format(urlsplit(demo.banner_value("Prometheus")))
-    told = requests.get(f"{base}/api/v1/query", params={"query": expression}, timeout=PATIENCE).json()
-    return {row["metric"].get("agent", ""): float(row["value"][1]) for row in told["data"]["result"]}
+    response = requests.get(f"{base}/api/v1/query", params={"query": expression}, timeout=PATIENCE).json()
+    return {row["metric"].get("agent", ""): float(row["value"][1]) for row in response["data"]["result"]}
 
 
 def leader(demo: Demo) -> str:
-    """The agent that leads, as Prometheus has it from the exporter."""
+    """Return the leader's name according to Prometheus."""
     (name,) = query(demo, "nomad_agent_leader == 1")
     return name
 
 
-def test_what_the_demo_says_of_prometheus_can_be_opened(demo: Demo) -> None:
+def test_prometheus_url_of_banner_works(demo: Demo) -> None:
     assert demo.get(demo.banner_value("Prometheus")).status_code == 200
 
 
-def test_a_killed_leader_is_down_a_new_one_leads_and_the_page_and_a_query_tell_it(demo: Demo) -> None:
+def test_killed_leader_is_down_and_a_new_leader_is_elected(demo: Demo) -> None:
     eventually(lambda: len(query(demo, "nomad_agent_leader == 1")) == 1)
     dead = leader(demo)
     (term,) = set(query(demo, "nomad_agent_raft_term").values())
@@ -51,6 +51,6 @@ def test_a_killed_leader_is_down_a_new_one_leads_and_the_page_and_a_query_tell_i
     assert dead in demo.get(demo.exporter).text
 
 
-def test_gossip_notices_it_and_autopilot_takes_its_vote(demo: Demo) -> None:
+def test_gossip_detects_failure_and_autopilot_removes_server(demo: Demo) -> None:
     eventually(lambda: query(demo, 'max by (member) (nomad_agent_member_status{status="failed"}) == 1'))
     eventually(lambda: set(query(demo, 'nomad_agent_raft_servers{suffrage="Voter"} == 2').values()) == {2.0})

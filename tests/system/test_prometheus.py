@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the exporter, which watches recorded agents: every sample is taken, every query answers."""
+"""A real Prometheus scrapes exporters that monitor recorded agents: it accepts every sample, and queries succeed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.agents import RecordedAgent, scripted
 from tests.support.exporter import Exporter, running
-from tests.support.prometheus import Prometheus, Setting, scraping
-from tests.support.real import real
+from tests.support.prometheus import Prometheus, Row, scraping
+from tests.support.real_tools import require_tool
 from tests.support.waiting import eventually
 
 SITUATIONS = {
@@ -26,11 +26,11 @@ SITUATIONS = {
     "lone": "1.6.10/single/bacon-mac",
     "sleeper": "2.0.5/healthy/s1-follower",
 }
-"""The agents by name; s1 to s3 are one cluster, in which a server that was dead has no vote yet; c1 is cut off."""
+"""The agents by name. s1 to s3 are one cluster, in which s2 has rejoined without a vote; c1 reaches no server."""
 
 FROZEN = "2.0.5/frozen/s1-follower"
 
-CADENCE = ("--poll.interval", "250ms", "--poll.health-interval", "250ms", "--poll.max-age", "2s")
+INTERVALS = ("--poll.interval", "250ms", "--poll.health-interval", "250ms", "--poll.max-age", "2s")
 
 QUERIES_PAGE = (Path(__file__).parents[2] / "docs/queries.md").read_text()
 
@@ -41,7 +41,7 @@ JOINS = dict(
         strict=False,
     )
 )
-"""The first joins of docs/queries.md."""
+"""The first joins in docs/queries.md."""
 
 ODD_NAMES = (
     'say "hello"',
@@ -55,21 +55,21 @@ ODD_NAMES = (
 
 
 def odd(connection: socket.socket, _: threading.Event) -> None:
-    """An agent whose members have names that no Nomad gives."""
+    """Serve as an agent whose members have names that are impossible in Nomad."""
     bodies = {
         b"GET /v1/agent/self": {"stats": {"nomad": {"leader": "false"}}},
         b"GET /v1/agent/members": {"Members": [{"Name": name, "Status": "alive"} for name in ODD_NAMES]},
         b"GET /v1/agent/health": {"server": {"ok": True, "message": "ok"}},
     }
     while request := connection.recv(65536):
-        [told] = [told for asked, told in bodies.items() if request.startswith(asked)]
-        body = json.dumps(told).encode()
+        [answer] = [answer for start, answer in bodies.items() if request.startswith(start)]
+        body = json.dumps(answer).encode()
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
 @pytest.fixture(scope="module")
 def agents() -> Iterator[dict[str, RecordedAgent]]:
-    real("prometheus")  # Without it, nothing need be started at all.
+    require_tool("prometheus")  # Skip the tests before any agent is started.
     with contextlib.ExitStack() as stack:
         yield {name: stack.enter_context(RecordedAgent(situation)) for name, situation in SITUATIONS.items()}
 
@@ -80,7 +80,7 @@ def exporters(agents: dict[str, RecordedAgent]) -> Iterator[dict[str, Exporter]]
         urls = {name: agent.url for name, agent in agents.items()}
         urls["odd"] = str(stack.enter_context(scripted(odd)))
         yield {
-            name: stack.enter_context(running("--nomad.address", url, "--nomad.agent-name", name, *CADENCE))
+            name: stack.enter_context(running("--nomad.address", url, "--nomad.agent-name", name, *INTERVALS))
             for name, url in urls.items()
         }
 
@@ -92,22 +92,22 @@ def prometheus(exporters: dict[str, Exporter], tmp_path_factory: pytest.TempPath
         yield started
 
 
-def test_every_exporter_is_scraped_and_every_agent_is_up(prometheus: Prometheus) -> None:
+def test_every_exporter_and_every_agent_is_up(prometheus: Prometheus) -> None:
     assert prometheus.query("up") == [(1.0,)] * (len(SITUATIONS) + 1)
     assert prometheus.query('nomad_agent_up{agent!="sleeper"}', "agent") == [
         (name, 1.0) for name in sorted([*SITUATIONS, "odd"]) if name != "sleeper"
     ]
 
 
-def test_prometheus_has_no_complaint_about_what_it_scrapes(prometheus: Prometheus) -> None:
+def test_prometheus_logs_no_problem_and_drops_no_sample(prometheus: Prometheus) -> None:
     dropped = prometheus.dropped_samples()
 
-    assert prometheus.complaints() == []
+    assert prometheus.log_problems() == []
     assert len(dropped) > 0
     assert set(dropped.values()) == {0.0}
 
 
-def test_every_line_of_a_page_becomes_a_series_of_its_own(prometheus: Prometheus) -> None:
+def test_every_line_of_a_page_becomes_a_series(prometheus: Prometheus) -> None:
     missing = prometheus.query(
         'scrape_samples_scraped - on (instance) count by (instance) ({job="nomad", __name__!~"up|scrape_.+"})'
     )
@@ -115,13 +115,13 @@ def test_every_line_of_a_page_becomes_a_series_of_its_own(prometheus: Prometheus
     assert missing == [(0.0,)] * (len(SITUATIONS) + 1)
 
 
-QUERIES: dict[str, tuple[str, tuple[str, ...], list[Setting]]] = {
-    "the leader": (
+QUERIES: dict[str, tuple[str, tuple[str, ...], list[Row]]] = {
+    "leader": (
         "nomad_agent_leader == 1",
         ("agent",),
         [("lone", 1.0), ("s1", 1.0)],
     ),
-    "the raft states": (
+    "raft states": (
         'nomad_agent_raft_state{agent=~"s[0-9]"} == 1',
         ("agent", "state"),
         [("s1", "Leader", 1.0), ("s2", "Follower", 1.0), ("s3", "Follower", 1.0)],
@@ -131,17 +131,17 @@ QUERIES: dict[str, tuple[str, tuple[str, ...], list[Setting]]] = {
         ("agent",),
         [("s1", 0.0), ("s2", 0.0), ("s3", 0.0)],
     ),
-    "clients that are cut off": (
+    "clients without contact to servers": (
         "nomad_agent_client_last_heartbeat_seconds > bool nomad_agent_client_heartbeat_ttl_seconds",
         ("agent",),
         [("c1", 1.0), ("lone", 0.0)],
     ),
-    "votes of the cluster": (
+    "voters of the cluster": (
         'nomad_agent_raft_servers{agent="s1",nomad_cluster="default"} > 0',
         ("suffrage",),
         [("Nonvoter", 1.0), ("Voter", 2.0)],
     ),
-    "health, to which a client that is cut off does not own up": (
+    "health, also of a client without contact to servers": (
         'nomad_agent_healthy{agent=~"c1|lone"}',
         ("agent", "role"),
         [("c1", "client", 1.0), ("lone", "client", 1.0), ("lone", "server", 1.0)],
@@ -151,7 +151,7 @@ QUERIES: dict[str, tuple[str, tuple[str, ...], list[Setting]]] = {
         ("version",),
         [("", 1.0), ("1.6.10", 1.0), ("2.0.5", 4.0)],
     ),
-    "how old the newest answers are, in minutes": (
+    "age of the newest answers in minutes": (
         'round((time() - nomad_exporter_poll_last_success_timestamp_seconds{agent="s1",nomad_cluster="default"}) / 60)',
         ("source",),
         [("health", 0.0), ("members", 0.0), ("self", 0.0)],
@@ -165,11 +165,13 @@ QUERIES: dict[str, tuple[str, tuple[str, ...], list[Setting]]] = {
 
 
 @pytest.mark.parametrize(("promql", "labels", "rows"), QUERIES.values(), ids=QUERIES)
-def test_a_query_is_answered(prometheus: Prometheus, promql: str, labels: tuple[str, ...], rows: list[Setting]) -> None:
+def test_query_returns_the_expected_rows(
+    prometheus: Prometheus, promql: str, labels: tuple[str, ...], rows: list[Row]
+) -> None:
     assert prometheus.query(promql, *labels) == rows
 
 
-def test_an_agent_is_joined_with_its_own_entry_in_gossip(prometheus: Prometheus) -> None:
+def test_agent_is_joined_with_its_gossip_member(prometheus: Prometheus) -> None:
     rows = prometheus.query(JOINS["agent to member"], "agent", "member", "status")
 
     assert [row for row in rows if row[0] != "sleeper"] == [
@@ -180,7 +182,7 @@ def test_an_agent_is_joined_with_its_own_entry_in_gossip(prometheus: Prometheus)
     ]
 
 
-def test_a_member_is_joined_with_its_place_in_raft(prometheus: Prometheus) -> None:
+def test_member_is_joined_with_its_raft_server(prometheus: Prometheus) -> None:
     rows = prometheus.query(JOINS["member to raft server"], "agent", "member", "suffrage")
 
     assert [row for row in rows if row[0] != "sleeper"] == [
@@ -193,7 +195,7 @@ def test_a_member_is_joined_with_its_place_in_raft(prometheus: Prometheus) -> No
     ]
 
 
-def test_the_leader_is_joined_with_its_name(prometheus: Prometheus) -> None:
+def test_leader_is_joined_with_its_member_name(prometheus: Prometheus) -> None:
     rows = prometheus.query(JOINS["leader to member"], "agent", "member")
 
     assert [row for row in rows if row[0] != "sleeper"] == [
@@ -204,22 +206,20 @@ def test_the_leader_is_joined_with_its_name(prometheus: Prometheus) -> None:
     ]
 
 
-def test_odd_names_arrive_as_they_are(prometheus: Prometheus) -> None:
+def test_odd_names_are_stored_unchanged(prometheus: Prometheus) -> None:
     rows = prometheus.query('nomad_agent_member_status{agent="odd",nomad_cluster="default", status="alive"}', "member")
 
     assert [name for name, _ in rows] == sorted(ODD_NAMES)
 
 
-def test_a_frozen_agent_is_down_at_once_and_its_values_vanish_once_they_are_too_old(
-    prometheus: Prometheus, agents: dict[str, RecordedAgent]
-) -> None:
+def test_frozen_agent_is_down_and_its_values_expire(prometheus: Prometheus, agents: dict[str, RecordedAgent]) -> None:
     before = prometheus.query('nomad_agent_raft_term{agent="sleeper",nomad_cluster="default"}')
     agents["sleeper"].play(FROZEN)
-    said = 'nomad_agent_raft_term{agent="sleeper"} or nomad_agent_healthy{agent="sleeper"}'
-    eventually(lambda: prometheus.query(said) == [])
-    kept = prometheus.query("max_over_time((nomad_agent_raft_term and on (agent) nomad_agent_up == 0)[1m:100ms])")
+    values = 'nomad_agent_raft_term{agent="sleeper"} or nomad_agent_healthy{agent="sleeper"}'
+    eventually(lambda: prometheus.query(values) == [])
+    while_down = prometheus.query("max_over_time((nomad_agent_raft_term and on (agent) nomad_agent_up == 0)[1m:100ms])")
 
-    assert kept == before != []
+    assert while_down == before != []
     assert prometheus.query('nomad_agent_up{agent="sleeper",nomad_cluster="default"}') == [(0.0,)]
     assert prometheus.query(
         'up * on (instance) group_left () nomad_exporter_agent_info{agent="sleeper",nomad_cluster="default"}'

@@ -8,12 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from nomad_exporter import logs
 
-LOG = logging.getLogger("nomad_exporter.some.module")
+LOG = logs.get_logger("nomad_exporter.some.module")
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def logged(capsys: pytest.CaptureFixture[str]) -> str:
 def test_logfmt_line_has_time_level_message_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("info", "logfmt")
 
-    LOG.info("poll failed", extra={"fields": {"agent": "n1", "polls": 3}})
+    LOG.info("poll failed", agent="n1", polls=3)
 
     line = logged(capsys)
     assert re.fullmatch(
@@ -53,7 +54,7 @@ def test_logfmt_line_has_time_level_message_and_fields(capsys: pytest.CaptureFix
 def test_json_line_is_one_object_with_the_same_fields(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("info", "json")
 
-    LOG.warning("poll failed", extra={"fields": {"agent": "n1", "polls": 3}})
+    LOG.warning("poll failed", agent="n1", polls=3)
 
     fields = json.loads(logged(capsys))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", fields.pop("time"))
@@ -79,7 +80,7 @@ def test_json_line_is_one_object_with_the_same_fields(capsys: pytest.CaptureFixt
 def test_logfmt_value_is_quoted_if_necessary(value: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("info", "logfmt")
 
-    LOG.info("event", extra={"fields": {"detail": value}})
+    LOG.info("event", detail=value)
 
     assert logged(capsys).partition(" detail=")[2] == expected
 
@@ -88,7 +89,7 @@ def test_logfmt_value_is_quoted_if_necessary(value: str, expected: str, capsys: 
 def test_text_of_an_agent_stays_on_one_line(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("info", log_format)
 
-    LOG.info("event", extra={"fields": {"detail": "one\ntime=2026 level=error msg=forged\r\n"}})
+    LOG.info("event", detail="one\ntime=2026 level=error msg=forged\r\n")
 
     assert "forged" in logged(capsys)
 
@@ -105,6 +106,16 @@ def test_exception_is_logged_by_type_only(log_format: str, capsys: pytest.Captur
     line = logged(capsys)
     assert "ValueError" in line
     assert "hidden-text" not in line
+
+
+@pytest.mark.parametrize("name", ["from", "message", "name", "args"])
+def test_field_may_have_the_name_of_a_record_attribute(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("info", "json")
+    fields: dict[str, Any] = {name: "value"}
+
+    LOG.info("event", **fields)
+
+    assert json.loads(logged(capsys))[name] == "value"
 
 
 @pytest.mark.parametrize(
@@ -158,6 +169,6 @@ def test_log_of_a_library_is_not_written() -> None:
 def test_control_character_is_escaped(log_format: str, character: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("info", log_format)
 
-    LOG.info("event", extra={"fields": {"detail": f"one{character}two"}})
+    LOG.info("event", detail=f"one{character}two")
 
     assert character not in capsys.readouterr().err

@@ -76,7 +76,7 @@ def _text_info(*paths: str) -> Callable[[AgentSelf], Iterable[Sample]]:
     return lambda answer: info(*(answer.texts.get(path, "") for path in paths))
 
 
-SELF: tuple[Family[AgentSelf], ...] = (
+FAMILIES: tuple[Family[AgentSelf], ...] = (
     Family(
         PREFIX + "info",
         "Identity of the agent; member is the gossip name of a server or the node name of a client.",

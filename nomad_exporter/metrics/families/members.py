@@ -41,7 +41,7 @@ def _text(number: int | None) -> str:
     return "" if number is None else str(number)
 
 
-MEMBERS: tuple[Family[Members], ...] = (
+FAMILIES: tuple[Family[Members], ...] = (
     Family(
         "nomad_agent_members",
         "Servers known to this server through gossip, by region and status.",

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from nomad_exporter.metrics.family import Family, Sample
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.stats import Number
-from nomad_exporter.polling.snapshot import AnyReading, AnySourceState
+from nomad_exporter.polling.snapshot import Reading, SourceState
 
 _SOURCE = ("source",)
 
 
-def _each_source(value: Callable[[AnySourceState], Number]) -> Callable[[AnySourceState], Iterable[Sample]]:
-    return lambda state: [((state.source,), value(state))]
+def _each_source(value: Callable[[SourceState[Any]], Number]) -> Callable[[SourceState[Any]], Iterable[Sample]]:
+    return lambda state: [((state.source.name,), value(state))]
 
 
-def _last_reading(value: Callable[[AnyReading], Number]) -> Callable[[AnySourceState], Iterable[Sample]]:
-    return lambda state: [((state.source,), value(state.last))] if state.last else ()
+def _last_reading(value: Callable[[Reading[Any]], Number]) -> Callable[[SourceState[Any]], Iterable[Sample]]:
+    return lambda state: [((state.source.name,), value(state.last))] if state.last else ()
 
 
-def _failing(state: AnySourceState) -> Iterable[Sample]:
-    return [((state.source, state.failure.reason), 1)] if state.failure else ()
+def _failing(state: SourceState[Any]) -> Iterable[Sample]:
+    return [((state.source.name, state.failure.reason), 1)] if state.failure else ()
 
 
-def _last_success(state: AnySourceState) -> Iterable[Sample]:
-    return [((state.source,), state.answered.wall)] if state.answered else ()
+def _last_success(state: SourceState[Any]) -> Iterable[Sample]:
+    return [((state.source.name,), state.answered.wall)] if state.answered else ()
 
 
-def _invalid_fields(state: AnySourceState) -> Iterable[Sample]:
-    return [((state.source,), len(state.answer.invalid_fields))] if state.answer else ()
+def _invalid_fields(state: SourceState[Any]) -> Iterable[Sample]:
+    return [((state.source.name,), len(state.answer.invalid_fields))] if state.answer else ()
 
 
 AGENT_INFO: Family[Agent] = Family(
@@ -41,7 +42,7 @@ AGENT_INFO: Family[Agent] = Family(
 )
 """The only family with labels beyond those of its row: the labels that the configuration sets for the agent."""
 
-POLLS: tuple[Family[AnySourceState], ...] = (
+POLLS: tuple[Family[SourceState[Any]], ...] = (
     Family(
         "nomad_exporter_polls_total",
         "Polls of this source.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.family import Family, Sample, one
+from nomad_exporter.nomad.sources import SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.quorum_state import QuorumState
@@ -32,7 +33,7 @@ class AgentAtScrape:
 
 
 def _up(agent: AgentAtScrape) -> Iterable[Sample]:
-    state = agent.snapshot.agent_self
+    state = agent.snapshot[SELF]
     if state.last is None:
         return ()
     # A stale answer is not "up": the poller may be stuck, for example in name resolution.

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from nomad_exporter.check.command import UNKNOWN, _polling_seconds, command
 from nomad_exporter.check.evaluate import State
 from nomad_exporter.config.settings import SETTINGS, Setting
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from tests.support.answers import REFUSED
 from tests.support.fleets import AT, reading
@@ -25,7 +26,7 @@ class Polled:
     """The arguments of one call that polls agents."""
 
     agents: list[Agent]
-    sources: set[Source]
+    sources: set[Source[Any]]
     seconds: float
 
 
@@ -40,10 +41,10 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> list[Polled]:
     """Record the calls that poll agents; every agent refuses the connection."""
     calls: list[Polled] = []
 
-    def poll_agents(agents: Iterable[Agent], sources: Collection[Source], seconds: float) -> list[Snapshot]:
+    def poll_agents(agents: Iterable[Agent], sources: Collection[Source[Any]], seconds: float) -> list[Snapshot]:
         chosen = list(agents)
         calls.append(Polled(chosen, set(sources), seconds))
-        return [Snapshot(agent).after(reading(Source.HEALTH, REFUSED)) for agent in chosen]
+        return [Snapshot(agent).after(reading(HEALTH, REFUSED)) for agent in chosen]
 
     monkeypatch.setattr("nomad_exporter.check.command._poll_agents", poll_agents)
     monkeypatch.setattr("nomad_exporter.clock.now", lambda: AT)
@@ -84,7 +85,7 @@ def test_default_check_polls_local_agent_for_ready(polled: list[Polled]) -> None
 
     (call,) = polled
     assert [str(agent.address) for agent in call.agents] == ["http://127.0.0.1:4646"]
-    assert call.sources == {Source.HEALTH, Source.SELF}
+    assert call.sources == {HEALTH, SELF}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_invalid_timeout_is_refused(text: str, problem: str, error_of: Callable[
 def test_autopilot_is_polled_if_enabled(polled: list[Polled]) -> None:
     check("quorum", "--poll.autopilot")
 
-    assert Source.AUTOPILOT in polled[0].sources
+    assert AUTOPILOT in polled[0].sources
 
 
 def test_warn_reports_failure_as_warning(polled: list[Polled], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,11 @@ from nomad_exporter.check.command import QUESTIONS
 from nomad_exporter.check.evaluate import State, check_agents, required_sources
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.models import Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, describe
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import AT, NO_LEADER, after_poll, agent, autopilot, client, cluster, self_answer
 from tests.unit.check.once import (
     ALL,
@@ -34,15 +34,15 @@ from tests.unit.check.once import (
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_required_sources_depend_on_question(question: str) -> None:
     needed = {
-        "live": {Source.HEALTH},
-        "health": {Source.HEALTH},
-        "ready": {Source.HEALTH, Source.SELF},
-        "quorum": {Source.HEALTH, Source.SELF, Source.MEMBERS},
+        "live": {HEALTH},
+        "health": {HEALTH},
+        "ready": {HEALTH, SELF},
+        "quorum": {HEALTH, SELF, MEMBERS},
     }[question]
 
-    assert required_sources(question, Thresholds()) == needed
-    assert required_sources(question, Thresholds(autopilot=True)) == needed | (
-        {Source.AUTOPILOT} if question == "quorum" else set()
+    assert set(required_sources(question, Thresholds())) == needed
+    assert set(required_sources(question, Thresholds(autopilot=True))) == needed | (
+        {AUTOPILOT} if question == "quorum" else set()
     )
 
 
@@ -179,7 +179,7 @@ def test_denied_access_is_irrelevant_if_evidence_suffices() -> None:
     ],
 )
 def test_dead_server_is_not_healthy_before_gossip_notices(thresholds: Thresholds) -> None:
-    reporting = [after_poll(server(number), Source.AUTOPILOT, autopilot(1, 2, 3)) for number in (1, 2)]
+    reporting = [after_poll(server(number), AUTOPILOT, autopilot(1, 2, 3)) for number in (1, 2)]
 
     before = finding_of("quorum", *reporting, thresholds=thresholds)
     finding = finding_of("quorum", *reporting, failed(3, REFUSED), thresholds=thresholds)
@@ -205,8 +205,8 @@ def test_client_may_be_stopped() -> None:
 
 
 def test_health_message_quotes_nomad() -> None:
-    both = health({Role.SERVER: NO_LEADER, Role.CLIENT: WELL})
-    finding = finding_of("health", after_poll(Snapshot(agent("s1")), Source.HEALTH, both))
+    both = health({Role.SERVER: NO_LEADER, Role.CLIENT: HEALTHY})
+    finding = finding_of("health", after_poll(Snapshot(agent("s1")), HEALTH, both))
 
     assert (finding.state, finding.report.reason) == (State.CRITICAL, VerdictReason.UNHEALTHY)
     assert finding.report.message == "Nomad reports client: ok; server: no leader."

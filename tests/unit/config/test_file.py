@@ -31,7 +31,13 @@ def load(tmp_path: Path) -> LoadText:
         path.write_text(text)
         values = {**DEFAULTS, "address": DEFAULT_AGENT, **flags}
         environment = {"NOMAD_TOKEN": token, "NOMAD_HTTP_AUTH": http_auth}
-        raw = RawSettings(values, frozenset(flags), frozenset(DEFAULTS.keys() - flags.keys()), environment, path)
+        raw = RawSettings(
+            values=values,
+            flags=frozenset(flags),
+            defaults=frozenset(DEFAULTS.keys() - flags.keys()),
+            environment=environment,
+            file=path,
+        )
         return load_config(raw, "host-1", lambda _: "")
 
     return load_text

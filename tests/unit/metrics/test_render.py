@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nomad_exporter.metrics.render import NAMES, Rendered, agent_labels, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.models import AgentSelf, Member, Members, Role
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
+from nomad_exporter.nomad.sources import MEMBERS, SELF
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.transitions import apply
 from tests.support.pages import NOW, agent, failed, store_of
 
 
-def own(**stats: str) -> AnyReading:
+def own(**stats: str) -> Reading[Any]:
     """Return a reading of self with Raft term 7 and unknown Raft stats."""
-    return Reading(Source.SELF, answer({f"raft.{key}": text for key, text in stats.items()}), NOW, 0.0)
+    return Reading(SELF, answer({f"raft.{key}": text for key, text in stats.items()}), NOW, 0.0)
 
 
 def answer(unknown: dict[str, str]) -> AgentSelf:
     return AgentSelf(frozenset({Role.SERVER}), numbers={"raft.term": 7}, unknown=unknown)
 
 
-def client() -> AnyReading:
-    return Reading(Source.SELF, AgentSelf(frozenset({Role.CLIENT})), NOW, 0.0)
+def client() -> Reading[Any]:
+    return Reading(SELF, AgentSelf(frozenset({Role.CLIENT})), NOW, 0.0)
 
 
-def members(*names: str) -> AnyReading:
-    return Reading(Source.MEMBERS, Members(tuple(Member(name, "alive") for name in names)), NOW, 0.0)
+def members(*names: str) -> Reading[Any]:
+    return Reading(MEMBERS, Members(tuple(Member(name, "alive") for name in names)), NOW, 0.0)
 
 
-def rendered(*readings: AnyReading) -> Rendered:
+def rendered(*readings: Reading[Any]) -> Rendered:
     """Return the rendering of an agent after these readings."""
     entry = store_of(*readings, name="s1").get("s1")
     assert entry
@@ -59,23 +61,19 @@ def test_only_configuration_and_counts_before_any_reading() -> None:
     result = render_agent(Snapshot(agent("s1")), None, None)
 
     assert b'nomad_exporter_agent_info{agent="s1"' in result.agent
-    assert (
-        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 0\n' in result.polls[Source.SELF]
-    )
+    assert b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 0\n' in result.polls[SELF]
     assert result.answers == {}
 
 
 def test_answer_is_rendered_and_poll_is_counted() -> None:
     result = rendered(own())
 
-    assert b'nomad_agent_raft_term{agent="s1",nomad_cluster="default"} 7\n' in result.answers[Source.SELF]
-    assert (
-        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 1\n' in result.polls[Source.SELF]
-    )
+    assert b'nomad_agent_raft_term{agent="s1",nomad_cluster="default"} 7\n' in result.answers[SELF]
+    assert b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 1\n' in result.polls[SELF]
 
 
 def test_transitions_are_rendered_while_the_agent_is_down() -> None:
-    result = rendered(members("a"), members("a", "b"), failed(Source.MEMBERS))
+    result = rendered(members("a"), members("a", "b"), failed(MEMBERS))
 
     assert b'nomad_agent_members_appeared_total{agent="s1",nomad_cluster="default"} 1\n' in result.history[1]
 
@@ -86,14 +84,14 @@ def test_unchanged_transitions_are_not_rendered_again() -> None:
     same, _ = apply(changed, members("a"))
     results = [render_agent(before, None, None)]
     for snapshot in (changed, same):
-        results.append(render_agent(snapshot, Source.MEMBERS, results[-1]))
+        results.append(render_agent(snapshot, MEMBERS, results[-1]))
 
     assert results[0].history[1] != results[1].history[1]
     assert results[1].history is results[2].history
 
 
 def test_failed_poll_keeps_the_last_answer() -> None:
-    healthy, failing = rendered(own(new="5")), rendered(own(new="5"), failed(Source.SELF))
+    healthy, failing = rendered(own(new="5")), rendered(own(new="5"), failed(SELF))
 
     assert failing.answers == healthy.answers
     assert failing.unknown == healthy.unknown
@@ -101,12 +99,12 @@ def test_failed_poll_keeps_the_last_answer() -> None:
 
 
 def test_failed_first_poll_has_no_answer() -> None:
-    result = rendered(failed(Source.SELF))
+    result = rendered(failed(SELF))
 
     assert result.answers == {}
     assert (
         b'nomad_exporter_poll_failures_total{agent="s1",nomad_cluster="default",source="self"} 1\n'
-        in result.polls[Source.SELF]
+        in result.polls[SELF]
     )
 
 
@@ -116,30 +114,29 @@ def test_new_answer_replaces_the_last_one() -> None:
 
 def test_only_the_polled_source_is_rendered_again() -> None:
     before = rendered(own(new="5"), members("a"))
-    after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(members("a", "b")), Source.MEMBERS, before)
+    after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(members("a", "b")), MEMBERS, before)
 
-    assert after.answers[Source.SELF] is before.answers[Source.SELF]
+    assert after.answers[SELF] is before.answers[SELF]
     assert after.unknown is before.unknown
-    assert after.answers[Source.MEMBERS] != before.answers[Source.MEMBERS]
+    assert after.answers[MEMBERS] != before.answers[MEMBERS]
 
 
 def test_failure_renders_only_the_polls_again() -> None:
     before = rendered(own(new="5"))
-    after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(failed(Source.SELF)), Source.SELF, before)
+    after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(failed(SELF)), SELF, before)
 
-    assert after.answers[Source.SELF] is before.answers[Source.SELF]
+    assert after.answers[SELF] is before.answers[SELF]
     assert after.unknown is before.unknown
-    assert after.polls[Source.SELF] != before.polls[Source.SELF]
+    assert after.polls[SELF] != before.polls[SELF]
 
 
 def test_former_server_loses_members_and_their_failure() -> None:
-    result = rendered(own(), members("a"), failed(Source.MEMBERS), client())
+    result = rendered(own(), members("a"), failed(MEMBERS), client())
 
-    assert Source.MEMBERS not in result.answers
-    assert not [line for line in result.polls[Source.MEMBERS] if b"failing" in line]
+    assert MEMBERS not in result.answers
+    assert not [line for line in result.polls[MEMBERS] if b"failing" in line]
     assert (
-        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="members"} 2\n'
-        in result.polls[Source.MEMBERS]
+        b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="members"} 2\n' in result.polls[MEMBERS]
     )
 
 
@@ -163,7 +160,7 @@ def test_missing_unknown_stat_is_absent() -> None:
 
 def test_unknown_stat_with_a_known_name_is_left_out() -> None:
     clashes = answer({"nomad.raft_term": "8", "client.info": "9", "nomad.up": "0", "nomad.members": "4"})
-    result = rendered(Reading(Source.SELF, clashes, NOW, 0.0))
+    result = rendered(Reading(SELF, clashes, NOW, 0.0))
 
     assert unknown_lines(result) == ['nomad_agent_client_info_stat{agent="s1",nomad_cluster="default"} 9']
     assert {"nomad_agent_raft_term", "nomad_agent_up", "nomad_agent_members"} <= NAMES
@@ -172,4 +169,4 @@ def test_unknown_stat_with_a_known_name_is_left_out() -> None:
 def test_unknown_stats_of_the_same_name_are_one_series() -> None:
     duplicates = answer({"nomad.raft_new": "1", "raft.new": "2"})
 
-    assert len(unknown_lines(rendered(Reading(Source.SELF, duplicates, NOW, 0.0)))) == 1
+    assert len(unknown_lines(rendered(Reading(SELF, duplicates, NOW, 0.0)))) == 1

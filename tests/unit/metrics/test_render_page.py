@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,8 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import UNKNOWN_LIMIT, Rendered, render_agent
 from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Member, Members, Role
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading, Reading
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF
+from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Store
 from tests.support.pages import NOW, agent, failed, fleet, page_of
 
@@ -19,20 +20,20 @@ MAX_AGE = 45.0
 HEALTHY = HealthAnswer(200, {Role.SERVER: Check(ok=True, message="ok")})
 
 
-def own(at: Instant = NOW, **unknown: str) -> AnyReading:
+def own(at: Instant = NOW, **unknown: str) -> Reading[Any]:
     stats = {f"raft.{key}": text for key, text in unknown.items()}
-    return Reading(Source.SELF, AgentSelf(frozenset(), numbers={"raft.term": 7}, unknown=stats), at, 0.0)
+    return Reading(SELF, AgentSelf(frozenset(), numbers={"raft.term": 7}, unknown=stats), at, 0.0)
 
 
-def members(at: Instant = NOW) -> AnyReading:
-    return Reading(Source.MEMBERS, Members((Member("s1", "alive", region="eu"),)), at, 0.0)
+def members(at: Instant = NOW) -> Reading[Any]:
+    return Reading(MEMBERS, Members((Member("s1", "alive", region="eu"),)), at, 0.0)
 
 
-def health(at: Instant = NOW) -> AnyReading:
-    return Reading(Source.HEALTH, Health(HEALTHY, HEALTHY, leader_reachable=True), at, 0.0)
+def health(at: Instant = NOW) -> Reading[Any]:
+    return Reading(HEALTH, Health(HEALTHY, HEALTHY, leader_reachable=True), at, 0.0)
 
 
-def store_with(**readings: list[AnyReading]) -> Store[Rendered]:
+def store_with(**readings: list[Reading[Any]]) -> Store[Rendered]:
     """Return a store of agents, given by name with their readings."""
     store = Store(map(agent, readings), render_agent)
     for name, recorded in readings.items():
@@ -74,7 +75,7 @@ def test_samples_of_all_agents_share_one_header() -> None:
 
 
 def test_every_family_is_one_block_with_a_header() -> None:
-    lines = page_lines(store_with(a=[own(new="1"), members(), health()], b=[failed(Source.SELF)], c=[own(new="2")]))
+    lines = page_lines(store_with(a=[own(new="1"), members(), health()], b=[failed(SELF)], c=[own(new="2")]))
     blocks = re.split(r"^# HELP ", "\n".join(lines), flags=re.MULTILINE)[1:]
 
     assert len({block.split()[0] for block in blocks}) == len(blocks)
@@ -93,7 +94,7 @@ def test_family_without_samples_has_no_header() -> None:
         pytest.param(health(), "nomad_agent_healthy", id="health"),
     ],
 )
-def test_answer_disappears_after_max_age(reading: AnyReading, series: str) -> None:
+def test_answer_disappears_after_max_age(reading: Reading[Any], series: str) -> None:
     store = store_with(a=[reading])
 
     assert matching(page_lines(store, NOW + MAX_AGE), series) == matching(page_lines(store), series) != []
@@ -115,7 +116,7 @@ def test_each_agent_has_its_own_age() -> None:
 
 
 def test_failed_poll_sets_up_to_0_and_keeps_the_answer() -> None:
-    lines = page_lines(store_with(a=[own(), failed(Source.SELF)]))
+    lines = page_lines(store_with(a=[own(), failed(SELF)]))
 
     assert matching(lines, "nomad_agent_(raft_term|up)") == [
         'nomad_agent_up{agent="a",nomad_cluster="default"} 0',
@@ -124,7 +125,7 @@ def test_failed_poll_sets_up_to_0_and_keeps_the_answer() -> None:
 
 
 def test_poll_series_do_not_disappear() -> None:
-    lines = page_lines(store_with(a=[own(), failed(Source.SELF)]), NOW + 3600)
+    lines = page_lines(store_with(a=[own(), failed(SELF)]), NOW + 3600)
 
     assert matching(lines, "nomad_agent_(up|raft_term)") == ['nomad_agent_up{agent="a",nomad_cluster="default"} 0']
     assert matching(lines, "nomad_exporter_poll_failing") == [
@@ -133,7 +134,7 @@ def test_poll_series_do_not_disappear() -> None:
 
 
 def test_transition_counters_do_not_disappear() -> None:
-    lines = page_lines(store_with(a=[own(), failed(Source.SELF)]), NOW + 3600)
+    lines = page_lines(store_with(a=[own(), failed(SELF)]), NOW + 3600)
 
     assert matching(lines, "nomad_agent_restarts_total") == [
         'nomad_agent_restarts_total{agent="a",nomad_cluster="default"} 0'
@@ -167,7 +168,7 @@ def test_unknown_stats_are_limited_in_a_stable_order() -> None:
 
 
 def test_both_formats_have_the_same_sample_lines() -> None:
-    store = store_with(a=[own(new="1"), members(), health()], b=[failed(Source.SELF)], c=[own(new="2")])
+    store = store_with(a=[own(new="1"), members(), health()], b=[failed(SELF)], c=[own(new="2")])
     text, openmetrics = (matching(page_lines(store, format=each), "[^#]") for each in Format)
 
     assert text == openmetrics

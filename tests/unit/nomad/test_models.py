@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad.decode_self import decode
 from nomad_exporter.nomad.models import (
     AgentSelf,
     Member,
@@ -16,6 +15,7 @@ from nomad_exporter.nomad.models import (
     is_nonvoter,
     is_same_server,
 )
+from nomad_exporter.nomad.sources import SELF
 from tests.support.answers import recorded
 
 ADDRESS = "10.0.0.1:4647"
@@ -52,7 +52,7 @@ def test_member_matches_server_by_id_or_address(server: RaftServer, member: Memb
     ],
 )
 def test_recorded_server_is_found_in_own_configuration(name: str, suffrage: str) -> None:
-    server = find_own_server(decode(recorded(name).body))
+    server = find_own_server(SELF.decode(recorded(name)))
 
     assert server
     assert server.suffrage == suffrage
@@ -82,7 +82,7 @@ def test_missing_own_server_is_none(agent_self: AgentSelf) -> None:
     [("2.0.5/healthy/s1-follower", False), ("2.0.5/rejoined-nonvoter/s2-nonvoter", True)],
 )
 def test_recorded_nonvoter_is_recognized(name: str, nonvoter: bool) -> None:
-    assert is_nonvoter(decode(recorded(name).body)) is nonvoter
+    assert is_nonvoter(SELF.decode(recorded(name))) is nonvoter
 
 
 @pytest.mark.parametrize(

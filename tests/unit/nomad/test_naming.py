@@ -30,7 +30,7 @@ def test_one_request_is_sent_with_the_token() -> None:
     with RecordedAgent("2.0.5/healthy/c1-client") as agent:
         node_name(Agent("unknown", agent.address, Credentials(token=Secret("of-the-task"))))
 
-    ((path, headers),) = agent.asked
+    ((path, headers),) = agent.requests
     assert (path, headers["x-nomad-token"]) == ("/v1/agent/self", "of-the-task")
 
 

@@ -27,14 +27,8 @@ from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.connections import DeadlineSocket
 from nomad_exporter.nomad.errors import classify
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import (
-    BODY_LIMITS,
-    HEALTH_PATH,
-    MEMBERS_PATH,
-    SELF_PATH,
-    STALE_HEALTH_PATH,
-    Reply,
-)
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, MIB, SELF, SOURCES, Reply, Source
+from nomad_exporter.nomad.sources.health import STALE_PATH
 from nomad_exporter.nomad.tls import Contexts, Trust
 from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, Script, answer, free_port, scripted
@@ -70,11 +64,12 @@ def send_request(
     credentials: Credentials = CREDENTIALS,
     tls: Tls = Tls(),  # noqa: B008  # Frozen.
     seconds: float = PATIENCE,
-    path: str = SELF_PATH,
+    path: str = SELF.path,
+    body_limit: int = MIB,
 ) -> Reply | Failure:
     """Send one request and return its outcome."""
     with transport(address, credentials, tls) as wire:
-        return wire.get(path, seconds)
+        return wire.get(path, seconds, body_limit)
 
 
 def https(address: Address) -> Address:
@@ -93,7 +88,7 @@ def sending(response: bytes) -> Script:
 
 def headers_of(agent: RecordedAgent) -> dict[str, str]:
     """Return the headers of the only request to the agent."""
-    ((_, headers),) = agent.asked
+    ((_, headers),) = agent.requests
     return headers
 
 
@@ -107,9 +102,9 @@ def test_complete_response_is_a_reply() -> None:
 
 def test_path_is_sent_unchanged() -> None:
     with RecordedAgent(SERVER) as agent:
-        send_request(agent.address, path=STALE_HEALTH_PATH)
+        send_request(agent.address, path=STALE_PATH)
 
-    assert [path for path, _ in agent.asked] == ["/v1/agent/health?stale"]
+    assert [path for path, _ in agent.requests] == ["/v1/agent/health?stale"]
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 429, 500, 501, 503])
@@ -141,7 +136,7 @@ def test_redirect_is_not_followed() -> None:
             reply = send_request(address)
 
     assert reply == Reply(307, b"")
-    assert other.asked == []
+    assert other.requests == []
 
 
 def test_request_is_sent_over_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -216,9 +211,9 @@ def test_token_file_is_read_for_every_request(tmp_path: Path) -> None:
     with RecordedAgent(SERVER) as agent, transport(agent.address, Credentials(token_file=file)) as wire:
         for token in ("old", "new"):
             file.write_text(token)
-            wire.get(SELF_PATH, PATIENCE)
+            wire.get(SELF.path, PATIENCE)
 
-    assert [headers["x-nomad-token"] for _, headers in agent.asked] == ["old", "new"]
+    assert [headers["x-nomad-token"] for _, headers in agent.requests] == ["old", "new"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
@@ -263,7 +258,7 @@ def test_rejected_token_is_not_retried_if_unchanged(tmp_path: Path) -> None:
         reply = send_request(agent.address, Credentials(token_file=tmp_path / "token"))
 
     assert reply == recorded("2.0.5/acl/unknown")
-    assert len(agent.asked) == 1
+    assert len(agent.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -278,11 +273,11 @@ def test_unusable_token_file_keeps_the_previous_token(tmp_path: Path, damage: Ca
     file = tmp_path / "token"
     file.write_text("last")
     with RecordedAgent(SERVER) as agent, transport(agent.address, Credentials(token_file=file)) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
         damage(file)
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
-    assert [headers["x-nomad-token"] for _, headers in agent.asked] == ["last", "last"]
+    assert [headers["x-nomad-token"] for _, headers in agent.requests] == ["last", "last"]
 
 
 def test_empty_token_file_prevents_the_request(tmp_path: Path) -> None:
@@ -291,7 +286,7 @@ def test_empty_token_file_prevents_the_request(tmp_path: Path) -> None:
         failure = send_request(agent.address, Credentials(token_file=tmp_path / "token"))
 
     assert failure == Failure(FailureReason.CREDENTIALS, f"{tmp_path / 'token'}: file is empty")
-    assert agent.asked == []
+    assert agent.requests == []
 
 
 def test_environment_does_not_affect_requests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -436,23 +431,26 @@ def test_stalled_response_times_out(response: bytes) -> None:
     assert failure == Failure(FailureReason.TIMEOUT, "no complete response within 100ms")
 
 
-@pytest.mark.parametrize("path", BODY_LIMITS)
-def test_body_of_maximum_size_is_read(path: str) -> None:
-    with scripted(answer(b"x" * BODY_LIMITS[path])) as address:
-        assert send_request(address, path=path) == Reply(200, b"x" * BODY_LIMITS[path])
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_body_of_maximum_size_is_read(source: Source[Any]) -> None:
+    body = b"x" * source.body_limit
+    with scripted(answer(body)) as address:
+        assert send_request(address, path=source.path, body_limit=source.body_limit) == Reply(200, body)
 
 
 @pytest.mark.parametrize(
-    ("path", "detail"),
+    ("source", "detail"),
     [
-        pytest.param(SELF_PATH, "response is larger than 2 MiB", id="self"),
-        pytest.param(MEMBERS_PATH, "response is larger than 8 MiB", id="members"),
-        pytest.param(HEALTH_PATH, "response is larger than 1 MiB", id="health"),
+        pytest.param(SELF, "response is larger than 2 MiB", id="self"),
+        pytest.param(MEMBERS, "response is larger than 8 MiB", id="members"),
+        pytest.param(HEALTH, "response is larger than 1 MiB", id="health"),
     ],
 )
-def test_larger_body_is_rejected(path: str, detail: str) -> None:
-    with scripted(answer(b"x" * (BODY_LIMITS[path] + 1))) as address:
-        assert send_request(address, path=path) == Failure(FailureReason.TOO_LARGE, detail)
+def test_larger_body_is_rejected(source: Source[Any], detail: str) -> None:
+    with scripted(answer(b"x" * (source.body_limit + 1))) as address:
+        outcome = send_request(address, path=source.path, body_limit=source.body_limit)
+
+    assert outcome == Failure(FailureReason.TOO_LARGE, detail)
 
 
 # Failures of TLS.
@@ -500,7 +498,7 @@ def test_expiry_times_of_both_certificates_are_known(
     tls = Tls(ca_file=ca_file, cert_file=cert_file, key_file=cert_file)
     with tls_agent(context) as address, transport(address, tls=tls) as wire:
         before = wire.certificates
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
     assert before == Certificates()
     assert wire.certificates == Certificates(peer=peer.timestamp(), own=own.timestamp())
@@ -508,7 +506,7 @@ def test_expiry_times_of_both_certificates_are_known(
 
 def test_plain_http_has_no_certificates() -> None:
     with RecordedAgent(SERVER) as agent, transport(agent.address) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
 
     assert wire.certificates == Certificates()
 
@@ -519,10 +517,10 @@ def test_revoked_ca_closes_its_connections(
     file = tmp_path / "ca.pem"
     file.write_bytes(ca_file.read_bytes())
     with tls_agent(server_context()) as address, transport(address, tls=Tls(ca_file=file)) as wire:
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
         (tmp_path / "new.pem").write_bytes(other_ca_file.read_bytes())
         (tmp_path / "new.pem").rename(file)
-        failure = wire.get(SELF_PATH, PATIENCE)
+        failure = wire.get(SELF.path, PATIENCE)
 
     assert reply == recorded(SERVER)
     assert failure == Failure(FailureReason.TLS, UNVERIFIED + "unable to get local issuer certificate")
@@ -665,7 +663,7 @@ def test_unprintable_token_is_not_sent_or_quoted(tmp_path: Path) -> None:
         failure = send_request(agent.address, Credentials(token_file=tmp_path / "token"))
 
     assert failure == Failure(FailureReason.CREDENTIALS, f"{tmp_path}/token: must be one line of printable ASCII")
-    assert agent.asked == []
+    assert agent.requests == []
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}é", f"{TOKEN}\x7f"], ids=ascii)
@@ -692,7 +690,7 @@ def test_get_never_raises() -> None:
 
     wire = Transport(Agent("s1", Address("https", LOOPBACK, 4646)), Broken())
 
-    assert wire.get(SELF_PATH, PATIENCE) == Failure(FailureReason.INTERNAL, "internal error: KeyError")
+    assert wire.get(SELF.path, PATIENCE) == Failure(FailureReason.INTERNAL, "internal error: KeyError")
 
 
 @pytest.mark.parametrize(
@@ -760,7 +758,7 @@ def test_connection_is_reused() -> None:
 def test_tls_connection_is_reused(ca_file: Path, server_context: ServerContext) -> None:
     context = server_context()
     with tls_agent(context) as address, transport(address, tls=Tls(ca_file=ca_file)) as wire:
-        replies = [wire.get(SELF_PATH, PATIENCE) for _ in range(2)]
+        replies = [wire.get(SELF.path, PATIENCE) for _ in range(2)]
 
     assert replies == [recorded(SERVER)] * 2
     assert context.session_stats()["accept_good"] == 1
@@ -886,10 +884,10 @@ def test_close_ends_a_hanging_request() -> None:
 def test_closed_transport_sends_nothing() -> None:
     with RecordedAgent(SERVER) as agent, transport(agent.address) as wire:
         wire.close()
-        failure = wire.get(SELF_PATH, PATIENCE)
+        failure = wire.get(SELF.path, PATIENCE)
 
     assert failure == CLOSED
-    assert agent.asked == []
+    assert agent.requests == []
 
 
 # The library requests.
@@ -923,7 +921,7 @@ def test_innermost_cause_determines_the_failure(error: Exception, failure: Failu
 def test_close_leaves_no_socket_open() -> None:
     with RecordedAgent(SERVER) as agent:
         wire = Transport(Agent("s1", agent.address), Contexts())
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
         adapter = wire._adapter
         assert adapter
         (sock,) = adapter.pool.open_sockets
@@ -1087,8 +1085,8 @@ def test_unprintable_token_keeps_the_previous_token(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("last")
     with RecordedAgent(SERVER) as agent, transport(agent.address, Credentials(token_file=file)) as wire:
-        wire.get(SELF_PATH, PATIENCE)
+        wire.get(SELF.path, PATIENCE)
         file.write_text("two\nlines")
-        reply = wire.get(SELF_PATH, PATIENCE)
+        reply = wire.get(SELF.path, PATIENCE)
 
     assert reply == recorded(SERVER)

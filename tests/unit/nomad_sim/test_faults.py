@@ -1,7 +1,8 @@
-"""What can be done to the agents, and what not."""
+"""Faults, their repairs, and the states that exclude them."""
 
 from __future__ import annotations
 
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,33 +18,33 @@ S1, C1 = "s1.global", "c1"
 
 
 @pytest.mark.parametrize(
-    ("prepared", "action", "fields"),
+    ("prepared", "fault", "message"),
     [
         ([], "start", "c1 is running"),
         ([], "resume", "c1 is running"),
         (["kill"], "kill", "c1 is dead"),
         (["kill"], "pause", "c1 is dead"),
         (["pause"], "pause", "c1 is paused"),
-        ([], "leave", "c1 is a client, and leave is for servers only"),
-        ([], "disable-gossip-encryption", "c1 is a client, and disable-gossip-encryption is for servers only"),
-        ([], "expire-certificate", "c1 serves no HTTPS"),
+        ([], "leave", "leave requires a server (c1 is a client)"),
+        ([], "disable-gossip-encryption", "disable-gossip-encryption requires a server (c1 is a client)"),
+        ([], "expire-certificate", "expire-certificate requires TLS (--tls)"),
     ],
 )
-def test_what_makes_no_sense_now_is_refused_in_a_sentence(prepared: list[str], action: str, fields: str) -> None:
+def test_fault_is_refused_in_wrong_state(prepared: list[str], fault: str, message: str) -> None:
     async def scenario(harness: SimHarness) -> None:
         for before in prepared:
             await inject(harness.server, C1, before)
         state = harness.cluster.world.agents[C1].state
-        with pytest.raises(ConflictError, match=f"^{fields}$"):
-            await inject(harness.server, C1, action)
+        with pytest.raises(ConflictError, match=f"^{re.escape(message)}$"):
+            await inject(harness.server, C1, fault)
 
         assert harness.cluster.world.agents[C1].state is state
-        assert action not in available_faults(harness.cluster.world.agents[C1])
+        assert fault not in available_faults(harness.cluster.world.agents[C1])
 
     run_with_harness(scenario)
 
 
-def test_every_deed_can_be_done_to_some_server_that_serves_https(tmp_path: Path) -> None:
+def test_every_fault_can_be_applied_to_a_tls_server(tmp_path: Path) -> None:
     files = certificates.make_certificates(tmp_path, ["127.0.0.1"], ["global"], datetime.now(UTC))
     order = [
         "partition",
@@ -60,9 +61,9 @@ def test_every_deed_can_be_done_to_some_server_that_serves_https(tmp_path: Path)
     ]
 
     async def scenario(harness: SimHarness) -> None:
-        for action in (*order, "leave"):
-            assert action in available_faults(harness.cluster.world.agents[S1])
-            await inject(harness.server, S1, action)
+        for fault in (*order, "leave"):
+            assert fault in available_faults(harness.cluster.world.agents[S1])
+            await inject(harness.server, S1, fault)
             await harness.later(1.0)
         await harness.later(5.0)
 
@@ -74,7 +75,7 @@ def test_every_deed_can_be_done_to_some_server_that_serves_https(tmp_path: Path)
     run_with_harness(scenario, files, tls=True)
 
 
-def test_a_downgrade_and_a_lost_key_are_undone_by_a_restart() -> None:
+def test_restart_undoes_downgrade_and_missing_key() -> None:
     async def scenario(harness: SimHarness) -> None:
         first = harness.cluster.world.agents[S1].setup
         await inject(harness.server, S1, "downgrade")
@@ -88,7 +89,7 @@ def test_a_downgrade_and_a_lost_key_are_undone_by_a_restart() -> None:
     run_with_harness(scenario)
 
 
-def test_an_agent_whose_port_was_taken_stays_dead_and_that_is_told() -> None:
+def test_agent_does_not_start_if_port_is_in_use() -> None:
     async def scenario(harness: SimHarness) -> None:
         await inject(harness.server, C1, "kill")
         setup = harness.cluster.world.agents[C1].setup
@@ -104,23 +105,23 @@ def test_an_agent_whose_port_was_taken_stays_dead_and_that_is_told() -> None:
     run_with_harness(scenario)
 
 
-def knows(harness: SimHarness) -> bool:
+def knows_token(harness: SimHarness) -> bool:
     return harness.api.acl.allows(next(iter(harness.api.acl.tokens)), "agent:read")
 
 
-def test_the_token_of_the_exporter_is_revoked_and_restored() -> None:
+def test_exporter_token_is_revoked_and_restored() -> None:
     async def scenario(harness: SimHarness) -> None:
-        inject_cluster_fault(harness.server, "revoke")
-        assert not knows(harness)
-        inject_cluster_fault(harness.server, "restore")
-        assert knows(harness)
+        inject_cluster_fault(harness.server, "revoke-token")
+        assert not knows_token(harness)
+        inject_cluster_fault(harness.server, "restore-token")
+        assert knows_token(harness)
 
     run_with_harness(scenario, acl=True)
 
 
-def test_without_access_control_there_is_no_token_to_revoke() -> None:
+def test_token_faults_require_acls() -> None:
     async def scenario(harness: SimHarness) -> None:
-        with pytest.raises(ConflictError, match=r"^the cluster has no access control$"):
-            inject_cluster_fault(harness.server, "revoke")
+        with pytest.raises(ConflictError, match=r"^revoke-token requires ACLs \(--acl\)$"):
+            inject_cluster_fault(harness.server, "revoke-token")
 
     run_with_harness(scenario)

@@ -1,4 +1,4 @@
-"""Which agents the demo has, and where."""
+"""The agents of the demo: their names, IDs, regions and ports."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from nomad_sim import layout
 from nomad_sim.certificates import CertificateFiles
 from nomad_sim.layout import check_port_free, exporter_name, new_server_setup, region_names, resolve_ports, setups
 from nomad_sim.options import Options
-from nomad_sim.sockets import ListenError
+from nomad_sim.sockets import ListenError, PortInUse
 
 
-def test_one_region_is_global_and_several_have_names_of_their_own() -> None:
+def test_single_region_is_global() -> None:
     assert region_names(1) == ("global",)
     assert region_names(2) == ("east", "west")
     assert region_names(6) == ("east", "west", "north", "south", "region-5", "region-6")
 
 
-def test_the_servers_come_first_each_ten_ports_after_the_one_before() -> None:
-    placed = setups(Options(servers=3, clients=2, port=20000), None)
+def test_servers_come_first_with_ten_ports_each() -> None:
+    agents = setups(Options(servers=3, clients=2, port=20000), None)
 
-    assert [(one.name, one.http) for one in placed] == [
+    assert [(agent.name, agent.http) for agent in agents] == [
         ("s1", 20000),
         ("s2", 20010),
         ("s3", 20020),
         ("c1", 20030),
         ("c2", 20040),
     ]
-    assert (placed[1].rpc, placed[1].serf) == (20011, 20012)
+    assert (agents[1].rpc, agents[1].serf) == (20011, 20012)
 
 
-def test_a_server_joins_all_servers_and_expects_those_of_its_region() -> None:
-    placed = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
-    servers = [one for one in placed if one.server]
+def test_server_joins_all_and_expects_those_of_its_region() -> None:
+    agents = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
+    servers = [agent for agent in agents if agent.server]
 
-    assert {one.bootstrap_expect for one in servers} == {2}
-    assert {one.retry_join for one in servers} == {tuple(one.serf_address for one in servers)}
+    assert {server.bootstrap_expect for server in servers} == {2}
+    assert {server.retry_join for server in servers} == {tuple(server.serf_address for server in servers)}
 
 
-def test_a_client_knows_the_servers_of_its_own_region() -> None:
-    placed = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
-    clients = {one.name: one for one in placed if one.client}
+def test_client_knows_servers_of_its_region() -> None:
+    agents = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
+    clients = {agent.name: agent for agent in agents if agent.client}
 
     assert clients["c1"].region == "east"
     assert clients["c1"].servers == ("127.0.0.1:20001", "127.0.0.1:20011")
@@ -52,7 +52,7 @@ def test_a_client_knows_the_servers_of_its_own_region() -> None:
     assert not clients["c1"].bootstrap_expect
 
 
-def test_the_same_seed_gives_the_same_ids_and_another_one_others() -> None:
+def test_seed_determines_ids() -> None:
     ids = [{one.id for one in setups(Options(seed=seed, port=20000), None)} for seed in (1, 1, 2)]
 
     assert ids[0] == ids[1]
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_ids_and_another_one_others() -> None:
     assert len(ids[0]) == 5
 
 
-def test_port_0_gives_free_ports_and_what_was_chosen_stays() -> None:
+def test_port_0_becomes_a_free_port() -> None:
     options = resolve_ports(Options(port=0, exporter_port=0))
     ports = [one.http for one in setups(options, None)] + [options.exporter_port]
 
@@ -71,30 +71,30 @@ def test_port_0_gives_free_ports_and_what_was_chosen_stays() -> None:
     assert resolve_ports(Options()) == Options()
 
 
-def test_where_no_ports_are_free_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lack_of_free_ports_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as used:
         port = used.getsockname()[1]
         monkeypatch.setattr(layout, "FREE_PORTS", range(port, port + 34))
-        with pytest.raises(ListenError, match="there are not 7 free ports"):
+        with pytest.raises(ListenError, match=r"^cannot find 7 free ports on 127\.0\.0\.1 from port \d+$"):
             resolve_ports(Options(servers=1, clients=0, port=0))
 
 
-def test_with_certificates_each_agent_has_that_of_its_role_and_region(tmp_path: Path) -> None:
+def test_each_agent_has_certificate_of_its_role_and_region(tmp_path: Path) -> None:
     files = CertificateFiles(tmp_path)
-    placed = setups(Options(port=20000, verify_https_client=True, servers=1, clients=1), files)
+    agents = setups(Options(port=20000, verify_https_client=True, servers=1, clients=1), files)
 
-    assert [one.tls for one in placed] == [files.tls("server", "global", True), files.tls("client", "global", True)]
+    assert [one.tls for one in agents] == [files.tls("server", "global", True), files.tls("client", "global", True)]
 
 
-def test_a_taken_port_is_found_out() -> None:
+def test_port_in_use_is_detected() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as used,
-        pytest.raises(ListenError, match="Address already in use"),
+        pytest.raises(PortInUse, match="Address already in use"),
     ):
         check_port_free("127.0.0.1", used.getsockname()[1])
 
 
-def test_an_agent_is_watched_by_its_name_and_a_server_of_several_regions_with_its_region() -> None:
+def test_exporter_name_includes_region_if_there_are_several() -> None:
     one, two = Options(servers=1, clients=1, port=20000), Options(servers=1, clients=1, regions=2, port=20000)
 
     assert [exporter_name(setup, multi_region=False) for setup in setups(one, None)] == ["s1", "c1"]
@@ -106,35 +106,35 @@ def test_an_agent_is_watched_by_its_name_and_a_server_of_several_regions_with_it
     ]
 
 
-def test_one_more_server_is_like_its_peers_and_joins_all_servers() -> None:
-    placed = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
-    more = new_server_setup(placed, "west")
+def test_new_server_has_settings_of_its_region() -> None:
+    agents = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
+    new = new_server_setup(agents, "west")
 
-    assert (more.full_name, more.http, more.rpc, more.serf) == ("s3.west", 20060, 20061, 20062)
-    assert (more.bootstrap_expect, more.server, more.client, more.encrypted) == (2, True, False, True)
-    assert more.retry_join == tuple(one.serf_address for one in placed if one.server)
-    assert more.id not in {one.id for one in placed}
-    assert new_server_setup(placed, "west") == more
-    with pytest.raises(LookupError, match="there is no server in north"):
-        new_server_setup(placed, "north")
+    assert (new.full_name, new.http, new.rpc, new.serf) == ("s3.west", 20060, 20061, 20062)
+    assert (new.bootstrap_expect, new.server, new.client, new.encrypted) == (2, True, False, True)
+    assert new.retry_join == tuple(agent.serf_address for agent in agents if agent.server)
+    assert new.id not in {agent.id for agent in agents}
+    assert new_server_setup(agents, "west") == new
+    with pytest.raises(LookupError, match="region north has no server"):
+        new_server_setup(agents, "north")
 
 
-def test_each_of_several_more_has_a_name_an_id_and_ports_of_its_own() -> None:
-    placed = setups(Options(servers=1, clients=0, port=20000), None)
+def test_new_servers_have_unique_names_ids_and_ports() -> None:
+    agents = setups(Options(servers=1, clients=0, port=20000), None)
     for _ in range(3):
-        placed.append(new_server_setup(placed, "global"))
+        agents.append(new_server_setup(agents, "global"))
 
-    assert [one.name for one in placed] == ["s1", "s2", "s3", "s4"]
-    assert len({one.id for one in placed}) == len({one.http for one in placed}) == 4
+    assert [one.name for one in agents] == ["s1", "s2", "s3", "s4"]
+    assert len({agent.id for agent in agents}) == len({one.http for one in agents}) == 4
 
 
-def test_where_free_ports_are_taken_there_are_some_for_agents_that_come_later() -> None:
-    placed = setups(resolve_ports(Options(servers=1, clients=0, port=0)), None)
+def test_free_ports_include_spare_agents() -> None:
+    agents = setups(resolve_ports(Options(servers=1, clients=0, port=0)), None)
     for _ in range(layout.SPARE_AGENTS):
-        placed.append(new_server_setup(placed, "global"))
-        check_port_free("127.0.0.1", placed[-1].http)
+        agents.append(new_server_setup(agents, "global"))
+        check_port_free("127.0.0.1", agents[-1].http)
 
 
-def test_gossip_is_encrypted_unless_it_was_chosen_otherwise() -> None:
+def test_gossip_is_encrypted_by_default() -> None:
     assert {one.encrypted for one in setups(Options(port=20000), None)} == {True}
     assert {one.encrypted for one in setups(Options(port=20000, encrypted=False), None)} == {False}

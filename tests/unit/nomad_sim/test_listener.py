@@ -1,4 +1,4 @@
-"""Doors on real sockets, on both loops: what clients meet when a door opens, shuts, refuses and waits."""
+"""Listeners on real sockets and both event loops: start, stop, limits, timeouts and TLS."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ import uvloop
 
 from nomad_sim import listener as listener_module
 from nomad_sim.asgi import Message, Receive, Send
+from nomad_sim.certificates import server_context
 from nomad_sim.listener import HANDSHAKE_SECONDS, HTTP_TO_TLS_PORT, TOO_MANY_CONNECTIONS, Listener
+from nomad_sim.setup import Tls
 from nomad_sim.sockets import ListenError, listen
-from nomad_sim.tls import tls_context
 from tests.support.event_loop import EventLoop, running_loop
 from tests.support.waiting import PATIENCE, eventually
 
@@ -33,34 +34,34 @@ REQUEST = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Agent:
-    """An application that answers, never answers (``/frozen``), or answers without end (``/endless``).
+    """An application that responds, never responds (``/pending``), or responds without end (``/endless``).
 
-    It ends some turns of the loop after it was told to.
+    A cancelled request ends after some iterations of the event loop.
     """
 
     def __init__(self) -> None:
-        self.begun = threading.Event()
+        self.started = threading.Event()
         self.ended = threading.Event()
 
     async def __call__(self, scope: Message, _: Receive, send: Send) -> None:
-        self.begun.set()
+        self.started.set()
         try:
-            if scope["path"] == "/frozen":
+            if scope["path"] == "/pending":
                 await asyncio.Event().wait()
             await send({"type": "http.response.start", "status": 200, "headers": []})
             while scope["path"] == "/endless":
                 await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
                 await asyncio.sleep(0)
-            await send({"type": "http.response.body", "body": b"answered"})
+            await send({"type": "http.response.body", "body": b"response"})
         finally:
-            for _turn in range(10):
+            for _iteration in range(10):
                 await asyncio.sleep(0)
             self.ended.set()
 
 
 @pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 def event_loop(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[EventLoop]:
-    """In the end nobody has complained in the log."""
+    """An event loop in a thread; nothing logs a warning until its end."""
     with running_loop(request.param) as event_loop:
         yield event_loop
     gc.collect()
@@ -68,10 +69,10 @@ def event_loop(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture)
 
 
 def connect(listener: Listener, *payload: bytes, host: str = "127.0.0.1") -> socket.socket:
-    """A connection from ``host``, on which ``messages`` has been sent."""
+    """Connect from ``host`` and send the payload."""
     connection = socket.create_connection(("127.0.0.1", listener.address.port), PATIENCE, (host, 0))
-    for some in payload:
-        connection.sendall(some)
+    for part in payload:
+        connection.sendall(part)
     return connection
 
 
@@ -80,11 +81,11 @@ def url(listener: Listener, path: str = "/", scheme: str = "http") -> str:
 
 
 def read_to_the_end(connection: socket.socket) -> bytes:
-    """All that comes until the connection is closed or reset."""
+    """Return the data until the connection is closed or reset."""
     read = bytearray()
     with contextlib.suppress(ConnectionResetError):
-        while some := connection.recv(65536):
-            read += some
+        while part := connection.recv(65536):
+            read += part
     return bytes(read)
 
 
@@ -95,75 +96,75 @@ def response_on(connection: socket.socket) -> bytes:
         return response.read()
 
 
-def refuses(listener: Listener) -> bool:
-    with socket.socket() as caller:
-        return caller.connect_ex(("127.0.0.1", listener.address.port)) == errno.ECONNREFUSED
+def is_refused(listener: Listener) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", listener.address.port)) == errno.ECONNREFUSED
 
 
-def test_an_open_door_leads_to_the_application(event_loop: EventLoop) -> None:
-    assert requests.get(url(event_loop.start_listener(Agent())), timeout=PATIENCE).text == "answered"
+def test_listener_serves_application(event_loop: EventLoop) -> None:
+    assert requests.get(url(event_loop.start_listener(Agent())), timeout=PATIENCE).text == "response"
 
 
-def test_each_door_leads_to_an_application_of_its_own(event_loop: EventLoop) -> None:
-    here, there = Agent(), Agent()
-    event_loop.start_listener(here)
+def test_each_listener_serves_its_own_application(event_loop: EventLoop) -> None:
+    first, second = Agent(), Agent()
+    event_loop.start_listener(first)
 
-    requests.get(url(event_loop.start_listener(there)), timeout=PATIENCE)
+    requests.get(url(event_loop.start_listener(second)), timeout=PATIENCE)
 
-    assert (here.begun.is_set(), there.begun.is_set()) == (False, True)
-
-
-def test_no_header_is_added_but_that_of_the_length(event_loop: EventLoop) -> None:
-    answer = requests.get(url(event_loop.start_listener(Agent())), timeout=PATIENCE)
-
-    assert dict(answer.headers) == {"transfer-encoding": "chunked"}
+    assert (first.started.is_set(), second.started.is_set()) == (False, True)
 
 
-def test_a_connection_serves_many_requests(event_loop: EventLoop) -> None:
+def test_no_headers_are_added(event_loop: EventLoop) -> None:
+    response = requests.get(url(event_loop.start_listener(Agent())), timeout=PATIENCE)
+
+    assert dict(response.headers) == {"transfer-encoding": "chunked"}
+
+
+def test_connection_serves_many_requests(event_loop: EventLoop) -> None:
     with connect(event_loop.start_listener(Agent())) as connection:
-        assert [response_on(connection), response_on(connection)] == [b"answered", b"answered"]
+        assert [response_on(connection), response_on(connection)] == [b"response", b"response"]
 
 
-def test_an_address_that_is_taken_is_told(event_loop: EventLoop) -> None:
+def test_address_in_use_is_an_error(event_loop: EventLoop) -> None:
     used = event_loop.start_listener(Agent())
 
     with pytest.raises(ListenError, match="Address already in use"):
         event_loop.start_listener(Agent(), address=used.address)
 
 
-def test_a_door_that_is_open_can_be_opened(event_loop: EventLoop) -> None:
+def test_start_is_idempotent(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
     address = listener.address
 
     event_loop.do(listener.start())
 
     assert listener.address == address
-    assert requests.get(url(listener), timeout=PATIENCE).text == "answered"
+    assert requests.get(url(listener), timeout=PATIENCE).text == "response"
 
 
-def test_a_door_that_is_shut_can_be_shut(event_loop: EventLoop) -> None:
+def test_stop_is_idempotent(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
 
     event_loop.stop_listener(listener)
     event_loop.stop_listener(listener)
 
-    assert refuses(listener)
+    assert is_refused(listener)
 
 
-def test_a_door_opens_again_where_it_was(event_loop: EventLoop) -> None:
+def test_restarted_listener_keeps_its_address(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
     before = listener.address
 
     event_loop.stop_listener(listener)
-    assert refuses(listener)
+    assert is_refused(listener)
     event_loop.do(listener.start())
 
     assert listener.address == before
-    assert requests.get(url(listener), timeout=PATIENCE).text == "answered"
+    assert requests.get(url(listener), timeout=PATIENCE).text == "response"
 
 
-@pytest.mark.parametrize("payload", [b"", b"GET / HT", REQUEST % b"/frozen", REQUEST % b"/endless"])
-def test_a_shut_door_cuts_the_connections_that_stand(payload: bytes, event_loop: EventLoop) -> None:
+@pytest.mark.parametrize("payload", [b"", b"GET / HT", REQUEST % b"/pending", REQUEST % b"/endless"])
+def test_stop_aborts_connections(payload: bytes, event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
     with connect(listener) as connection:
         response_on(connection)
@@ -172,88 +173,88 @@ def test_a_shut_door_cuts_the_connections_that_stand(payload: bytes, event_loop:
         event_loop.stop_listener(listener)
         rest = read_to_the_end(connection)
 
-    assert b"answered" not in rest
+    assert b"response" not in rest
     assert not rest.endswith(b"0\r\n\r\n")
 
 
-def test_a_door_can_be_shut_while_clients_arrive(event_loop: EventLoop) -> None:
+def test_listener_can_stop_while_clients_connect(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
     for _ in range(100):
-        with connect(listener), connect(listener, REQUEST % b"/frozen"):
+        with connect(listener), connect(listener, REQUEST % b"/pending"):
             event_loop.stop_listener(listener)
         event_loop.do(listener.start())
 
 
-@pytest.mark.parametrize("path", [b"/frozen", b"/endless"])
-def test_a_shut_door_has_ended_the_requests_that_ran(path: bytes, event_loop: EventLoop) -> None:
+@pytest.mark.parametrize("path", [b"/pending", b"/endless"])
+def test_stop_ends_requests(path: bytes, event_loop: EventLoop) -> None:
     agent = Agent()
     listener = event_loop.start_listener(agent)
     with connect(listener, REQUEST % path):
-        assert agent.begun.wait(PATIENCE)
+        assert agent.started.wait(PATIENCE)
 
         event_loop.stop_listener(listener)
 
         assert agent.ended.is_set()
 
 
-@pytest.mark.parametrize("path", [b"/frozen", b"/endless"])
-def test_a_request_ends_when_its_client_leaves(path: bytes, event_loop: EventLoop) -> None:
+@pytest.mark.parametrize("path", [b"/pending", b"/endless"])
+def test_request_ends_when_client_disconnects(path: bytes, event_loop: EventLoop) -> None:
     agent = Agent()
     with connect(event_loop.start_listener(agent), REQUEST % path):
-        assert agent.begun.wait(PATIENCE)
+        assert agent.started.wait(PATIENCE)
         assert not agent.ended.is_set()
 
     assert agent.ended.wait(PATIENCE)
 
 
-def test_a_frozen_agent_says_nothing(event_loop: EventLoop) -> None:
+def test_pending_request_sends_nothing(event_loop: EventLoop) -> None:
     with pytest.raises(requests.ReadTimeout):
-        requests.get(url(event_loop.start_listener(Agent()), "/frozen"), timeout=0.2)
+        requests.get(url(event_loop.start_listener(Agent()), "/pending"), timeout=0.2)
 
 
-def test_a_client_that_never_ends_its_headers_is_let_go(event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unfinished_headers_time_out(event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "HEADER_SECONDS", 0.2)
 
     with connect(event_loop.start_listener(Agent()), b"GET / HTTP/1.1\r\nHost") as connection:
         assert read_to_the_end(connection) == b""
 
 
-def test_one_connection_too_many_hears_so_and_is_closed(event_loop: EventLoop) -> None:
+def test_connection_above_limit_is_refused_and_closed(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=2)
     with connect(listener) as first, connect(listener) as second, connect(listener) as third:
         assert read_to_the_end(third) == TOO_MANY_CONNECTIONS
-        assert [response_on(first), response_on(second)] == [b"answered", b"answered"]
+        assert [response_on(first), response_on(second)] == [b"response", b"response"]
 
 
-def test_a_hundred_connections_are_not_too_many(event_loop: EventLoop) -> None:
+def test_default_limit_is_a_hundred_connections(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent())
     with contextlib.ExitStack() as pending:
         for _ in range(100):
             last = pending.enter_context(connect(listener))
-        assert response_on(last) == b"answered"
+        assert response_on(last) == b"response"
         assert read_to_the_end(pending.enter_context(connect(listener))) == TOO_MANY_CONNECTIONS
 
 
-def test_too_many_connections_are_an_answer_to_a_client_of_http(event_loop: EventLoop) -> None:
+def test_refusal_is_an_http_response(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=1)
     with connect(listener):
-        answer = requests.get(url(listener), timeout=PATIENCE)
+        response = requests.get(url(listener), timeout=PATIENCE)
 
-    assert (answer.status_code, answer.reason) == (429, "Too Many Requests")
-    assert answer.headers["Content-Type"] == "text/plain"
-    assert answer.text == "Your IP is issuing too many concurrent connections, please rate limit your calls\n"
+    assert (response.status_code, response.reason) == (429, "Too Many Requests")
+    assert response.headers["Content-Type"] == "text/plain"
+    assert response.text == "Your IP is issuing too many concurrent connections, please rate limit your calls\n"
 
 
-def test_a_client_that_has_left_makes_room_for_another(event_loop: EventLoop) -> None:
+def test_closed_connection_makes_room(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=1)
     with connect(listener) as first:
         response_on(first)
 
-    def is_let_in() -> bool:
+    def is_accepted() -> bool:
         with connect(listener) as another:
-            return response_on(another) == b"answered"
+            return response_on(another) == b"response"
 
-    eventually(lambda: without_reset(is_let_in))
+    eventually(lambda: without_reset(is_accepted))
 
 
 def without_reset(attempt: Callable[[], bool]) -> bool:
@@ -262,7 +263,7 @@ def without_reset(attempt: Callable[[], bool]) -> bool:
     return False
 
 
-def test_connections_are_counted_anew_when_a_door_opens_again(event_loop: EventLoop) -> None:
+def test_restart_resets_connection_count(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=1)
     with connect(listener) as before:
         response_on(before)
@@ -270,51 +271,49 @@ def test_connections_are_counted_anew_when_a_door_opens_again(event_loop: EventL
         event_loop.do(listener.start())
 
         with connect(listener) as after:
-            assert response_on(after) == b"answered"
+            assert response_on(after) == b"response"
 
 
-def test_every_client_address_has_a_number_of_its_own(event_loop: EventLoop) -> None:
+def test_connections_are_counted_per_client_address(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=1)
     with connect(listener), connect(listener, host="127.0.0.2") as other:
-        assert response_on(other) == b"answered"
+        assert response_on(other) == b"response"
 
 
-def test_a_door_can_let_in_any_number(event_loop: EventLoop) -> None:
+def test_limit_can_be_disabled(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=0)
     with connect(listener), connect(listener), connect(listener) as third:
-        assert response_on(third) == b"answered"
+        assert response_on(third) == b"response"
 
 
-def test_a_refusal_can_be_wordless(event_loop: EventLoop) -> None:
+def test_refusal_can_be_empty(event_loop: EventLoop) -> None:
     listener = event_loop.start_listener(Agent(), max_connections=1, refusal=b"")
     with connect(listener), connect(listener) as second:
         assert read_to_the_end(second) == b""
 
 
-class Tired(socket.socket):
-    """A listener whose first ``accept`` fails, as in a process that may open no more files."""
+class FailingSocket(socket.socket):
+    """A listening socket whose first ``accept`` fails, as in a process with too many open files."""
 
-    tired = True
+    fails = True
 
     def accept(self) -> tuple[socket.socket, Any]:
-        if self.tired:
-            self.tired = False
+        if self.fails:
+            self.fails = False
             raise OSError(errno.EMFILE, "Too many open files")
         return super().accept()
 
 
-def test_a_connection_that_cannot_be_taken_is_taken_later(
-    event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listener_module, "listen", lambda address: Tired(fileno=listen(address).detach()))
+def test_failed_accept_is_retried(event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "listen", lambda address: FailingSocket(fileno=listen(address).detach()))
 
     with connect(event_loop.start_listener(Agent())) as connection:
-        assert response_on(connection) == b"answered"
+        assert response_on(connection) == b"response"
 
 
 @dataclass(frozen=True)
 class Certs:
-    """The files of a CA, and of what it issues."""
+    """A CA and the files of its certificates."""
 
     folder: Path
     ca: trustme.CA
@@ -326,7 +325,7 @@ class Certs:
         return str(path)
 
     def pair(self, name: str) -> tuple[str, str]:
-        """A certificate for ``name``, and its key."""
+        """Issue a certificate for ``name``; return the paths of the certificate and the key."""
         issued = self.ca.issue_cert(name)
         paths = str(self.folder / f"{name}.pem"), str(self.folder / f"{name}-key.pem")
         issued.cert_chain_pems[0].write_to_path(paths[0])
@@ -336,7 +335,7 @@ class Certs:
 
 @pytest.fixture(scope="module")
 def certs(tmp_path_factory: pytest.TempPathFactory) -> Certs:
-    return Certs(tmp_path_factory.mktemp("papers"), trustme.CA())
+    return Certs(tmp_path_factory.mktemp("certs"), trustme.CA())
 
 
 @pytest.fixture(scope="module")
@@ -346,12 +345,12 @@ def foreign_certs(tmp_path_factory: pytest.TempPathFactory) -> Certs:
 
 @pytest.fixture(scope="module")
 def tls(certs: Certs) -> ssl.SSLContext:
-    return tls_context(*certs.pair("127.0.0.1"))
+    return server_context(Tls(certs.ca_file, *certs.pair("127.0.0.1")))
 
 
 @pytest.fixture(scope="module")
 def mutual_tls(certs: Certs) -> ssl.SSLContext:
-    return tls_context(*certs.pair("127.0.0.1"), certs.ca_file)
+    return server_context(Tls(certs.ca_file, *certs.pair("127.0.0.1"), verify_https_client=True))
 
 
 def client_context(certs: Certs, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
@@ -360,42 +359,40 @@ def client_context(certs: Certs, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_
     return context
 
 
-def test_a_door_with_tls_speaks_it(event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
+def test_listener_serves_https(event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
     listener = event_loop.start_listener(Agent(), tls=tls)
 
-    assert requests.get(url(listener, scheme="https"), verify=certs.ca_file, timeout=PATIENCE).text == "answered"
+    assert requests.get(url(listener, scheme="https"), verify=certs.ca_file, timeout=PATIENCE).text == "response"
 
 
-@pytest.mark.parametrize("beginning", [b"GET / HTTP/1.1", b"HEAD /v1/jobs", b"POST /", b"PUT /v1/jobs", b"OPTIONS *"])
-def test_plain_http_is_told_that_tls_is_spoken_here(
-    beginning: bytes, event_loop: EventLoop, tls: ssl.SSLContext
-) -> None:
-    with connect(event_loop.start_listener(Agent(), tls=tls), beginning) as connection:
+@pytest.mark.parametrize("prefix", [b"GET / HTTP/1.1", b"HEAD /v1/jobs", b"POST /", b"PUT /v1/jobs", b"OPTIONS *"])
+def test_plain_http_on_tls_port_is_rejected(prefix: bytes, event_loop: EventLoop, tls: ssl.SSLContext) -> None:
+    with connect(event_loop.start_listener(Agent(), tls=tls), prefix) as connection:
         assert read_to_the_end(connection) == HTTP_TO_TLS_PORT
 
 
-def test_a_client_of_plain_http_sees_a_bad_request(event_loop: EventLoop, tls: ssl.SSLContext) -> None:
-    answer = requests.get(url(event_loop.start_listener(Agent(), tls=tls)), timeout=PATIENCE)
+def test_plain_http_client_receives_bad_request(event_loop: EventLoop, tls: ssl.SSLContext) -> None:
+    response = requests.get(url(event_loop.start_listener(Agent(), tls=tls)), timeout=PATIENCE)
 
-    assert (answer.status_code, answer.text) == (400, "Client sent an HTTP request to an HTTPS server.\n")
+    assert (response.status_code, response.text) == (400, "Client sent an HTTP request to an HTTPS server.\n")
 
 
-def test_a_client_that_leaves_before_it_says_a_word_is_no_trouble(event_loop: EventLoop, tls: ssl.SSLContext) -> None:
+def test_client_may_disconnect_before_handshake(event_loop: EventLoop, tls: ssl.SSLContext) -> None:
     listener = event_loop.start_listener(Agent(), tls=tls, max_connections=1)
     connect(listener).close()
 
-    eventually(lambda: without_reset(lambda: shakes_hands(listener)))
+    eventually(lambda: without_reset(lambda: completes_handshake(listener)))
 
 
-def shakes_hands(listener: Listener) -> bool:
+def completes_handshake(listener: Listener) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with connect(listener) as connection, context.wrap_socket(connection) as encrypted:
-        return response_on(encrypted) == b"answered"
+        return response_on(encrypted) == b"response"
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a greeting"])
-def test_a_handshake_has_an_end(
+@pytest.mark.parametrize("payload", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a ClientHello"])
+def test_handshake_times_out(
     payload: bytes, event_loop: EventLoop, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener_module, "HANDSHAKE_SECONDS", 0.2)
@@ -404,8 +401,8 @@ def test_a_handshake_has_an_end(
         assert read_to_the_end(connection) == b""
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a greeting"])
-def test_a_shut_door_cuts_a_handshake(payload: bytes, event_loop: EventLoop, tls: ssl.SSLContext) -> None:
+@pytest.mark.parametrize("payload", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a ClientHello"])
+def test_stop_aborts_handshake(payload: bytes, event_loop: EventLoop, tls: ssl.SSLContext) -> None:
     listener = event_loop.start_listener(Agent(), tls=tls)
     with connect(listener, payload) as connection:
         event_loop.stop_listener(listener)
@@ -414,7 +411,7 @@ def test_a_shut_door_cuts_a_handshake(payload: bytes, event_loop: EventLoop, tls
 
 
 @pytest.mark.parametrize("payload", [b"hello\r\n", b"DELETE /v1/jobs HTTP/1.1\r\n", b"\x17\x03\x03\x00\x01"])
-def test_what_is_no_beginning_is_closed_without_a_word(
+def test_other_protocols_are_closed_without_response(
     payload: bytes, event_loop: EventLoop, tls: ssl.SSLContext
 ) -> None:
     with connect(event_loop.start_listener(Agent(), tls=tls), payload) as connection:
@@ -423,19 +420,17 @@ def test_what_is_no_beginning_is_closed_without_a_word(
         assert read_to_the_end(connection) == b""
 
 
-@pytest.mark.parametrize("path", [b"/frozen", b"/endless"])
-def test_a_shut_door_cuts_what_is_encrypted(
-    path: bytes, event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs
-) -> None:
+@pytest.mark.parametrize("path", [b"/pending", b"/endless"])
+def test_stop_aborts_tls_connections(path: bytes, event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
     agent = Agent()
     listener, context = event_loop.start_listener(agent, tls=tls), client_context(certs)
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # With which Python 3.11.2 hears a farewell in every end.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # Python 3.11.2 would report every end as a close_notify.
     with (
         connect(listener) as connection,
         context.wrap_socket(connection, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as encrypted,
     ):
         encrypted.sendall(REQUEST % path)
-        assert agent.begun.wait(PATIENCE)
+        assert agent.started.wait(PATIENCE)
 
         event_loop.stop_listener(listener)
 
@@ -452,7 +447,7 @@ def ends_without_close_notify(encrypted: ssl.SSLSocket) -> bool:
     return False
 
 
-def test_one_connection_too_many_hears_so_over_tls(event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
+def test_connection_above_limit_is_refused_over_tls(event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
     listener = event_loop.start_listener(Agent(), tls=tls, max_connections=1)
     with (
         connect(listener),
@@ -462,16 +457,16 @@ def test_one_connection_too_many_hears_so_over_tls(event_loop: EventLoop, tls: s
         assert read_to_the_end(encrypted) == TOO_MANY_CONNECTIONS
 
 
-def test_a_client_with_a_certificate_is_let_in(event_loop: EventLoop, mutual_tls: ssl.SSLContext, certs: Certs) -> None:
+def test_client_with_certificate_is_accepted(event_loop: EventLoop, mutual_tls: ssl.SSLContext, certs: Certs) -> None:
     listener = event_loop.start_listener(Agent(), tls=mutual_tls)
-    answer = requests.get(
+    response = requests.get(
         url(listener, scheme="https"), verify=certs.ca_file, cert=certs.pair("cli.global.nomad"), timeout=PATIENCE
     )
 
-    assert answer.text == "answered"
+    assert response.text == "response"
 
 
-def test_a_client_without_a_certificate_learns_that_it_needs_one(
+def test_client_without_certificate_receives_alert(
     event_loop: EventLoop, mutual_tls: ssl.SSLContext, certs: Certs
 ) -> None:
     listener = event_loop.start_listener(Agent(), tls=mutual_tls)
@@ -480,7 +475,7 @@ def test_a_client_without_a_certificate_learns_that_it_needs_one(
         requests.get(url(listener, scheme="https"), verify=certs.ca_file, timeout=PATIENCE)
 
 
-def test_a_client_with_a_foreign_certificate_learns_that_its_ca_is_unknown(
+def test_client_with_foreign_certificate_receives_alert(
     event_loop: EventLoop, mutual_tls: ssl.SSLContext, certs: Certs, foreign_certs: Certs
 ) -> None:
     listener = event_loop.start_listener(Agent(), tls=mutual_tls)
@@ -490,7 +485,7 @@ def test_a_client_with_a_foreign_certificate_learns_that_its_ca_is_unknown(
         requests.get(url(listener, scheme="https"), verify=certs.ca_file, cert=foreign, timeout=PATIENCE)
 
 
-def test_with_tls_1_2_the_handshake_fails_already(
+def test_missing_certificate_fails_tls_1_2_handshake(
     event_loop: EventLoop, mutual_tls: ssl.SSLContext, certs: Certs
 ) -> None:
     context = client_context(certs, ssl.TLSVersion.TLSv1_2)
@@ -503,7 +498,7 @@ def test_with_tls_1_2_the_handshake_fails_already(
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-def test_a_tls_older_than_1_2_is_not_spoken(event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
+def test_tls_before_1_2_is_rejected(event_loop: EventLoop, tls: ssl.SSLContext, certs: Certs) -> None:
     context = client_context(certs, ssl.TLSVersion.TLSv1_1)
     context.minimum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -515,9 +510,7 @@ def test_a_tls_older_than_1_2_is_not_spoken(event_loop: EventLoop, tls: ssl.SSLC
         context.wrap_socket(connection, server_hostname="127.0.0.1")
 
 
-def test_a_client_that_does_not_trust_the_agent_is_no_trouble(
-    event_loop: EventLoop, tls: ssl.SSLContext, foreign_certs: Certs
-) -> None:
+def test_untrusting_client_causes_no_error(event_loop: EventLoop, tls: ssl.SSLContext, foreign_certs: Certs) -> None:
     listener = event_loop.start_listener(Agent(), tls=tls)
 
     with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):

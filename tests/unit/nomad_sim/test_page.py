@@ -1,4 +1,4 @@
-"""The demo's own page in a browser."""
+"""The control page in a browser."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def actions(page: str) -> list[str]:
     return re.findall(r'<form method="post" action="([^"]+)"><button>', page)
 
 
-class Balanced(HTMLParser):
-    """Fails where a tag is closed that is not open."""
+class BalancedParser(HTMLParser):
+    """A parser that fails if a tag is closed that is not open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,8 +51,8 @@ class Balanced(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole() -> None:
-    parser = Balanced()
+def test_tags_are_balanced() -> None:
+    parser = BalancedParser()
     parser.feed(
         render_page(
             replace(view(), notice="no", progress=Progress(KILLED, assign_roles(calm_cluster(3, 1).world.agents), 1))
@@ -62,7 +62,7 @@ def test_the_page_is_whole() -> None:
     assert not parser.open
 
 
-def test_every_agent_has_a_button_for_each_deed_that_is_possible_now() -> None:
+def test_agents_have_buttons_for_available_faults() -> None:
     found = actions(render_page(view()))
 
     assert "/s1.global/kill" in found
@@ -72,14 +72,14 @@ def test_every_agent_has_a_button_for_each_deed_that_is_possible_now() -> None:
     assert "/c1/expire-certificate" not in found
 
 
-def test_an_agent_is_cut_off_or_healed() -> None:
+def test_agent_has_either_partition_or_heal_button() -> None:
     found = actions(render_page(replace(view(), partitioned=frozenset({"c1"}))))
 
     assert {"/c1/heal", "/s1.global/partition"} <= set(found)
     assert not {"/c1/partition", "/s1.global/heal"} & set(found)
 
 
-def test_an_agent_leads_to_its_own_answers_and_to_what_the_exporter_says_of_it() -> None:
+def test_agent_links_to_its_api_and_to_exporter() -> None:
     page = render_page(view())
 
     assert 'href="http://127.0.1.1:4646/v1/agent/self?pretty"' in page
@@ -87,16 +87,16 @@ def test_an_agent_leads_to_its_own_answers_and_to_what_the_exporter_says_of_it()
         assert f'href="http://127.0.0.1:9441/{path}?agent=s1"' in page
 
 
-def test_without_an_exporter_nothing_leads_there() -> None:
+def test_page_without_exporter_has_no_links_to_it() -> None:
     page = render_page(replace(view(), exporter=""))
 
     assert "metrics" not in page
     assert "health/live" not in page
 
 
-def test_where_there_are_regions_the_exporter_calls_servers_by_them(tmp_path: Path) -> None:
-    placed = setups(Options(port=20000, regions=2, servers=1, clients=1, tls=True), CertificateFiles(tmp_path))
-    cluster = Cluster(placed, Timing(), 1, 0.0)
+def test_exporter_links_include_region_if_there_are_several(tmp_path: Path) -> None:
+    agent_setups = setups(Options(port=20000, regions=2, servers=1, clients=1, tls=True), CertificateFiles(tmp_path))
+    cluster = Cluster(agent_setups, Timing(), 1, 0.0)
     page = render_page(replace(view(), agents=tuple(cluster.world.agents.values())))
 
     assert "metrics?agent=s1.east" in page
@@ -104,7 +104,7 @@ def test_where_there_are_regions_the_exporter_calls_servers_by_them(tmp_path: Pa
     assert "/s1.west/expire-certificate" in actions(page)
 
 
-def test_an_incident_can_be_played_whole_or_by_its_scenes() -> None:
+def test_incident_has_buttons_for_run_and_steps() -> None:
     path = "/incidents/leader-killed"
 
     assert [found for found in actions(render_page(view())) if "incidents" in found] == [
@@ -113,37 +113,37 @@ def test_an_incident_can_be_played_whole_or_by_its_scenes() -> None:
     ]
 
 
-def test_an_incident_that_cannot_be_played_says_what_it_needs() -> None:
-    page = render_page(replace(view(), incidents=[(KILLED, "access control (--acl)")]))
+def test_unsuitable_incident_shows_requirements() -> None:
+    page = render_page(replace(view(), incidents=[(KILLED, "ACLs (--acl)")]))
 
-    assert "needs access control (--acl)" in page
+    assert "requires ACLs (--acl)" in page
     assert not [found for found in actions(page) if "incidents" in found]
 
 
-def test_what_is_played_is_shown_with_the_way_to_its_next_scene() -> None:
-    course = Progress(KILLED, assign_roles(calm_cluster(3, clients=1).world.agents), 1)
-    page = render_page(replace(view(), progress=course, incidents=[]))
+def test_progress_has_button_for_next_step() -> None:
+    progress = Progress(KILLED, assign_roles(calm_cluster(3, clients=1).world.agents), 1)
+    page = render_page(replace(view(), progress=progress, incidents=[]))
 
     assert "<strong>leader-killed, step 1 of 3</strong>" in page
     assert KILLED.steps[0].description in page
     assert "/incidents/leader-killed/2" in actions(page)
 
 
-def test_there_is_no_next_scene_while_it_goes_on_by_itself_nor_after_the_last() -> None:
-    course = Progress(KILLED, assign_roles(calm_cluster(3, clients=1).world.agents), 2)
-    by_itself = replace(view(), progress=course, is_running=True, incidents=[])
-    over = replace(view(), progress=replace(course, steps_done=3), incidents=[])
+def test_running_or_complete_incident_has_no_next_step() -> None:
+    progress = Progress(KILLED, assign_roles(calm_cluster(3, clients=1).world.agents), 2)
+    running = replace(view(), progress=progress, is_running=True, incidents=[])
+    complete = replace(view(), progress=replace(progress, steps_done=3), incidents=[])
 
-    assert not [found for found in actions(render_page(by_itself)) if "incidents" in found]
-    assert not [found for found in actions(render_page(over)) if "incidents" in found]
+    assert not [found for found in actions(render_page(running)) if "incidents" in found]
+    assert not [found for found in actions(render_page(complete)) if "incidents" in found]
 
 
-def test_no_text_becomes_a_tag() -> None:
+def test_text_is_escaped() -> None:
     evil = Incident("a<b", "<i>.", (Step("<u>."),))
     page = render_page(replace(view(), notice="<b>", incidents=[(evil, "")], progress=Progress(evil, {}, 1)))
 
     assert not re.findall(r"<[biu]>", page)
 
 
-def test_a_cluster_without_agents_is_a_page_too() -> None:
+def test_page_renders_without_agents() -> None:
     assert "<h2>Agents</h2>" in render_page(replace(view(), agents=()))

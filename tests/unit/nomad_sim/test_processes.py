@@ -22,20 +22,20 @@ from tests.support.waiting import PATIENCE
 
 OPTIONS = Options(port=20000)
 
-STUBBORN = (
+IGNORES_SIGTERM = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(end='', flush=True); time.sleep(60)"
 )
 
-ATTENTIVE = """
+WAITS_FOR_SIGHUP = """
 import pathlib, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 pathlib.Path(sys.argv[1]).touch()
 signal.sigwait({signal.SIGHUP})
-pathlib.Path(sys.argv[1]).write_text("again")
+pathlib.Path(sys.argv[1]).write_text("reloaded")
 """
 
 
-def test_the_exporter_is_given_a_good_configuration_of_all_agents(tmp_path: Path) -> None:
+def test_exporter_configuration_has_all_agents(tmp_path: Path) -> None:
     program = processes.exporter_program(OPTIONS, setups(OPTIONS, None), Credentials(), tmp_path)
     checked = run(*program.command[3:], "--config.check")
 
@@ -44,7 +44,7 @@ def test_the_exporter_is_given_a_good_configuration_of_all_agents(tmp_path: Path
     assert "serving on 127.0.0.1:9441" in checked.stdout
 
 
-def test_credentials_are_given_as_files(tmp_path: Path) -> None:
+def test_credentials_are_passed_as_files(tmp_path: Path) -> None:
     options = Options(port=20000, tls=True)
     token = tmp_path / "token"
     program = processes.exporter_program(
@@ -58,38 +58,38 @@ def test_credentials_are_given_as_files(tmp_path: Path) -> None:
     assert "ca_file" not in file.read_text()
 
 
-def test_prometheus_scrapes_the_exporter_and_keeps_its_data_in_the_folder(tmp_path: Path) -> None:
+def test_prometheus_scrapes_exporter(tmp_path: Path) -> None:
     program = processes.prometheus_program(OPTIONS, tmp_path)
 
     assert '"127.0.0.1:9441"' in (tmp_path / "prometheus.yml").read_text()
     assert f"--storage.tsdb.path={tmp_path / 'prometheus'}" in program.command
 
 
-def test_a_program_that_ends_before_it_answers_tells_its_exit_code() -> None:
+def test_exit_before_ready_raises_exit_code() -> None:
     program = Program("python", (sys.executable, "-c", "raise SystemExit(3)"), "127.0.0.1", free_port())
 
     async def wait() -> None:
         await (await processes.start_process(program)).wait_until_ready()
 
-    with pytest.raises(ProcessExited, match="python ended with exit code 3") as finished:
+    with pytest.raises(ProcessExited, match="python exited with code 3") as exited:
         asyncio.run(wait())
-    assert finished.value.code == 3
+    assert exited.value.code == 3
 
 
-def test_a_program_that_does_not_heed_the_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "STOP_SECONDS", 0.1)
-    program = Program("python", (sys.executable, "-c", STUBBORN), "127.0.0.1", free_port())
+    program = Program("python", (sys.executable, "-c", IGNORES_SIGTERM), "127.0.0.1", free_port())
 
     async def stopped() -> int | None:
-        child = await processes.start_process(program)
-        await child.stop()
-        await child.stop()
-        return child._process.returncode
+        process = await processes.start_process(program)
+        await process.stop()
+        await process.stop()
+        return process._process.returncode
 
     assert asyncio.run(stopped()) in (-9, -15)
 
 
-def test_an_exporter_of_few_agents_polls_as_often_as_was_chosen_and_one_of_many_less_often(tmp_path: Path) -> None:
+def test_many_agents_are_polled_less_often(tmp_path: Path) -> None:
     def poll(**chosen: Any) -> Any:
         options = replace(OPTIONS, interval=0.2, **chosen)
         file = processes.write_exporter_config(options, setups(options, None), Credentials(), tmp_path)
@@ -100,24 +100,24 @@ def test_an_exporter_of_few_agents_polls_as_often_as_was_chosen_and_one_of_many_
 
 
 @pytest.mark.parametrize("interval", [0.1, 60.0])
-def test_every_interval_makes_a_good_configuration(interval: float, tmp_path: Path) -> None:
+def test_every_interval_is_valid_configuration(interval: float, tmp_path: Path) -> None:
     options = replace(OPTIONS, interval=interval)
     program = processes.exporter_program(options, setups(options, None), Credentials(), tmp_path)
 
     assert run(*program.command[3:], "--config.check").returncode == 0
 
 
-def test_a_program_is_told_to_read_its_configuration_again_as_long_as_it_runs(tmp_path: Path) -> None:
-    result = tmp_path / "told"
-    program = Program("python", (sys.executable, "-c", ATTENTIVE, str(result)), "127.0.0.1", free_port())
+def test_reload_sends_sighup_to_running_program(tmp_path: Path) -> None:
+    file = tmp_path / "signals"
+    program = Program("python", (sys.executable, "-c", WAITS_FOR_SIGHUP, str(file)), "127.0.0.1", free_port())
 
     async def reloaded() -> str:
-        child = await processes.start_process(program)
-        while not result.exists():
+        process = await processes.start_process(program)
+        while not file.exists():
             await asyncio.sleep(0.01)
-        child.reload()
-        await child._process.wait()
-        child.reload()
-        return result.read_text()
+        process.reload()
+        await process._process.wait()
+        process.reload()
+        return file.read_text()
 
-    assert asyncio.run(asyncio.wait_for(reloaded(), PATIENCE)) == "again"
+    assert asyncio.run(asyncio.wait_for(reloaded(), PATIENCE)) == "reloaded"

@@ -1,4 +1,4 @@
-"""The stage: agents on sockets that come and go, and what can be done to them while they are served."""
+"""The HTTP servers of a simulated cluster: agents are added, removed, restarted and reloaded."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ S1, S2, S4 = "s1.global", "s2.global", "s4.global"
 SELF = "/v1/agent/self"
 
 
-async def ask(setup: Setup, path: str = SELF, token: str = MONITOR, tls: ssl.SSLContext | None = None) -> Any:
-    """What an agent answers: JSON where all is well, else the status."""
+async def request(setup: Setup, path: str = SELF, token: str = MONITOR, tls: ssl.SSLContext | None = None) -> Any:
+    """Send a GET request to an agent; return the JSON of the response, or the status if it is not 200."""
     reader, writer = await asyncio.open_connection(setup.host, setup.http, ssl=tls)
     try:
         head = f"GET {path} HTTP/1.1\r\nHost: demo\r\nX-Nomad-Token: {token}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode())
-        answered = int((await reader.readline()).split()[1])
+        status_code = int((await reader.readline()).split()[1])
         _, _, body = (await reader.read()).partition(b"\r\n\r\n")
-        return json.loads(body) if answered == 200 else answered
+        return json.loads(body) if status_code == 200 else status_code
     finally:
         writer.close()
 
 
-async def is_cut(reader: asyncio.StreamReader) -> bool:
-    """Waits for the end of a connection on which nothing was said."""
+async def is_aborted(reader: asyncio.StreamReader) -> bool:
+    """Wait for the end of a connection; return whether it ended without a response."""
     try:
         return await reader.read() == b""
     except ConnectionError:
         return True
 
 
-def test_a_server_that_is_added_is_served_joins_and_is_to_be_watched() -> None:
+def test_added_server_joins_and_is_monitored() -> None:
     async def scenario(harness: SimHarness) -> None:
-        more = new_server_setup(harness.server.setups, "global")
-        await harness.server.add(more)
-        assert (await ask(more))["stats"]["nomad"]["server"] == "true"
+        new = new_server_setup(harness.server.setups, "global")
+        await harness.server.add(new)
+        assert (await request(new))["stats"]["nomad"]["server"] == "true"
         assert harness.monitored == [[S1, S2, "s3.global", "c1", S4]]
-        assert harness.server.setups[-1] == harness.server.monitored[-1] == more
+        assert harness.server.setups[-1] == harness.server.monitored[-1] == new
 
         await harness.later(1.0)
         assert status(harness.cluster, S1, S4) == "alive"
@@ -68,25 +68,25 @@ def test_a_server_that_is_added_is_served_joins_and_is_to_be_watched() -> None:
     run_with_harness(scenario)
 
 
-def test_a_server_whose_port_is_taken_is_not_added() -> None:
+def test_server_is_not_added_if_port_is_in_use() -> None:
     async def scenario(harness: SimHarness) -> None:
-        more = new_server_setup(harness.server.setups, "global")
-        with listen(Address(more.host, more.http)), pytest.raises(ListenError):
-            await harness.server.add(more)
+        new = new_server_setup(harness.server.setups, "global")
+        with listen(Address(new.host, new.http)), pytest.raises(ListenError):
+            await harness.server.add(new)
 
         assert S4 not in harness.cluster.world.agents
-        assert more not in harness.server.setups
+        assert new not in harness.server.setups
         assert not harness.monitored
 
     run_with_harness(scenario)
 
 
-def test_an_agent_that_is_removed_is_dead_and_not_to_be_watched_and_its_name_is_not_given_again() -> None:
+def test_removed_agent_is_dead_and_not_monitored() -> None:
     async def scenario(harness: SimHarness) -> None:
         removed = harness.setup("s3.global")
         await harness.server.remove("s3.global")
         with pytest.raises(OSError, match="Connect call failed"):
-            await ask(removed)
+            await request(removed)
 
         assert harness.monitored == [[S1, S2, "c1"]]
         assert harness.server.monitored == tuple(map(harness.setup, (S1, S2, "c1")))
@@ -96,22 +96,22 @@ def test_an_agent_that_is_removed_is_dead_and_not_to_be_watched_and_its_name_is_
     run_with_harness(scenario)
 
 
-def test_where_nobody_wants_to_hear_it_agents_come_and_go_all_the_same() -> None:
+def test_agents_are_added_and_removed_without_callback() -> None:
     async def scenario() -> None:
-        placed = setups(resolve_ports(Options(servers=1, clients=0, port=0)), None)
-        stage = ClusterServer(NomadApi(Cluster(placed, Timing(), 1, 0.0)), lambda: 0.0)
-        await stage.tick()
-        await stage.add(new_server_setup(stage.setups, "global"))
-        await stage.remove(S2)
-        assert stage.monitored == tuple(placed)
-        await stage.stop()
+        initial = setups(resolve_ports(Options(servers=1, clients=0, port=0)), None)
+        server = ClusterServer(NomadApi(Cluster(initial, Timing(), 1, 0.0)), lambda: 0.0)
+        await server.tick()
+        await server.add(new_server_setup(server.setups, "global"))
+        await server.remove(S2)
+        assert server.monitored == tuple(initial)
+        await server.stop()
 
     asyncio.run(scenario())
 
 
-def test_an_agent_is_restarted_in_another_version_and_then_as_it_was_at_first() -> None:
+def test_agent_restarts_with_older_version_and_back() -> None:
     async def version(harness: SimHarness, name: str) -> str:
-        return str((await ask(harness.setup(name)))["config"]["Version"]["Version"])
+        return str((await request(harness.setup(name)))["config"]["Version"]["Version"])
 
     async def scenario(harness: SimHarness) -> None:
         name = followers(harness.cluster)[0]
@@ -130,23 +130,23 @@ def test_an_agent_is_restarted_in_another_version_and_then_as_it_was_at_first() 
     run_with_harness(scenario)
 
 
-def test_a_restart_cuts_every_connection_and_starts_what_was_dead() -> None:
+def test_restart_aborts_connections_and_starts_dead_agent() -> None:
     async def scenario(harness: SimHarness) -> None:
         reader, writer = await asyncio.open_connection(harness.setup(S1).host, harness.setup(S1).http)
         await harness.server.restart(S1)
-        assert await is_cut(reader)
+        assert await is_aborted(reader)
         writer.close()
         harness.cluster.kill("c1")
         await harness.server.tick()
         await harness.server.restart("c1")
-        assert (await ask(harness.setup("c1")))["stats"]["client"]["node_id"] == harness.setup("c1").id
+        assert (await request(harness.setup("c1")))["stats"]["client"]["node_id"] == harness.setup("c1").id
 
     run_with_harness(scenario)
 
 
-def test_a_server_is_restarted_without_the_key_of_gossip() -> None:
+def test_server_restarts_without_gossip_key() -> None:
     async def encrypted(harness: SimHarness, name: str) -> str:
-        return str((await ask(harness.setup(name)))["stats"]["serf"]["encrypted"])
+        return str((await request(harness.setup(name)))["stats"]["serf"]["encrypted"])
 
     async def scenario(harness: SimHarness) -> None:
         name = followers(harness.cluster)[0]
@@ -159,18 +159,18 @@ def test_a_server_is_restarted_without_the_key_of_gossip() -> None:
     run_with_harness(scenario)
 
 
-def test_a_token_is_unknown_while_it_is_revoked_and_the_others_are_not() -> None:
+def test_revoked_token_is_refused_until_restored() -> None:
     async def scenario(harness: SimHarness) -> None:
         server = harness.setup(S1)
         harness.server.revoke_token("monitoring")
-        assert [await ask(server), (await ask(server, token=MANAGER))["member"]["Name"]] == [403, S1]
+        assert [await request(server), (await request(server, token=MANAGER))["member"]["Name"]] == [403, S1]
         harness.server.restore_token("monitoring")
-        assert (await ask(server))["member"]["Name"] == S1
-        assert await ask(server, token=UNKNOWN_TOKEN) == 403
+        assert (await request(server))["member"]["Name"] == S1
+        assert await request(server, token=UNKNOWN_TOKEN) == 403
         with pytest.raises(LookupError):
-            harness.server.revoke_token("nobody's")
+            harness.server.revoke_token("unknown")
         with pytest.raises(LookupError):
-            harness.server.restore_token("nobody's")
+            harness.server.restore_token("unknown")
 
     run_with_harness(scenario, acl=True)
 
@@ -180,56 +180,56 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     return make_certificates(tmp_path_factory.mktemp("tls"), ["127.0.0.1"], ["global"], datetime.now(UTC))
 
 
-def test_a_certificate_expires_at_one_agent_alone_which_goes_on_and_is_renewed(files: CertificateFiles) -> None:
+def test_certificate_expires_and_is_renewed(files: CertificateFiles) -> None:
     tls = ssl.create_default_context(cafile=files.ca_file)
 
     async def scenario(harness: SimHarness) -> None:
         before = harness.cluster.world.agents[S1]
         reader, writer = await asyncio.open_connection(before.setup.host, before.setup.http, ssl=tls)
         await harness.server.expire_certificate(S1)
-        assert await is_cut(reader)
+        assert await is_aborted(reader)
         writer.close()
         with pytest.raises(ssl.SSLCertVerificationError, match="certificate has expired"):
-            await ask(before.setup, tls=tls)
-        assert (await ask(harness.setup(S2), tls=tls))["member"]["Name"] == S2
+            await request(before.setup, tls=tls)
+        assert (await request(harness.setup(S2), tls=tls))["member"]["Name"] == S2
         assert harness.cluster.world.agents[S1].started == before.started
-        assert Path(harness.setup(S1).tls.cert_file).name == "s1.global-expired.pem"  # type: ignore[union-attr]  # it has one
+        assert Path(harness.setup(S1).tls.cert_file).name == "s1.global-expired.pem"  # type: ignore[union-attr]  # the agent has TLS
 
         await harness.server.renew_certificate(S1)
-        assert (await ask(before.setup, tls=tls))["member"]["Name"] == S1
+        assert (await request(before.setup, tls=tls))["member"]["Name"] == S1
         assert harness.setup(S1) == before.setup
 
     run_with_harness(scenario, files)
 
 
-def test_a_certificate_can_expire_while_the_clock_is_turned(files: CertificateFiles) -> None:
+def test_certificate_can_expire_during_ticks(files: CertificateFiles) -> None:
     tls = ssl.create_default_context(cafile=files.ca_file)
 
     async def scenario(harness: SimHarness) -> None:
-        turns = [harness.server.tick() for _ in range(3)]
+        ticks = [harness.server.tick() for _ in range(3)]
         await asyncio.gather(
-            turns[0], harness.server.expire_certificate(S1), turns[1], harness.server.renew_certificate(S1), turns[2]
+            ticks[0], harness.server.expire_certificate(S1), ticks[1], harness.server.renew_certificate(S1), ticks[2]
         )
-        assert (await ask(harness.setup(S1), tls=tls))["member"]["Name"] == S1
+        assert (await request(harness.setup(S1), tls=tls))["member"]["Name"] == S1
 
     run_with_harness(scenario, files)
 
 
-def test_a_dead_agent_whose_certificate_expires_stays_dead(files: CertificateFiles) -> None:
+def test_dead_agent_stays_dead_if_certificate_expires(files: CertificateFiles) -> None:
     async def scenario(harness: SimHarness) -> None:
         harness.cluster.kill("c1")
         await harness.server.tick()
         await harness.server.expire_certificate("c1")
         with pytest.raises(OSError, match="Connect call failed"):
-            await ask(harness.setup("c1"))
+            await request(harness.setup("c1"))
 
     run_with_harness(scenario, files)
 
 
-def test_an_agent_without_tls_has_no_certificate_to_expire() -> None:
+def test_certificate_faults_require_tls() -> None:
     async def scenario(harness: SimHarness) -> None:
         for action in (harness.server.expire_certificate, harness.server.renew_certificate):
-            with pytest.raises(LookupError, match=r"s1\.global serves no HTTPS"):
+            with pytest.raises(LookupError, match=r"s1\.global has no TLS"):
                 await action(S1)
 
     run_with_harness(scenario)

@@ -1,4 +1,4 @@
-"""A coroutine that signals cancel, in a process of its own, because only a main thread receives signals."""
+"""A coroutine that signals cancel, in its own process, because only a main thread receives signals."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nomad_sim.signals import run
 
 async def main(ends_with):
     try:
-        print("begun", flush=True)
-        if ends_with == "a fault":
+        print("started", flush=True)
+        if ends_with == "an error":
             raise ValueError("at once")
         if ends_with == "a line":
             print(await asyncio.to_thread(sys.stdin.readline), end="", flush=True)
@@ -44,12 +44,12 @@ print("over", flush=True)
 
 @contextlib.contextmanager
 def running(ends_with: str = "a signal") -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[str]]]:
-    """The process of ``COROUTINE`` once that has begun, what it prints, and what it is told to go on cleaning."""
+    """Run ``COROUTINE`` in a process; yield the process, its stdout, and its input, whose end ends the cleanup."""
     command = [sys.executable, "-c", COROUTINE, ends_with]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
-        assert process.stdout.readline() == "begun\n"
+        assert process.stdout.readline() == "started\n"
         yield process, process.stdout, process.stdin
         process.kill()
 
@@ -58,44 +58,44 @@ STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
 @pytest.mark.parametrize("number", STOPS, ids=["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_cancels_what_runs_and_the_program_goes_on(number: signal.Signals) -> None:
-    with running() as (process, output, told):
+def test_signal_cancels_coroutine_and_program_continues(number: signal.Signals) -> None:
+    with running() as (process, stdout, stdin):
         process.send_signal(number)
-        told.close()
+        stdin.close()
 
-        assert output.read().splitlines() == ["cleaning", "clean", "over"]
+        assert stdout.read().splitlines() == ["cleaning", "clean", "over"]
         assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("number", STOPS, ids=["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_second_signal_does_not_disturb_the_cleaning(number: signal.Signals) -> None:
-    with running() as (process, output, told):
+def test_second_signal_does_not_disturb_cleanup(number: signal.Signals) -> None:
+    with running() as (process, stdout, stdin):
         process.send_signal(signal.SIGTERM)
-        assert output.readline() == "cleaning\n"
+        assert stdout.readline() == "cleaning\n"
         process.send_signal(number)
-        told.close()
+        stdin.close()
 
-        assert output.read().splitlines() == ["clean", "over"]
-
-
-def test_what_runs_can_end_by_itself() -> None:
-    with running("itself") as (_, output, told):
-        told.close()
-
-        assert output.read().splitlines() == ["cleaning", "clean", "over"]
+        assert stdout.read().splitlines() == ["clean", "over"]
 
 
-def test_what_it_raises_is_raised() -> None:
-    with running("a fault") as (_, output, told):
-        told.close()
+def test_coroutine_can_end_by_itself() -> None:
+    with running("itself") as (_, stdout, stdin):
+        stdin.close()
 
-        assert output.read().splitlines() == ["cleaning", "clean", "at once", "over"]
+        assert stdout.read().splitlines() == ["cleaning", "clean", "over"]
 
 
-def test_a_hang_up_that_was_ignored_still_is() -> None:
-    with running("a line") as (process, output, told):
+def test_exception_is_raised() -> None:
+    with running("an error") as (_, stdout, stdin):
+        stdin.close()
+
+        assert stdout.read().splitlines() == ["cleaning", "clean", "at once", "over"]
+
+
+def test_ignored_sighup_stays_ignored() -> None:
+    with running("a line") as (process, stdout, stdin):
         process.send_signal(signal.SIGHUP)
-        told.write("heard\n")
-        told.close()
+        stdin.write("received\n")
+        stdin.close()
 
-        assert output.read().splitlines() == ["heard", "cleaning", "clean", "over"]
+        assert stdout.read().splitlines() == ["received", "cleaning", "clean", "over"]

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from nomad_sim.sockets import Address, ListenError, listen, raise_file_limit
+from nomad_sim.sockets import Address, ListenError, PortInUse, listen, raise_file_limit
 
 
 def test_socket_listens_on_its_host_only() -> None:
@@ -46,18 +46,21 @@ def test_port_in_use_is_named() -> None:
     with listen(Address("127.0.0.1")) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(ListenError, match=rf"^127\.0\.0\.1:{port}: Address already in use$"):
+        with pytest.raises(
+            PortInUse, match=rf"^cannot listen on 127\.0\.0\.1:{port}: Address already in use$"
+        ) as error:
             listen(Address("127.0.0.1", port))
+        assert error.value.port == port
 
 
 def test_foreign_address_is_named() -> None:
-    with pytest.raises(ListenError, match=r"^192\.0\.2\.1:1: Cannot assign requested address"):
+    with pytest.raises(ListenError, match=r"^cannot listen on 192\.0\.2\.1:1: Cannot assign requested address"):
         listen(Address("192.0.2.1", 1))
 
 
 @pytest.mark.parametrize("host", ["::nowhere", "a..b", "a" * 64])
 def test_invalid_host_is_named(host: str) -> None:
-    with pytest.raises(ListenError, match=rf"^{re.escape(str(Address(host, 14646)))}: "):
+    with pytest.raises(ListenError, match=rf"^cannot listen on {re.escape(str(Address(host, 14646)))}: "):
         listen(Address(host, 14646))
 
 

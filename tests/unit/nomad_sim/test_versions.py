@@ -1,4 +1,4 @@
-"""The versions that the simulated cluster plays."""
+"""The simulated versions of Nomad."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ def number(series: str) -> tuple[int, ...]:
     return tuple(map(int, series.split(".")))
 
 
-def test_the_versions_are_found_by_series_the_newest_first() -> None:
+def test_versions_are_sorted_newest_first() -> None:
     assert list(VERSIONS) == ["2.0", "1.10", "1.6", "1.2", "0.12"]
     assert list(VERSIONS) == sorted(VERSIONS, key=number, reverse=True)
     assert VERSIONS["2.0"] is NEWEST
 
 
-def test_a_build_is_of_its_series() -> None:
+def test_build_belongs_to_series() -> None:
     assert all(version.build.startswith(f"{series}.") for series, version in VERSIONS.items())
     assert all(version.series == series for series, version in VERSIONS.items())
 
 
-def test_a_newer_version_is_built_with_no_older_go() -> None:
+def test_newer_versions_use_newer_go() -> None:
     built = [number(version.go.removeprefix("go")) for version in VERSIONS.values()]
 
     assert built == sorted(built, reverse=True)
 
 
-def test_only_the_newest_leaves_the_member_of_a_dead_server_failed() -> None:
+def test_only_newest_keeps_removed_member_failed() -> None:
     assert [series for series, version in VERSIONS.items() if not version.members_left_by_autopilot] == ["2.0"]
 
 
-def test_versions_before_1_10_raise_the_term_without_asking() -> None:
+def test_versions_before_1_10_have_no_pre_vote() -> None:
     assert [series for series, version in VERSIONS.items() if not version.pre_vote] == ["1.6", "1.2", "0.12"]

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from typing import Any
 
 import pytest
 
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import (
-    AUTOPILOT_PATH,
-    HEALTH_PATH,
-    MEMBERS_PATH,
-    SELF_PATH,
-    STALE_HEALTH_PATH,
-    Reply,
-    Source,
-)
-from nomad_exporter.polling.poller import Poller
-from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.nomad.models import Check, Role
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Reply, Source, enabled_sources
+from nomad_exporter.nomad.sources.health import STALE_PATH
+from nomad_exporter.polling.poller import JobOutcome, Poller, sources_to_poll
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
-from nomad_exporter.polling.transitions import Change
-from tests.support.answers import AGENT, REFUSED, FakeClock, FakeWire, recorded
+from nomad_exporter.polling.transitions import Change, Event
+from tests.support.answers import AGENT, HEALTHY, REFUSED, START, FakeClock, FakeWire, health, recorded, self_answer
 
 SECONDS = 4.0
+
+COMPLETED, HUNG = JobOutcome.COMPLETED, JobOutcome.HUNG
 
 
 class Harness:
     """A poller of one agent, its fake wire, and the changes that the poller reported."""
 
-    def __init__(self, replies: Replies, configured: Agent = AGENT, *, autopilot: bool = False) -> None:
-        self.wire = FakeWire(replies)
+    def __init__(
+        self, replies: Replies, configured: Agent = AGENT, *, autopilot: bool = False, takes: float = 0.0
+    ) -> None:
+        clock = FakeClock()
+        self.wire = FakeWire(replies, clock, takes)
         self.store: Store[None] = Store([configured], lambda *_: None)
         self.changes: list[tuple[Agent, Change]] = []
         wires = {AGENT.name: self.wire}
-        self.poller = Poller(self.store, wires, FakeClock(), SECONDS, self.on_change, autopilot=autopilot)
+        self.poller = Poller(
+            store=self.store,
+            wires=wires,
+            clock=clock,
+            seconds=SECONDS,
+            sources=enabled_sources(autopilot=autopilot),
+            on_changes=self.on_changes,
+        )
 
-    def on_change(self, agent: Agent, change: Change) -> None:
-        self.changes.append((agent, change))
+    def on_changes(self, agent: Agent, changes: Sequence[Change]) -> None:
+        self.changes += [(agent, change) for change in changes]
 
     @property
     def snapshot(self) -> Snapshot:
@@ -51,33 +60,68 @@ Replies = dict[str, Reply | Failure]
 
 def replies_of(name: str) -> Replies:
     """Return the replies of a recorded agent."""
-    return {path: recorded(name, path) for path in (SELF_PATH, MEMBERS_PATH, HEALTH_PATH, STALE_HEALTH_PATH)}
+    return {path: recorded(name, path) for path in (SELF.path, MEMBERS.path, HEALTH.path, STALE_PATH)}
 
 
 SERVER = replies_of("2.0.5/healthy/s1-follower")
-AUTOPILOT = {AUTOPILOT_PATH: recorded("2.0.5/healthy/s2-leader", AUTOPILOT_PATH)}
-LEADER = {**replies_of("2.0.5/healthy/s2-leader"), **AUTOPILOT}
-FOLLOWER = {**SERVER, **AUTOPILOT}
+AUTOPILOT_REPLY = {AUTOPILOT.path: recorded("2.0.5/healthy/s2-leader", AUTOPILOT.path)}
+LEADER = {**replies_of("2.0.5/healthy/s2-leader"), **AUTOPILOT_REPLY}
+FOLLOWER = {**SERVER, **AUTOPILOT_REPLY}
 CLIENT = replies_of("2.0.5/healthy/c1-client")
 TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
 DEAD: dict[str, Reply | Failure] = dict.fromkeys(SERVER, REFUSED)
+
+
+def snapshot_after(*readings: Reading[Any]) -> Snapshot:
+    return reduce(Snapshot.after, readings, Snapshot(AGENT))
+
+
+def answered(source: Source[Any], answer: Any) -> Reading[Any]:
+    return Reading(source, answer, START, 0.0)
+
+
+SERVER_SELF = answered(SELF, self_answer(Role.SERVER))
+HEALTHY_SERVER = answered(HEALTH, health({Role.SERVER: HEALTHY}))
+UNHEALTHY_SERVER = answered(HEALTH, health({Role.SERVER: Check(ok=False, message="no leader")}))
+HEALTHY_CLIENT = answered(HEALTH, health({Role.CLIENT: HEALTHY}))
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        pytest.param([], [HEALTH, SELF], id="nothing known"),
+        pytest.param([HEALTHY_CLIENT], [HEALTH, SELF], id="client"),
+        pytest.param([SERVER_SELF], [HEALTH, SELF, MEMBERS], id="server"),
+        pytest.param([UNHEALTHY_SERVER], [HEALTH, SELF, MEMBERS], id="server without a leader"),
+        pytest.param([HEALTHY_SERVER], [HEALTH, SELF, MEMBERS, AUTOPILOT], id="server that reaches its leader"),
+        pytest.param(
+            [HEALTHY_SERVER, answered(HEALTH, REFUSED)], [HEALTH, SELF, MEMBERS], id="server that fails after that"
+        ),
+    ],
+)
+def test_sources_to_poll_depend_on_the_snapshot(readings: list[Reading[Any]], expected: list[Source[Any]]) -> None:
+    assert sources_to_poll(snapshot_after(*readings), (HEALTH, SELF, MEMBERS, AUTOPILOT)) == tuple(expected)
+
+
+def test_only_enabled_sources_are_polled() -> None:
+    assert sources_to_poll(snapshot_after(HEALTHY_SERVER), (SELF, AUTOPILOT)) == (SELF, AUTOPILOT)
 
 
 def test_poll_health_polls_health() -> None:
     harness = Harness(SERVER)
     harness.poller.poll_health(AGENT)
 
-    assert harness.wire.paths == [STALE_HEALTH_PATH, HEALTH_PATH]
-    assert harness.snapshot.health.answer
+    assert harness.wire.paths == [STALE_PATH, HEALTH.path]
+    assert harness.snapshot[HEALTH].answer
 
 
 def test_server_is_polled_for_self_and_members() -> None:
     harness = Harness(SERVER)
     harness.poller.poll_state(AGENT)
 
-    assert harness.wire.requests == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS)]
-    assert harness.snapshot.agent_self.answer
-    assert harness.snapshot.members.answer
+    assert harness.wire.requests == [(SELF.path, SECONDS), (MEMBERS.path, SECONDS)]
+    assert harness.snapshot[SELF].answer
+    assert harness.snapshot[MEMBERS].answer
 
 
 def test_client_is_not_polled_for_members() -> None:
@@ -86,23 +130,23 @@ def test_client_is_not_polled_for_members() -> None:
     harness.poller.poll_state(AGENT)
     harness.poller.poll_state(AGENT)
 
-    assert MEMBERS_PATH not in harness.wire.paths
+    assert MEMBERS.path not in harness.wire.paths
 
 
 def test_agent_of_unknown_role_is_not_polled_for_members() -> None:
-    harness = Harness({**SERVER, SELF_PATH: REFUSED})
+    harness = Harness({**SERVER, SELF.path: REFUSED})
     harness.poller.poll_state(AGENT)
 
-    assert harness.wire.paths == [SELF_PATH]
+    assert harness.wire.paths == [SELF.path]
 
 
 def test_members_are_polled_if_health_proves_a_server() -> None:
-    harness = Harness({**SERVER, SELF_PATH: REFUSED})
+    harness = Harness({**SERVER, SELF.path: REFUSED})
     harness.poller.poll_health(AGENT)
     harness.poller.poll_state(AGENT)
 
-    assert harness.wire.paths[-2:] == [SELF_PATH, MEMBERS_PATH]
-    assert harness.snapshot.members.answer
+    assert harness.wire.paths[-2:] == [SELF.path, MEMBERS.path]
+    assert harness.snapshot[MEMBERS].answer
 
 
 @pytest.mark.parametrize("replies", [LEADER, FOLLOWER], ids=["leader", "follower"])
@@ -111,8 +155,8 @@ def test_server_that_reaches_leader_is_polled_for_autopilot(replies: Replies) ->
     harness.poller.poll_health(AGENT)
     harness.poller.poll_state(AGENT)
 
-    assert harness.wire.requests[2:] == [(SELF_PATH, SECONDS), (MEMBERS_PATH, SECONDS), (AUTOPILOT_PATH, SECONDS)]
-    assert harness.snapshot.autopilot.answer
+    assert harness.wire.requests[2:] == [(SELF.path, SECONDS), (MEMBERS.path, SECONDS), (AUTOPILOT.path, SECONDS)]
+    assert harness.snapshot[AUTOPILOT].answer
 
 
 @pytest.mark.parametrize(
@@ -121,7 +165,7 @@ def test_server_that_reaches_leader_is_polled_for_autopilot(replies: Replies) ->
         pytest.param(LEADER, False, id="leader, autopilot not enabled"),
         pytest.param(CLIENT, True, id="client"),
         pytest.param(replies_of("2.0.5/no-leader/s3-follower"), True, id="server without a leader"),
-        pytest.param({**LEADER, STALE_HEALTH_PATH: REFUSED}, True, id="leader whose health poll failed"),
+        pytest.param({**LEADER, STALE_PATH: REFUSED}, True, id="leader whose health poll failed"),
     ],
 )
 def test_other_agents_are_not_polled_for_autopilot(replies: Replies, autopilot: bool) -> None:
@@ -129,17 +173,17 @@ def test_other_agents_are_not_polled_for_autopilot(replies: Replies, autopilot: 
     harness.poller.poll_health(AGENT)
     harness.poller.poll_state(AGENT)
 
-    assert AUTOPILOT_PATH not in harness.wire.paths
+    assert AUTOPILOT.path not in harness.wire.paths
 
 
 def test_denied_autopilot_leaves_other_sources_alone() -> None:
-    harness = Harness({**LEADER, AUTOPILOT_PATH: Reply(403, b"Permission denied")}, autopilot=True)
+    harness = Harness({**LEADER, AUTOPILOT.path: Reply(403, b"Permission denied")}, autopilot=True)
     harness.poller.poll_health(AGENT)
     harness.poller.poll_state(AGENT)
 
-    assert [state.source for state in harness.snapshot.source_states if state.failure] == [Source.AUTOPILOT]
-    assert harness.snapshot.agent_self.answer
-    assert harness.snapshot.members.answer
+    assert [state.source for state in harness.snapshot.source_states if state.failure] == [AUTOPILOT]
+    assert harness.snapshot[SELF].answer
+    assert harness.snapshot[MEMBERS].answer
 
 
 @pytest.mark.parametrize("method", ["poll_health", "poll_state"])
@@ -159,47 +203,47 @@ def test_lateness_is_zero_by_default(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "replies", "hung"),
+    ("method", "replies", "outcome"),
     [
-        pytest.param("poll_health", SERVER, False, id="health in time"),
-        pytest.param("poll_health", {STALE_HEALTH_PATH: TIMED_OUT}, True, id="health timed out"),
-        pytest.param("poll_health", DEAD, False, id="health refused at once"),
-        pytest.param("poll_state", SERVER, False, id="state in time"),
-        pytest.param("poll_state", {SELF_PATH: TIMED_OUT}, True, id="self timed out"),
-        pytest.param("poll_state", {**SERVER, MEMBERS_PATH: TIMED_OUT}, True, id="members timed out"),
-        pytest.param("poll_state", DEAD, False, id="state refused at once"),
+        pytest.param("poll_health", SERVER, COMPLETED, id="health in time"),
+        pytest.param("poll_health", {STALE_PATH: TIMED_OUT}, HUNG, id="health timed out"),
+        pytest.param("poll_health", DEAD, COMPLETED, id="health refused at once"),
+        pytest.param("poll_state", SERVER, COMPLETED, id="state in time"),
+        pytest.param("poll_state", {SELF.path: TIMED_OUT}, HUNG, id="self timed out"),
+        pytest.param("poll_state", {**SERVER, MEMBERS.path: TIMED_OUT}, HUNG, id="members timed out"),
+        pytest.param("poll_state", DEAD, COMPLETED, id="state refused at once"),
     ],
 )
-def test_poll_returns_whether_it_hung(method: str, replies: Replies, hung: bool) -> None:
+def test_poll_returns_whether_it_hung(method: str, replies: Replies, outcome: JobOutcome) -> None:
     harness = Harness(replies)
 
-    assert getattr(harness.poller, method)(AGENT) is hung
+    assert getattr(harness.poller, method)(AGENT) is outcome
 
 
-@pytest.mark.parametrize("path", [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH])
+@pytest.mark.parametrize("path", [SELF.path, MEMBERS.path, AUTOPILOT.path])
 def test_one_timeout_of_three_polls_is_a_hang(path: str) -> None:
     replies = dict(LEADER)
     harness = Harness(replies, autopilot=True)
     harness.poller.poll_health(AGENT)
     replies[path] = TIMED_OUT
 
-    assert harness.poller.poll_state(AGENT) is True
-    assert harness.wire.paths[-3:] == [SELF_PATH, MEMBERS_PATH, AUTOPILOT_PATH]
+    assert harness.poller.poll_state(AGENT) is HUNG
+    assert harness.wire.paths[-3:] == [SELF.path, MEMBERS.path, AUTOPILOT.path]
 
 
 def test_timeout_of_self_is_a_hang_although_members_succeed() -> None:
-    harness = Harness({**SERVER, SELF_PATH: TIMED_OUT})
+    harness = Harness({**SERVER, SELF.path: TIMED_OUT})
     harness.poller.poll_health(AGENT)
 
-    assert harness.poller.poll_state(AGENT) is True
-    assert harness.snapshot.members.answer
+    assert harness.poller.poll_state(AGENT) is HUNG
+    assert harness.snapshot[MEMBERS].answer
 
 
 def test_agent_without_wire_is_not_polled() -> None:
     harness = Harness(SERVER)
     removed = replace(AGENT, name="s2")
 
-    assert harness.poller.poll_health(removed) is False
+    assert harness.poller.poll_health(removed) is COMPLETED
     assert harness.wire.requests == []
 
 
@@ -207,7 +251,7 @@ def test_failure_is_recorded() -> None:
     harness = Harness(DEAD)
     harness.poller.poll_health(AGENT)
 
-    assert harness.snapshot.health.failure == REFUSED
+    assert harness.snapshot[HEALTH].failure == REFUSED
 
 
 def test_change_is_reported_once_with_its_agent() -> None:
@@ -216,8 +260,8 @@ def test_change_is_reported_once_with_its_agent() -> None:
     harness.poller.poll_state(AGENT)
     harness.poller.poll_health(AGENT)
 
-    assert [(agent, change.message, change.fields["source"]) for agent, change in harness.changes] == [
-        (AGENT, "poll failed", Source.HEALTH)
+    assert [(agent, change.event, change.fields["source"]) for agent, change in harness.changes] == [
+        (AGENT, Event.POLL_FAILED, "health")
     ]
 
 
@@ -225,7 +269,7 @@ def test_reading_of_replaced_agent_is_discarded() -> None:
     harness = Harness(DEAD, configured=replace(AGENT, address=replace(AGENT.address, port=4647)))
     harness.poller.poll_health(AGENT)
 
-    assert harness.snapshot.health.last is None
+    assert harness.snapshot[HEALTH].last is None
     assert harness.changes == []
 
 
@@ -233,14 +277,12 @@ def test_removed_agent_is_not_polled_further() -> None:
     harness = Harness(SERVER, configured=replace(AGENT, name="s2"))
     harness.poller.poll_state(AGENT)
 
-    assert harness.wire.paths == [SELF_PATH]
+    assert harness.wire.paths == [SELF.path]
     assert harness.changes == []
 
 
-@pytest.mark.parametrize(("seconds", "hung"), [(0.4 * SECONDS, False), (0.6 * SECONDS, True)])
-def test_slow_failure_of_any_reason_is_a_hang(seconds: float, hung: bool) -> None:
-    clock = FakeClock()
-    store: Store[None] = Store([AGENT], lambda *_: None)
-    wires = {AGENT.name: FakeWire(dict.fromkeys(SERVER, REFUSED), clock, seconds)}
+@pytest.mark.parametrize(("seconds", "outcome"), [(0.4 * SECONDS, COMPLETED), (0.6 * SECONDS, HUNG)])
+def test_slow_failure_of_any_reason_is_a_hang(seconds: float, outcome: JobOutcome) -> None:
+    harness = Harness(DEAD, takes=seconds)
 
-    assert Poller(store, wires, clock, SECONDS, lambda *_: None).poll_health(AGENT) is hung
+    assert harness.poller.poll_health(AGENT) is outcome

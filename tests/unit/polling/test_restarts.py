@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomad_exporter.nomad import sources
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Member, Role
-from nomad_exporter.nomad.sources import SELF_PATH
+from nomad_exporter.nomad.sources import SELF
 from nomad_exporter.polling.restarts import PROOFS, proofs
 from tests.support.answers import START, recorded, self_answer
 from tests.support.recordings import situations
@@ -19,7 +18,7 @@ from tests.support.recordings import situations
 
 def recorded_self(name: str) -> AgentSelf:
     """Return the answer to ``self`` of a recorded agent."""
-    answer = sources.agent_self(recorded(name))
+    answer = SELF.read(recorded(name))
     assert isinstance(answer, AgentSelf)
     return answer
 
@@ -141,7 +140,7 @@ NOT_RESTARTED = {"1.2.16": "s3", "1.6.10": "s2", "1.10.5": "s2", "2.0.5": "s3"}
 
 def answers_of(version: str, agent: str) -> list[AgentSelf]:
     """Return the answers to ``self`` of an agent that kept running while the other agents were stopped and started."""
-    names = [s.name for s in situations() if s.name.startswith(f"{version}/") and SELF_PATH in s.answers]
+    names = [s.name for s in situations() if s.name.startswith(f"{version}/") and SELF.path in s.answers]
     return [
         recorded_self(name)
         for scenario in SCENARIOS

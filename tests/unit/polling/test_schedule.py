@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.polling import schedule as module
+from nomad_exporter.polling.poller import JobOutcome
 from nomad_exporter.polling.schedule import PollJob, Schedule, wall_time
 from tests.support.answers import FakeClock
 from tests.support.schedules import Calls, RecordingHandler, ScheduleRunner
@@ -37,7 +38,13 @@ def fail(_: float) -> None:
 
 
 def new_job(name: str = "s1 health", interval: float = 5.0, action: Callable[[float], None] = nothing) -> PollJob:
-    return PollJob(name, interval, action)
+    """Return a job that calls ``action`` and never hangs."""
+
+    def run(lateness: float) -> JobOutcome:
+        action(lateness)
+        return JobOutcome.COMPLETED
+
+    return PollJob(name, interval, run)
 
 
 @given(

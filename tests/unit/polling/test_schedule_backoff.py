@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.polling.schedule import MAX_BACKOFF_SECONDS, RAMP_PER_SECOND, PollJob, Schedule
+from nomad_exporter.polling.poller import JobOutcome
+from nomad_exporter.polling.schedule import MAX_BACKOFF_SECONDS, RAMP_PER_SECOND, Action, PollJob, Schedule
 from tests.support.answers import FakeClock
 from tests.support.schedules import RecordingHandler, ScheduleRunner
 from tests.support.waiting import PATIENCE, eventually
+
+COMPLETED, HUNG = JobOutcome.COMPLETED, JobOutcome.HUNG
 
 HOUR = 3600.0
 
@@ -20,29 +23,34 @@ FAR = Instant(wall=4_000_000_000.0, monotonic=5000.0)
 """An instant in the far future: apscheduler reads the true time, so it starts no job that is due then."""
 
 
-def respond(_: float) -> bool:
+def respond(_: float) -> JobOutcome:
     """Act as a poll of an agent that responds."""
-    return False
+    return COMPLETED
 
 
-def hang(_: float) -> bool:
+def hang(_: float) -> JobOutcome:
     """Act as a poll of an agent that does not respond."""
-    return True
+    return HUNG
 
 
-class Action:
+def fail(_: float) -> JobOutcome:
+    """Act as a poll that ends by an exception."""
+    raise ZeroDivisionError
+
+
+class FakeAction:
     """An action that counts its runs, and hangs while ``hung`` is true."""
 
     def __init__(self, hung: bool = True) -> None:
         self.hung = hung
         self.runs = 0
 
-    def __call__(self, _: float) -> bool:
+    def __call__(self, _: float) -> JobOutcome:
         self.runs += 1
-        return self.hung
+        return HUNG if self.hung else COMPLETED
 
 
-def waits(interval: float, action: Callable[[float], object], times: int) -> list[float]:
+def waits(interval: float, action: Action, times: int) -> list[float]:
     """Return the seconds from when each run is due until the next one is due; each run starts when due."""
     clock = FakeClock()
     job = PollJob("s1 health", interval, action)
@@ -77,7 +85,7 @@ def test_long_interval_has_no_backoff(interval: float) -> None:
 
 
 def test_recovered_job_runs_at_every_interval() -> None:
-    results = iter([True, True, True, False, False])
+    results = iter([HUNG, HUNG, HUNG, COMPLETED, COMPLETED])
 
     assert waits(5.0, lambda _: next(results), 5) == [10.0, 20.0, 30.0, 5.0, 5.0]
 
@@ -93,16 +101,16 @@ def test_job_that_hangs_keeps_its_phase() -> None:
     assert intervals == pytest.approx(round(intervals), abs=1e-6)
 
 
-@pytest.mark.parametrize("result", [None, 1, "hung"], ids=repr)
-def test_only_true_means_that_a_run_hung(result: object) -> None:
-    assert waits(5.0, lambda _: result, 2) == [5.0, 5.0]
+@pytest.mark.parametrize(("outcome", "expected"), [(COMPLETED, [5.0, 5.0]), (HUNG, [10.0, 20.0])], ids=str)
+def test_only_hung_runs_lead_to_backoff(outcome: JobOutcome, expected: list[float]) -> None:
+    assert waits(5.0, lambda _: outcome, 2) == expected
 
 
 def test_job_that_raises_has_not_hung() -> None:
     job = PollJob("s1 health", 5.0, hang)
     job.start(FakeClock(), 0.0)
     job()
-    job.action = lambda _: 1 / 0
+    job.action = fail
     with pytest.raises(ZeroDivisionError):
         job()
 
@@ -154,7 +162,7 @@ def names(schedule: Schedule) -> set[str]:
 
 
 def test_slow_job_moves_to_slow_pool_and_back(runner: ScheduleRunner) -> None:
-    action = Action()
+    action = FakeAction()
     schedule = runner.start(PollJob("s1", 0.02, action))
     eventually(lambda: executor(schedule, "s1") == "slow")
     runs = action.runs
@@ -180,7 +188,7 @@ def test_slow_job_runs_when_due(runner: ScheduleRunner) -> None:
 
 def test_recovered_job_runs_at_its_next_phase(runner: ScheduleRunner) -> None:
     clock = FakeClock(FAR)
-    action = Action()
+    action = FakeAction()
     job = PollJob("s1", 5.0, action)
     schedule = runner.start(job, at=clock)
     for _ in range(3):
@@ -194,12 +202,13 @@ def test_recovered_job_runs_at_its_next_phase(runner: ScheduleRunner) -> None:
 
 def test_slow_jobs_delay_no_other_job(runner: ScheduleRunner) -> None:
     # More jobs hang than there are workers.
-    fast = Action(hung=False)
-    schedule = runner.start(*(PollJob(f"slow {number}", 0.02, Action()) for number in range(8)))
+    fast = FakeAction(hung=False)
+    schedule = runner.start(*(PollJob(f"slow {number}", 0.02, FakeAction()) for number in range(8)))
     eventually(lambda: all(executor(schedule, f"slow {number}") == "slow" for number in range(8)))
 
-    def block(_: float) -> bool:
-        return runner.release.wait(PATIENCE)
+    def block(_: float) -> JobOutcome:
+        runner.release.wait(PATIENCE)
+        return HUNG
 
     for job in schedule._jobs.values():
         job.action = block
@@ -278,7 +287,7 @@ def test_added_jobs_are_ramped_up(runner: ScheduleRunner) -> None:
 
 
 def test_added_job_runs_and_removed_job_does_not(runner: ScheduleRunner) -> None:
-    old, new = Action(hung=False), Action(hung=False)
+    old, new = FakeAction(hung=False), FakeAction(hung=False)
     schedule = runner.start(PollJob("s1", 0.02, old))
     eventually(lambda: old.runs > 1)
 
@@ -291,7 +300,7 @@ def test_added_job_runs_and_removed_job_does_not(runner: ScheduleRunner) -> None
 
 
 def test_schedule_continues_after_all_jobs_are_removed(runner: ScheduleRunner) -> None:
-    new = Action(hung=False)
+    new = FakeAction(hung=False)
     schedule = runner.start(PollJob("s1", 0.02, respond))
 
     schedule.replace([])
@@ -300,17 +309,17 @@ def test_schedule_continues_after_all_jobs_are_removed(runner: ScheduleRunner) -
     eventually(lambda: new.runs > 2)
 
 
-@pytest.mark.parametrize("hung", [True, False], ids=["hung", "did not hang"])
+@pytest.mark.parametrize("outcome", JobOutcome, ids=str)
 def test_removing_a_running_job_logs_no_error(
-    runner: ScheduleRunner, errors: list[logging.LogRecord], hung: bool
+    runner: ScheduleRunner, errors: list[logging.LogRecord], outcome: JobOutcome
 ) -> None:
-    started, ended, other = threading.Event(), threading.Event(), Action(hung=False)
+    started, ended, other = threading.Event(), threading.Event(), FakeAction(hung=False)
 
-    def action(_: float) -> bool:
+    def action(_: float) -> JobOutcome:
         started.set()
         runner.release.wait(PATIENCE)
         ended.set()
-        return hung
+        return outcome
 
     schedule = runner.start(PollJob("s1", 0.05, action))
     assert started.wait(PATIENCE)
@@ -331,9 +340,9 @@ def test_old_job_that_hangs_does_not_delay_its_replacement(
     old, new = PollJob("s1", 5.0, hang, "old"), PollJob("s1", 5.0, respond, "new")
     schedule = runner.start(old, at=clock)
 
-    def replace_and_hang(_: float) -> bool:
+    def replace_and_hang(_: float) -> JobOutcome:
         schedule.replace([new])
-        return True
+        return HUNG
 
     old.action = replace_and_hang
     schedule._run_job(old)
@@ -357,13 +366,18 @@ def test_resync_corrects_added_jobs(runner: ScheduleRunner) -> None:
 def test_replacement_does_not_wait_for_the_running_job(runner: ScheduleRunner) -> None:
     started, release, replaced = threading.Event(), threading.Event(), threading.Event()
 
-    def block(_: float) -> None:
+    def block(_: float) -> JobOutcome:
         started.set()
         release.wait(PATIENCE)
+        return COMPLETED
+
+    def replacement(_: float) -> JobOutcome:
+        replaced.set()
+        return COMPLETED
 
     schedule = runner.start(PollJob("s1", 3600.0, block, "old"))
     assert started.wait(PATIENCE)
-    schedule.replace([PollJob("s1", 3600.0, lambda _: replaced.set(), "new")])
+    schedule.replace([PollJob("s1", 3600.0, replacement, "new")])
 
     assert replaced.wait(PATIENCE)
     release.set()

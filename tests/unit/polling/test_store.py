@@ -11,19 +11,20 @@ from typing import Any
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Credentials, Secret
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, SELF, Source
 from nomad_exporter.polling.history import Transition
-from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
+from nomad_exporter.polling.transitions import Event
 from tests.support.answers import AGENT, REFUSED, START, self_answer
 from tests.support.waiting import PATIENCE
 
 OTHER = replace(AGENT, name="s2", address=Address("http", "127.0.0.1", 4647))
 
-Rendered = tuple[Snapshot, Source | None, Any]
+Rendered = tuple[Snapshot, Source[Any] | None, Any]
 
 
-def render(snapshot: Snapshot, source: Source | None, previous: Rendered | None) -> Rendered:
+def render(snapshot: Snapshot, source: Source[Any] | None, previous: Rendered | None) -> Rendered:
     """Return a rendering that shows the arguments it was made from."""
     return snapshot, source, previous
 
@@ -33,8 +34,8 @@ def store() -> Store[Rendered]:
     return Store([AGENT, OTHER], render)
 
 
-def reading(outcome: Any = REFUSED) -> AnyReading:
-    return Reading(Source.SELF, outcome, START, 0.1)
+def reading(outcome: Any = REFUSED) -> Reading[Any]:
+    return Reading(SELF, outcome, START, 0.1)
 
 
 def test_new_store_has_all_agents_in_configured_order(store: Store[Rendered]) -> None:
@@ -51,7 +52,7 @@ def test_new_store_renders_every_agent(store: Store[Rendered]) -> None:
 def test_record_returns_the_changes(store: Store[Rendered]) -> None:
     first, second = (store.record(AGENT, reading()) for _ in range(2))
 
-    assert [change.message for change in first] == ["poll failed"]
+    assert [change.event for change in first] == [Event.POLL_FAILED]
     assert second == ()
 
 
@@ -68,7 +69,7 @@ def test_transitions_are_counted_before_rendering(store: Store[Rendered]) -> Non
 def test_reading_changes_no_other_agent(store: Store[Rendered]) -> None:
     store.record(OTHER, reading())
 
-    assert [entry.snapshot.agent_self.polls for entry in store.entries()] == [0, 1]
+    assert [entry.snapshot[SELF].polls for entry in store.entries()] == [0, 1]
 
 
 def test_render_gets_source_and_previous_rendering(store: Store[Rendered]) -> None:
@@ -76,17 +77,17 @@ def test_render_gets_source_and_previous_rendering(store: Store[Rendered]) -> No
     entry = store.get("s1")
 
     assert entry
-    assert entry.rendered == (entry.snapshot, Source.SELF, (Snapshot(AGENT), None, None))
+    assert entry.rendered == (entry.snapshot, SELF, (Snapshot(AGENT), None, None))
 
 
 def test_clear_keeps_only_the_numbers_of_polls(store: Store[Rendered]) -> None:
-    store.record(AGENT, Reading(Source.AUTOPILOT, REFUSED, START, 0.1))
+    store.record(AGENT, Reading(AUTOPILOT, REFUSED, START, 0.1))
     polled, never_polled = store.entries()
-    store.clear(Source.AUTOPILOT)
+    store.clear(AUTOPILOT)
     entry, other = store.entries()
 
-    assert (entry.snapshot.autopilot.last, entry.snapshot.autopilot.failures) == (None, 1)
-    assert entry.rendered == (entry.snapshot, Source.AUTOPILOT, polled.rendered)
+    assert (entry.snapshot[AUTOPILOT].last, entry.snapshot[AUTOPILOT].failures) == (None, 1)
+    assert entry.rendered == (entry.snapshot, AUTOPILOT, polled.rendered)
     assert other is never_polled
 
 
@@ -159,4 +160,4 @@ def test_concurrent_readings_are_all_recorded(store: Store[Rendered]) -> None:
     entry = store.get("s1")
 
     assert entry
-    assert entry.snapshot.agent_self.polls == 1000
+    assert entry.snapshot[SELF].polls == 1000

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, SELF, Source
 from nomad_exporter.polling.history import Transition
-from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
 from tests.support.answers import AGENT, REFUSED, START, self_answer
 
@@ -35,14 +35,14 @@ def store() -> Store[Snapshot]:
     return store
 
 
-def reading(source: Source, outcome: Any) -> AnyReading:
+def reading(source: Source[Any], outcome: Any) -> Reading[Any]:
     return Reading(source, outcome, START, 0.1)
 
 
 def record_polls(store: Store[Snapshot], agent: Agent) -> None:
     """Record a poll of health, which is refused, and a poll of self, which is answered."""
-    store.record(agent, reading(Source.HEALTH, REFUSED))
-    store.record(agent, reading(Source.SELF, self_answer()))
+    store.record(agent, reading(HEALTH, REFUSED))
+    store.record(agent, reading(SELF, self_answer()))
 
 
 def names(store: Store[Snapshot]) -> list[str]:
@@ -110,7 +110,7 @@ def test_empty_configuration_leaves_nothing(store: Store[Snapshot]) -> None:
 def test_reading_of_removed_agent_is_discarded(store: Store[Snapshot]) -> None:
     store.replace([AGENT])
 
-    assert store.record(OTHER, reading(Source.SELF, self_answer())) == ()
+    assert store.record(OTHER, reading(SELF, self_answer())) == ()
     assert names(store) == ["s1"]
 
 
@@ -119,23 +119,23 @@ def test_reading_of_agent_with_old_settings_is_discarded(store: Store[Snapshot],
     store.replace([replace(AGENT, **change), OTHER])
     before = store.entries()
 
-    assert store.record(AGENT, reading(Source.SELF, self_answer())) == ()
+    assert store.record(AGENT, reading(SELF, self_answer())) == ()
     assert store.entries() == before
 
 
 def test_numbers_of_polls_of_unchanged_agent_continue(store: Store[Snapshot]) -> None:
     store.replace([same(AGENT)])
-    store.record(AGENT, reading(Source.SELF, REFUSED))
+    store.record(AGENT, reading(SELF, REFUSED))
     entry = store.get("s1")
 
     assert entry
-    assert (entry.snapshot.agent_self.polls, entry.snapshot.agent_self.failures) == (2, 1)
+    assert (entry.snapshot[SELF].polls, entry.snapshot[SELF].failures) == (2, 1)
 
 
 def test_transition_counts_of_unchanged_agent_continue(store: Store[Snapshot]) -> None:
     for version in ("1", "2", "3"):
         store.replace([same(AGENT)])
-        store.record(AGENT, reading(Source.SELF, self_answer(version=version)))
+        store.record(AGENT, reading(SELF, self_answer(version=version)))
 
     assert version_changes(store) == 2
 
@@ -143,10 +143,10 @@ def test_transition_counts_of_unchanged_agent_continue(store: Store[Snapshot]) -
 @pytest.mark.parametrize("change", CHANGES)
 def test_transition_counts_of_changed_agent_start_over(store: Store[Snapshot], change: dict[str, Any]) -> None:
     for version in ("1", "2"):
-        store.record(AGENT, reading(Source.SELF, self_answer(version=version)))
+        store.record(AGENT, reading(SELF, self_answer(version=version)))
     changed = replace(AGENT, **change)
     store.replace([changed])
-    store.record(changed, reading(Source.SELF, self_answer(version="3")))
+    store.record(changed, reading(SELF, self_answer(version="3")))
 
     assert version_changes(store) == 0
 
@@ -178,9 +178,9 @@ def test_all_agents_are_pending_at_the_start(new_store: Store[Snapshot]) -> None
 
 
 def test_agent_is_pending_until_health_and_self_are_polled(new_store: Store[Snapshot]) -> None:
-    new_store.record(AGENT, reading(Source.HEALTH, REFUSED))
+    new_store.record(AGENT, reading(HEALTH, REFUSED))
     before = new_store.pending
-    new_store.record(AGENT, reading(Source.SELF, REFUSED))
+    new_store.record(AGENT, reading(SELF, REFUSED))
 
     assert (before, new_store.pending) == (2, 1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from dataclasses import replace
@@ -13,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomad_exporter.nomad import decode_members
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import MEMBER_STATUSES, RAFT_STATES, AgentSelf, Check, Member, Members, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Reply, Source
 from nomad_exporter.polling.history import Transition, TransitionKey
-from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
-from nomad_exporter.polling.transitions import MAX_LOG_LINES, Change, apply, truncate
+from nomad_exporter.polling.snapshot import Reading, Snapshot
+from nomad_exporter.polling.transitions import EVENTS, MAX_LOG_LINES, Change, Event, apply, truncate
 from tests.support.answers import AGENT, HEALTHY, REFUSED, START, health, self_answer
 
 TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
@@ -27,16 +25,16 @@ REJECTED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403: token rejected")
 UNHEALTHY = Check(ok=False, message="no leader")
 
 
-def reading(source: Source, outcome: Any) -> AnyReading:
+def reading(source: Source[Any], outcome: Any) -> Reading[Any]:
     return Reading(source, outcome, START, 0.1)
 
 
-def last_changes(*readings: AnyReading) -> list[Change]:
+def last_changes(*readings: Reading[Any]) -> list[Change]:
     """Return the changes caused by the last of these readings."""
     return all_changes(*readings)[-1]
 
 
-def all_changes(*readings: AnyReading) -> list[list[Change]]:
+def all_changes(*readings: Reading[Any]) -> list[list[Change]]:
     """Return the changes caused by each reading."""
     snapshot, by_reading = Snapshot(AGENT), []
     for each in readings:
@@ -45,27 +43,25 @@ def all_changes(*readings: AnyReading) -> list[list[Change]]:
     return by_reading
 
 
-def failed(source: Source, failure: Failure) -> Change:
-    fields = {"event": "poll_failed", "source": source, "reason": failure.reason, "detail": failure.detail}
-    return Change(logging.WARNING, "poll failed", fields)
+def failed(source: Source[Any], failure: Failure) -> Change:
+    return Change(Event.POLL_FAILED, {"source": source.name, "reason": failure.reason, "detail": failure.detail})
 
 
-SELF_ANSWERED = reading(Source.SELF, self_answer(Role.SERVER, version="2.0.5"))
-HEALTHY_READING = reading(Source.HEALTH, health({Role.SERVER: HEALTHY}))
-UNHEALTHY_READING = reading(Source.HEALTH, health({Role.SERVER: UNHEALTHY}))
+SELF_ANSWERED = reading(SELF, self_answer(Role.SERVER, version="2.0.5"))
+HEALTHY_READING = reading(HEALTH, health({Role.SERVER: HEALTHY}))
+UNHEALTHY_READING = reading(HEALTH, health({Role.SERVER: UNHEALTHY}))
 
-RECOVERED = Change(logging.INFO, "agent recovered", {"event": "agent_recovered"})
+RECOVERED = Change(Event.AGENT_RECOVERED)
 
 
 def test_first_answer_reports_roles_and_version() -> None:
-    changes = last_changes(reading(Source.SELF, self_answer(Role.SERVER, Role.CLIENT, version="2.0.5")))
-    fields = {"event": "agent_up", "roles": "client,server", "version": "2.0.5"}
+    changes = last_changes(reading(SELF, self_answer(Role.SERVER, Role.CLIENT, version="2.0.5")))
 
-    assert changes == [Change(logging.INFO, "agent is up", fields)]
+    assert changes == [Change(Event.AGENT_UP, {"roles": "client,server", "version": "2.0.5"})]
 
 
 def test_first_failure_is_reported_with_its_reason() -> None:
-    assert last_changes(reading(Source.HEALTH, REFUSED)) == [failed(Source.HEALTH, REFUSED)]
+    assert last_changes(reading(HEALTH, REFUSED)) == [failed(HEALTH, REFUSED)]
 
 
 @pytest.mark.parametrize(
@@ -75,56 +71,54 @@ def test_first_failure_is_reported_with_its_reason() -> None:
         pytest.param([HEALTHY_READING, HEALTHY_READING], id="role stays healthy"),
         pytest.param([HEALTHY_READING], id="role is healthy at first"),
         pytest.param([UNHEALTHY_READING, UNHEALTHY_READING], id="role stays unhealthy"),
-        pytest.param([reading(Source.SELF, REFUSED), reading(Source.SELF, REFUSED)], id="same failure"),
+        pytest.param([reading(SELF, REFUSED), reading(SELF, REFUSED)], id="same failure"),
         pytest.param(
-            [reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED)],
+            [reading(HEALTH, REFUSED), reading(SELF, REFUSED)],
             id="other source fails for the same reason",
         ),
         pytest.param(
-            [reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED), HEALTHY_READING],
+            [reading(HEALTH, REFUSED), reading(SELF, REFUSED), HEALTHY_READING],
             id="one of two sources that fail for one reason recovers",
         ),
     ],
 )
-def test_no_change_is_not_reported(readings: list[AnyReading]) -> None:
+def test_no_change_is_not_reported(readings: list[Reading[Any]]) -> None:
     assert last_changes(*readings) == []
 
 
 def test_dead_agent_is_reported_once() -> None:
-    polls = [HEALTHY_READING, SELF_ANSWERED, reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED)]
+    polls = [HEALTHY_READING, SELF_ANSWERED, reading(HEALTH, REFUSED), reading(SELF, REFUSED)]
     changes = [change for number in range(3, len(polls) + 1) for change in last_changes(*polls[:number])]
 
-    assert changes == [failed(Source.HEALTH, REFUSED)]
+    assert changes == [failed(HEALTH, REFUSED)]
 
 
 def test_new_reason_is_reported() -> None:
-    changes = last_changes(reading(Source.SELF, REFUSED), reading(Source.SELF, TIMED_OUT))
+    changes = last_changes(reading(SELF, REFUSED), reading(SELF, TIMED_OUT))
 
-    assert changes == [failed(Source.SELF, TIMED_OUT)]
+    assert changes == [failed(SELF, TIMED_OUT)]
 
 
 def test_second_reason_is_reported() -> None:
-    changes = last_changes(reading(Source.HEALTH, TIMED_OUT), reading(Source.SELF, REJECTED))
+    changes = last_changes(reading(HEALTH, TIMED_OUT), reading(SELF, REJECTED))
 
-    assert changes == [failed(Source.SELF, REJECTED)]
+    assert changes == [failed(SELF, REJECTED)]
 
 
 def test_recovered_agent_is_reported() -> None:
-    assert last_changes(SELF_ANSWERED, reading(Source.SELF, REFUSED), SELF_ANSWERED) == [RECOVERED]
+    assert last_changes(SELF_ANSWERED, reading(SELF, REFUSED), SELF_ANSWERED) == [RECOVERED]
 
 
 def test_agent_recovers_when_no_poll_fails_any_more() -> None:
     polls = [
         SELF_ANSWERED,
-        reading(Source.HEALTH, TIMED_OUT),
-        reading(Source.SELF, REJECTED),
+        reading(HEALTH, TIMED_OUT),
+        reading(SELF, REJECTED),
         SELF_ANSWERED,
         HEALTHY_READING,
     ]
 
-    fields = {"event": "poll_recovered", "source": "self", "reason": "unauthorized"}
-    poll_recovered = Change(logging.INFO, "poll recovered", fields)
-    assert last_changes(*polls[:4]) == [poll_recovered]
+    assert last_changes(*polls[:4]) == [Change(Event.POLL_RECOVERED, {"source": "self", "reason": "unauthorized"})]
     assert last_changes(*polls) == [RECOVERED]
 
 
@@ -134,58 +128,52 @@ def test_agent_recovers_when_no_poll_fails_any_more() -> None:
 def test_unhealthy_agent_is_reported_with_its_message() -> None:
     changes = last_changes(HEALTHY_READING, UNHEALTHY_READING)
 
-    fields = {"event": "unhealthy", "role": "server", "detail": "no leader"}
     transition = (Transition.HEALTH_TRANSITIONS, ("server", "unhealthy"))
-    assert changes == [Change(logging.WARNING, "agent unhealthy", fields, transition)]
+    assert changes == [Change(Event.UNHEALTHY, {"role": "server", "detail": "no leader"}, transition)]
 
 
 def test_agent_unhealthy_at_first_is_reported_not_counted() -> None:
-    assert [(change.message, change.transition) for change in last_changes(UNHEALTHY_READING)] == [
-        ("agent unhealthy", None)
-    ]
+    (change,) = last_changes(UNHEALTHY_READING)
+
+    assert (change.event, change.transition) == (Event.UNHEALTHY, None)
 
 
 def test_healthy_again_is_reported() -> None:
     transition = (Transition.HEALTH_TRANSITIONS, ("server", "healthy"))
-    fields = {"event": "healthy", "role": "server"}
 
-    assert last_changes(UNHEALTHY_READING, HEALTHY_READING) == [
-        Change(logging.INFO, "agent healthy", fields, transition)
-    ]
+    assert last_changes(UNHEALTHY_READING, HEALTHY_READING) == [Change(Event.HEALTHY, {"role": "server"}, transition)]
 
 
 def test_each_role_is_reported_separately() -> None:
-    before = reading(Source.HEALTH, health({Role.CLIENT: UNHEALTHY, Role.SERVER: HEALTHY}))
-    after = reading(Source.HEALTH, health({Role.CLIENT: HEALTHY, Role.SERVER: UNHEALTHY}))
-    changes = [(change.message, change.fields["role"]) for change in last_changes(before, after)]
+    before = reading(HEALTH, health({Role.CLIENT: UNHEALTHY, Role.SERVER: HEALTHY}))
+    after = reading(HEALTH, health({Role.CLIENT: HEALTHY, Role.SERVER: UNHEALTHY}))
+    changes = [(change.event, change.fields["role"]) for change in last_changes(before, after)]
 
-    assert changes == [("agent healthy", "client"), ("agent unhealthy", "server")]
+    assert changes == [(Event.HEALTHY, "client"), (Event.UNHEALTHY, "server")]
 
 
 def test_new_message_of_unhealthy_role_is_no_change() -> None:
-    other = reading(Source.HEALTH, health({Role.SERVER: Check(ok=False, message="No cluster leader")}))
+    other = reading(HEALTH, health({Role.SERVER: Check(ok=False, message="No cluster leader")}))
 
     assert last_changes(UNHEALTHY_READING, other) == []
 
 
 def test_failed_poll_does_not_change_health() -> None:
-    changes = last_changes(UNHEALTHY_READING, reading(Source.HEALTH, REFUSED))
+    changes = last_changes(UNHEALTHY_READING, reading(HEALTH, REFUSED))
 
-    assert changes == [failed(Source.HEALTH, REFUSED)]
+    assert changes == [failed(HEALTH, REFUSED)]
 
 
 def test_health_before_a_failure_is_remembered() -> None:
-    changes = last_changes(UNHEALTHY_READING, reading(Source.HEALTH, REFUSED), HEALTHY_READING)
+    changes = last_changes(UNHEALTHY_READING, reading(HEALTH, REFUSED), HEALTHY_READING)
 
-    assert [change.message for change in changes] == ["agent recovered", "agent healthy"]
+    assert [change.event for change in changes] == [Event.AGENT_RECOVERED, Event.HEALTHY]
 
 
 def test_first_answer_after_failures_is_no_recovery() -> None:
-    changes = last_changes(
-        reading(Source.HEALTH, REFUSED), reading(Source.SELF, REFUSED), HEALTHY_READING, SELF_ANSWERED
-    )
+    changes = last_changes(reading(HEALTH, REFUSED), reading(SELF, REFUSED), HEALTHY_READING, SELF_ANSWERED)
 
-    assert [change.message for change in changes] == ["agent is up"]
+    assert [change.event for change in changes] == [Event.AGENT_UP]
 
 
 # Answers to self.
@@ -208,10 +196,10 @@ RUNNING, RUNNING_WITHOUT_LEADER = (replace(answer, numbers={"raft.commit_index":
 CHANGED, BACK, LOST, FOUND = "leader_changed", "leader_back", "leader_lost", "leader_found"
 
 
-def events(source: Source, *outcomes: Any) -> list[str]:
+def events(source: Source[Any], *outcomes: Any) -> list[str]:
     """Return the events of answers from one source, except for the first answer."""
     by_reading = all_changes(*(reading(source, outcome) for outcome in outcomes))
-    return [change.fields["event"] for changes in by_reading[1:] for change in changes]
+    return [change.event for changes in by_reading[1:] for change in changes]
 
 
 @pytest.mark.parametrize(
@@ -241,32 +229,34 @@ def events(source: Source, *outcomes: Any) -> list[str]:
             [RUNNING, RESTARTED, NO_LEADER, A], ["restarted", LOST, BACK], id="no leader for long after a restart"
         ),
         pytest.param(
-            [RUNNING, RUNNING_WITHOUT_LEADER, RESTARTED, A], [LOST, "restarted", BACK], id="restart without a leader"
+            [RUNNING, RUNNING_WITHOUT_LEADER, RESTARTED, A],
+            [LOST, "restarted", BACK],
+            id="restart without a leader",
         ),
     ],
 )
 def test_each_change_of_leader_is_one_event(answers: list[AgentSelf], expected: list[str]) -> None:
-    assert events(Source.SELF, *answers) == expected
+    assert events(SELF, *answers) == expected
 
 
 def test_leader_change_has_both_leaders_despite_a_loss() -> None:
-    (change,) = last_changes(*(reading(Source.SELF, answer) for answer in (A, NO_LEADER, B)))
-    fields = {"event": CHANGED, "from": "10.0.0.1:4647", "to": "10.0.0.2:4647"}
+    (change,) = last_changes(*(reading(SELF, answer) for answer in (A, NO_LEADER, B)))
+    fields = {"from": "10.0.0.1:4647", "to": "10.0.0.2:4647"}
 
-    assert change == Change(logging.INFO, "leader changed", fields, (Transition.LEADER_CHANGES, ()))
+    assert change == Change(Event.LEADER_CHANGED, fields, (Transition.LEADER_CHANGES, ()))
 
 
 def test_answer_after_failures_is_compared_with_last_answer() -> None:
-    changes = last_changes(*(reading(Source.SELF, outcome) for outcome in (A, TIMED_OUT, TIMED_OUT, B)))
+    changes = last_changes(*(reading(SELF, outcome) for outcome in (A, TIMED_OUT, TIMED_OUT, B)))
 
-    assert [change.fields["event"] for change in changes] == ["agent_recovered", CHANGED]
+    assert [change.event for change in changes] == [Event.AGENT_RECOVERED, CHANGED]
 
 
 def test_reading_that_began_earlier_changes_nothing() -> None:
-    late = Reading(Source.SELF, B, START + -1, 5.0)
+    late = Reading(SELF, B, START + -1, 5.0)
 
-    assert last_changes(reading(Source.SELF, A), late) == []
-    assert last_changes(reading(Source.SELF, A), late, reading(Source.SELF, A)) == []
+    assert last_changes(reading(SELF, A), late) == []
+    assert last_changes(reading(SELF, A), late, reading(SELF, A)) == []
 
 
 @pytest.mark.parametrize(
@@ -282,7 +272,9 @@ def test_reading_that_began_earlier_changes_nothing() -> None:
         pytest.param([raft("Follower", 3), raft("Follower", 2)], [], id="lower term, as of an emptied server"),
         pytest.param([raft("Candidate", 2), raft("Leader", 3)], ["raft_state", "term"], id="state and term"),
         pytest.param(
-            [self_answer(version="2.0.4"), self_answer(version="2.0.5")], ["restarted", "version_changed"], id="upgrade"
+            [self_answer(version="2.0.4"), self_answer(version="2.0.5")],
+            ["restarted", "version_changed"],
+            id="upgrade",
         ),
         pytest.param(
             [self_answer(version="2.0.4"), self_answer(), self_answer(version="2.0.5")], [], id="version missing"
@@ -290,68 +282,65 @@ def test_reading_that_began_earlier_changes_nothing() -> None:
     ],
 )
 def test_each_change_of_a_server_is_one_event(answers: list[AgentSelf], expected: list[str]) -> None:
-    assert events(Source.SELF, *answers) == expected
+    assert events(SELF, *answers) == expected
 
 
 def test_raft_state_change_has_both_states() -> None:
-    (change,) = last_changes(reading(Source.SELF, raft("Candidate")), reading(Source.SELF, raft("Leader")))
+    (change,) = last_changes(reading(SELF, raft("Candidate")), reading(SELF, raft("Leader")))
     transition = (Transition.RAFT_STATE_TRANSITIONS, ("Candidate", "Leader"))
 
-    assert (change.fields, change.transition) == (
-        {"event": "raft_state", "from": "Candidate", "to": "Leader"},
-        transition,
-    )
+    assert change == Change(Event.RAFT_STATE, {"from": "Candidate", "to": "Leader"}, transition)
 
 
 def test_term_increase_has_both_terms() -> None:
-    (change,) = last_changes(reading(Source.SELF, raft("Follower", 2)), reading(Source.SELF, raft("Follower", 9)))
+    (change,) = last_changes(reading(SELF, raft("Follower", 2)), reading(SELF, raft("Follower", 9)))
 
-    assert change.fields == {"event": "term", "from": "2", "to": "9"}
+    assert change == Change(Event.TERM, {"from": "2", "to": "9"}, (Transition.RAFT_TERM_INCREASES, ()))
 
 
 # Restarts; the proofs are tested in test_restarts.py.
 
 
-def refused(source: Source, at: float) -> AnyReading:
+def refused(source: Source[Any], at: float) -> Reading[Any]:
     return Reading(source, REFUSED, START + at, 0.0)
 
 
-def answered(at: float, seconds: float = 0.0, **fields: Any) -> AnyReading:
-    return Reading(Source.SELF, self_answer(**fields), START + at, seconds)
+def answered(at: float, seconds: float = 0.0, **fields: Any) -> Reading[Any]:
+    return Reading(SELF, self_answer(**fields), START + at, seconds)
 
 
 @pytest.mark.parametrize(
     ("readings", "proofs"),
     [
-        pytest.param([answered(0), refused(Source.HEALTH, 5), answered(15)], ["refused"], id="health was refused"),
-        pytest.param([answered(0), refused(Source.SELF, 15), answered(30)], ["refused"], id="self was refused"),
+        pytest.param([answered(0), refused(HEALTH, 5), answered(15)], ["refused"], id="health was refused"),
+        pytest.param([answered(0), refused(SELF, 15), answered(30)], ["refused"], id="self was refused"),
         pytest.param(
-            [answered(0), refused(Source.HEALTH, 5), refused(Source.SELF, 15), answered(30), answered(45)],
+            [answered(0), refused(HEALTH, 5), refused(SELF, 15), answered(30), answered(45)],
             ["refused"],
             id="refused twice",
         ),
-        pytest.param([refused(Source.HEALTH, 0), answered(1), answered(15)], [], id="refused before the first answer"),
+        pytest.param([refused(HEALTH, 0), answered(1), answered(15)], [], id="refused before the first answer"),
         pytest.param(
-            [answered(0), answered(15, seconds=2), refused(Source.HEALTH, 16), answered(30), answered(45)],
+            [answered(0), answered(15, seconds=2), refused(HEALTH, 16), answered(30), answered(45)],
             ["refused"],
             id="refused after the second answer",
         ),
         pytest.param(
-            [answered(0), refused(Source.HEALTH, 16), answered(15, seconds=2), answered(30), answered(45)],
+            [answered(0), refused(HEALTH, 16), answered(15, seconds=2), answered(30), answered(45)],
             ["refused"],
             id="refused during the second poll",
         ),
         pytest.param(
-            [answered(0, version="1.9"), refused(Source.HEALTH, 5), answered(15, version="2.0"), answered(30)],
+            [answered(0, version="1.9"), refused(HEALTH, 5), answered(15, version="2.0"), answered(30)],
             ["version,refused"],
             id="two proofs",
         ),
-        pytest.param([answered(0), Reading(Source.HEALTH, TIMED_OUT, START + 5, 4.0), answered(15)], [], id="timeout"),
+        pytest.param([answered(0), Reading(HEALTH, TIMED_OUT, START + 5, 4.0), answered(15)], [], id="timeout"),
     ],
 )
-def test_restart_is_one_event_with_all_proofs(readings: list[AnyReading], proofs: list[str]) -> None:
+def test_restart_is_one_event_with_all_proofs(readings: list[Reading[Any]], proofs: list[str]) -> None:
     changes = [change for changes in all_changes(*readings) for change in changes]
-    restarts = [change for change in changes if change.fields["event"] == "restarted"]
+    restarts = [change for change in changes if change.event is Event.RESTARTED]
 
     assert [change.fields["proof"] for change in restarts] == proofs
     assert {change.transition for change in restarts} <= {(Transition.RESTARTS, ())}
@@ -365,7 +354,7 @@ def members(**statuses: str) -> Members:
 
 
 ALL = members(s1="alive", s2="alive")
-UNDECODABLE = decode_members.decode(json.dumps({"Members": [{"Name": "s1", "Status": "alive"}, {}]}).encode())
+UNDECODABLE = MEMBERS.decode(Reply(200, b'{"Members": [{"Name": "s1", "Status": "alive"}, {}]}'))
 
 
 @pytest.mark.parametrize(
@@ -408,43 +397,39 @@ UNDECODABLE = decode_members.decode(json.dumps({"Members": [{"Name": "s1", "Stat
     ],
 )
 def test_each_change_of_members_is_one_event(answers: list[Members], expected: list[str]) -> None:
-    assert events(Source.MEMBERS, *answers) == expected
+    assert events(MEMBERS, *answers) == expected
 
 
 def test_member_name_is_logged_but_is_no_label() -> None:
-    (change,) = last_changes(
-        reading(Source.MEMBERS, members(s1="alive")), reading(Source.MEMBERS, members(s1="failed"))
-    )
-    fields = {"event": "member_failed", "member": "s1", "from": "alive"}
+    (change,) = last_changes(reading(MEMBERS, members(s1="alive")), reading(MEMBERS, members(s1="failed")))
+    fields = {"member": "s1", "from": "alive"}
 
-    assert change == Change(logging.INFO, "member failed", fields, (Transition.MEMBER_TRANSITIONS, ("alive", "failed")))
+    assert change == Change(Event.MEMBER_FAILED, fields, (Transition.MEMBER_TRANSITIONS, ("alive", "failed")))
 
 
 def test_members_start_over_after_a_time_as_client() -> None:
-    client = reading(Source.SELF, self_answer(Role.CLIENT))
-    changes = last_changes(
-        reading(Source.MEMBERS, members(s1="alive")), client, reading(Source.MEMBERS, members(s2="alive"))
-    )
+    client = reading(SELF, self_answer(Role.CLIENT))
+    changes = last_changes(reading(MEMBERS, members(s1="alive")), client, reading(MEMBERS, members(s2="alive")))
 
     assert changes == []
 
 
 # Counts.
 
-OUTCOMES: dict[Source, st.SearchStrategy[Any]] = {
-    Source.SELF: st.one_of(
+OUTCOMES: dict[Source[Any], st.SearchStrategy[Any]] = {
+    SELF: st.one_of(
         st.sampled_from([A, B, C, NO_LEADER, NO_FIELD, RUNNING, RESTARTED]),
         st.builds(raft, st.sampled_from(RAFT_STATES), st.none() | st.integers(0, 3)),
     ),
-    Source.MEMBERS: st.dictionaries(st.sampled_from("abc"), st.sampled_from(MEMBER_STATUSES)).map(
+    MEMBERS: st.dictionaries(st.sampled_from("abc"), st.sampled_from(MEMBER_STATUSES)).map(
         lambda statuses: members(**statuses)
     ),
-    Source.HEALTH: st.sampled_from([health({}), HEALTHY_READING.outcome, UNHEALTHY_READING.outcome]),
+    HEALTH: st.sampled_from([health({}), HEALTHY_READING.outcome, UNHEALTHY_READING.outcome]),
 }
 
 
 @st.composite
-def reading_sequences(draw: st.DrawFn) -> list[AnyReading]:
+def reading_sequences(draw: st.DrawFn) -> list[Reading[Any]]:
     """Draw a sequence of readings of one agent, a second apart."""
     sources = draw(st.lists(st.sampled_from([*OUTCOMES]), max_size=20))
     return [
@@ -458,7 +443,7 @@ def totals(snapshot: Snapshot) -> dict[TransitionKey, int]:
 
 
 @given(reading_sequences())
-def test_counts_equal_the_logged_changes_and_never_decrease(readings: list[AnyReading]) -> None:
+def test_counts_equal_the_logged_changes_and_never_decrease(readings: list[Reading[Any]]) -> None:
     snapshot, logged = Snapshot(AGENT), Counter[TransitionKey]()
     for each in readings:
         before = totals(snapshot)
@@ -472,7 +457,7 @@ def test_counts_equal_the_logged_changes_and_never_decrease(readings: list[AnyRe
 @given(st.lists(st.sampled_from([A, B, C, NO_LEADER]), max_size=30))
 def test_leader_changes_equal_different_leaders_in_a_row(answers: list[AgentSelf]) -> None:
     leaders = [answer.leader_address for answer in answers if answer.leader_address]
-    counts = Counter(events(Source.SELF, *answers))
+    counts = Counter(events(SELF, *answers))
 
     assert counts[CHANGED] == sum(one != other for one, other in pairwise(leaders))
     assert counts[BACK] <= counts[LOST] <= counts[BACK] + counts[CHANGED] + 1
@@ -483,16 +468,49 @@ def test_leader_changes_equal_different_leaders_in_a_row(answers: list[AgentSelf
     st.permutations([Member("a", "failed"), Member("b", "failed"), Member("d", "alive")]),
 )
 def test_order_of_members_does_not_matter(before: list[Member], after: list[Member]) -> None:
-    found = events(Source.MEMBERS, *(Members(tuple(each)) for each in (before, after, after)))
+    found = events(MEMBERS, *(Members(tuple(each)) for each in (before, after, after)))
 
     assert found == ["member_failed", "member_appeared", "member_vanished"]
 
 
 def test_truncate_omits_changes_beyond_the_limit() -> None:
-    many = tuple(
-        Change(logging.INFO, "member appeared", {"event": "member_appeared"}) for _ in range(MAX_LOG_LINES + 7)
-    )
+    many = (Change(Event.MEMBER_APPEARED),) * (MAX_LOG_LINES + 7)
 
     assert truncate(many)[:-1] == many[:MAX_LOG_LINES]
-    assert truncate(many)[-1].fields == {"event": "truncated", "changes": "7"}
+    assert truncate(many)[-1] == Change(Event.TRUNCATED, {"changes": "7"})
     assert truncate(many[:MAX_LOG_LINES]) == many[:MAX_LOG_LINES]
+
+
+# Log lines.
+
+
+def test_every_event_has_a_log_line() -> None:
+    assert EVENTS.keys() == {*Event}
+
+
+def test_every_member_status_has_an_event() -> None:
+    assert {f"member_{status}" for status in MEMBER_STATUSES} <= {*Event}
+
+
+def test_only_failed_polls_and_unhealthy_agents_are_warnings() -> None:
+    levels = {event: line.level for event, line in EVENTS.items() if line.level != logging.INFO}
+
+    assert levels == {Event.POLL_FAILED: logging.WARNING, Event.UNHEALTHY: logging.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("poll_failed", "poll failed"),
+        ("poll_recovered", "poll recovered"),
+        ("agent_up", "agent is up"),
+        ("agent_recovered", "agent recovered"),
+        ("healthy", "agent healthy"),
+        ("unhealthy", "agent unhealthy"),
+        ("leader_changed", "leader changed"),
+        ("member_failed", "member failed"),
+        ("truncated", "further changes omitted"),
+    ],
+)
+def test_event_has_its_message(event: str, message: str) -> None:
+    assert EVENTS[Event(event)].message == message

@@ -1,4 +1,4 @@
-"""The server, in a process of its own, for signals are meant for a main thread."""
+"""The HTTP server, in a process of its own because only a main thread handles signals."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.support.waiting import PATIENCE, eventually
 PROGRAM = """
 import asyncio, sys
 from nomad_exporter.server.listen import Listen, listen
-from nomad_exporter.server import server
+from nomad_exporter.server import uvicorn
 from nomad_exporter.server.uvicorn import serve
 
-server.HEADER_SECONDS = 0.5
+uvicorn.HEADER_SECONDS = 0.5
 
 async def application(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -36,14 +36,14 @@ async def application(scope, receive, send):
 
 sockets = [listen(Listen("127.0.0.1", 0)), listen(Listen(path=sys.argv[1]))]
 print(sockets[0].getsockname()[1], flush=True)
-serve(application, sockets, lambda: print("a second passed", flush=True), lambda: print("hung up", flush=True))
+serve(application, sockets, lambda: print("a second passed", flush=True), lambda: print("hangup", flush=True))
 print("served", flush=True)
 """
 
 
 @dataclass
-class Served:
-    """A server of ``PROGRAM``: where it listens, and what it prints."""
+class RunningServer:
+    """A running ``PROGRAM``: its output, and the path and the port on which it listens."""
 
     process: subprocess.Popen[str]
     output: IO[str]
@@ -56,24 +56,24 @@ class Served:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    def stop_has_begun(self) -> bool:
-        with socket.socket() as caller:
-            return caller.connect_ex(("127.0.0.1", self.port)) != 0
+    def is_stopping(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) != 0
 
-    def end(self) -> tuple[int, str]:
-        """The exit code and the last line."""
+    def wait(self) -> tuple[int, str]:
+        """Wait for the end; return the exit code and the last line of output."""
         last = self.output.read().splitlines()[-1]
         return self.process.wait(PATIENCE), last
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    """A server that has answered once, so that it surely heeds signals."""
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    """Yield a server that has responded once, so that its signal handlers are installed."""
     path = str(tmp_path / "socket")
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, path], stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout
-        running = Served(process, process.stdout, path, int(process.stdout.readline()))
+        running = RunningServer(process, process.stdout, path, int(process.stdout.readline()))
         body(running.connect())
         yield running
         process.kill()
@@ -85,87 +85,87 @@ def body(connection: http.client.HTTPConnection) -> bytes:
         return connection.getresponse().read()
 
 
-def test_every_socket_is_served(served: Served) -> None:
-    by_path = served.connect()
+def test_every_socket_is_served(server: RunningServer) -> None:
+    by_path = server.connect()
     by_path.sock = socket.socket(socket.AF_UNIX)
-    by_path.sock.connect(served.path)
+    by_path.sock.connect(server.path)
 
-    assert body(served.connect()) == b"begun GET"
+    assert body(server.connect()) == b"begun GET"
     assert body(by_path) == b"begun GET"
 
 
-def test_a_response_does_not_tell_what_serves_it(served: Served) -> None:
-    with contextlib.closing(served.connect()) as connection:
+def test_response_has_no_server_header(server: RunningServer) -> None:
+    with contextlib.closing(server.connect()) as connection:
         connection.request("GET", "/")
         response = connection.getresponse()
 
         assert response.getheader("Server") is None
 
 
-def test_the_work_of_every_second_is_done_while_it_serves(served: Served) -> None:
-    assert served.output.readline() == "a second passed\n"
+def test_function_is_called_every_second(server: RunningServer) -> None:
+    assert server.output.readline() == "a second passed\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_signal_ends_the_serving_and_the_program_goes_on(number: signal.Signals, served: Served) -> None:
-    served.stop(number)
+def test_signal_ends_serve_but_not_the_program(number: signal.Signals, server: RunningServer) -> None:
+    server.stop(number)
 
-    assert served.end() == (0, "served")
+    assert server.wait() == (0, "served")
 
 
-def test_a_connection_that_is_kept_alive_does_not_hold_up_the_stop(served: Served) -> None:
-    with contextlib.closing(served.connect()) as connection:
+def test_idle_connection_does_not_delay_the_stop(server: RunningServer) -> None:
+    with contextlib.closing(server.connect()) as connection:
         connection.request("GET", "/")
         connection.getresponse().read()
-        served.stop()
+        server.stop()
 
-        assert served.end() == (0, "served")
+        assert server.wait() == (0, "served")
 
 
-def test_a_response_that_is_being_sent_is_sent_to_its_end(served: Served) -> None:
-    with contextlib.closing(served.connect()) as connection:
+def test_running_response_is_completed_after_a_stop(server: RunningServer) -> None:
+    with contextlib.closing(server.connect()) as connection:
         connection.putrequest("POST", "/")
         connection.putheader("Content-Length", "4")
         connection.endheaders(b"do")
         response = connection.getresponse()
         begun = response.read(6)
-        served.stop()
-        eventually(served.stop_has_begun)
+        server.stop()
+        eventually(server.is_stopping)
         connection.send(b"ne")
         rest = response.read()
 
     assert (begun, rest) == (b"begun ", b"POST")
-    assert served.end() == (0, "served")
+    assert server.wait() == (0, "served")
 
 
-def test_a_response_without_end_does_not_hold_up_the_stop(served: Served) -> None:
-    with contextlib.closing(served.connect()) as connection:
+def test_endless_response_does_not_delay_the_stop(server: RunningServer) -> None:
+    with contextlib.closing(server.connect()) as connection:
         connection.request("GET", "/endless")
         connection.getresponse().read(6)
-        served.stop()
+        server.stop()
 
-        assert served.end() == (0, "served")
-
-
-@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x"], ids=["nothing", "half of the headers"])
-def test_a_client_that_never_ends_its_headers_is_let_go(begun: bytes, served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as slow:
-        slow.sendall(begun)
-
-        assert read_to_the_end(slow) == b""
+        assert server.wait() == (0, "served")
 
 
-def test_a_response_may_take_longer_than_headers_may(served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=1.0) as patient:
-        patient.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
-        eventually(lambda: b"begun" in patient.recv(65536, socket.MSG_PEEK))
-        patient.recv(65536)
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x"], ids=["no bytes", "half of the headers"])
+def test_connection_with_incomplete_headers_is_closed(begun: bytes, server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
+        client.sendall(begun)
+
+        assert read_to_the_end(client) == b""
+
+
+def test_header_timeout_does_not_limit_the_response(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=1.0) as client:
+        client.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(lambda: b"begun" in client.recv(65536, socket.MSG_PEEK))
+        client.recv(65536)
 
         with pytest.raises(TimeoutError):
-            patient.recv(1)
+            client.recv(1)
 
 
-def read_to_the_end(slow: socket.socket) -> bytes:
+def read_to_the_end(client: socket.socket) -> bytes:
     with contextlib.suppress(ConnectionResetError):
-        return slow.recv(1)
+        return client.recv(1)
     return b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,17 +13,17 @@ from hypothesis import strategies as st
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import RaftServer, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import evaluate, evaluate_agent, server_quorums
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
-    AUTOPILOT,
     GOSSIP,
     THRESHOLDS,
+    WITH_AUTOPILOT,
     Fleet,
     after_poll,
     agent,
@@ -51,19 +52,19 @@ DENIED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403")
     [
         pytest.param(NEVER, VerdictReason.STARTING, id="never polled"),
         pytest.param(
-            after_poll(NEVER, Source.HEALTH, health({Role.SERVER: WELL})),
+            after_poll(NEVER, HEALTH, health({Role.SERVER: HEALTHY})),
             VerdictReason.STARTING,
             id="only health polled",
         ),
         pytest.param(
-            after_poll(NEVER, Source.HEALTH, health({Role.CLIENT: WELL})),
+            after_poll(NEVER, HEALTH, health({Role.CLIENT: HEALTHY})),
             VerdictReason.NOT_A_VOTER,
             id="a client by its health",
         ),
         pytest.param(client("s9"), VerdictReason.NOT_A_VOTER, id="a client"),
         pytest.param(dead(client("s9")), VerdictReason.NOT_A_VOTER, id="a dead client"),
-        pytest.param(after_poll(NEVER, Source.SELF, REFUSED), VerdictReason.UNKNOWN, id="never responded"),
-        pytest.param(after_poll(NEVER, Source.SELF, DENIED), VerdictReason.UNKNOWN, id="token always rejected"),
+        pytest.param(after_poll(NEVER, SELF, REFUSED), VerdictReason.UNKNOWN, id="never responded"),
+        pytest.param(after_poll(NEVER, SELF, DENIED), VerdictReason.UNKNOWN, id="token always rejected"),
     ],
 )
 def test_quorum_without_a_view_depends_on_polls_and_role(snapshot: Snapshot, reason: VerdictReason) -> None:
@@ -74,7 +75,7 @@ def test_quorum_without_a_view_depends_on_polls_and_role(snapshot: Snapshot, rea
 
 
 def test_unidentified_agent_message_names_poll_failure() -> None:
-    verdict = evaluate_agent(after_poll(NEVER, Source.SELF, DENIED), None, AT, THRESHOLDS).verdicts[Question.QUORUM]
+    verdict = evaluate_agent(after_poll(NEVER, SELF, DENIED), None, AT, THRESHOLDS).verdicts[Question.QUORUM]
 
     assert verdict.message == "The agent has not yet reported its cluster in /v1/agent/self (unauthorized: HTTP 403)."
 
@@ -127,7 +128,7 @@ def test_servers_of_a_cluster_share_quorum_state() -> None:
 def test_dev_agent_is_evaluated_as_server_and_client() -> None:
     numbers = {"nomad.leader": 1, "client.heartbeat_ttl": 10.0}
     agent_self = replace(self_answer(1, raft(1)), roles=frozenset(Role), numbers=numbers)
-    both = polled_server(1, agent_self, gossip(1), health_outcome=health(dict.fromkeys(Role, WELL)))
+    both = polled_server(1, agent_self, gossip(1), health_outcome=health(dict.fromkeys(Role, HEALTHY)))
     verdicts = evaluate_fleet({"s1": both})["s1"].verdicts
 
     assert [verdict.reason for verdict in verdicts.values()] == [
@@ -162,13 +163,13 @@ CONDITIONS: dict[str, Callable[[Snapshot], Snapshot]] = {
     "dead": dead,
     "leaderless": leaderless,
     "cut off": cut_off,
-    "self denied": lambda server: after_poll(server, Source.SELF, DENIED),
-    "members denied": lambda server: after_poll(server, Source.MEMBERS, DENIED),
+    "self denied": lambda server: after_poll(server, SELF, DENIED),
+    "members denied": lambda server: after_poll(server, MEMBERS, DENIED),
 }
 
 MOSTLY_HEALTHY = st.sampled_from([*["healthy"] * 9, *CONDITIONS])
 
-ALL_THRESHOLDS = st.sampled_from([THRESHOLDS, GOSSIP, AUTOPILOT, replace(GOSSIP, autopilot=True)])
+ALL_THRESHOLDS = st.sampled_from([THRESHOLDS, GOSSIP, WITH_AUTOPILOT, replace(GOSSIP, autopilot=True)])
 
 
 @st.composite
@@ -189,7 +190,7 @@ def fleets(draw: st.DrawFn, gossip_agrees: bool = False) -> dict[str, Snapshot]:
         unhealthy = draw(st.sets(st.sampled_from(numbers), max_size=1))
         healthy = [number for number in numbers if number not in unhealthy]
         answer = autopilot(*healthy, unhealthy=unhealthy)
-        fleet["s1"] = after_poll(fleet["s1"], Source.AUTOPILOT, answer, 1)
+        fleet["s1"] = after_poll(fleet["s1"], AUTOPILOT, answer, 1)
     return fleet
 
 
@@ -200,7 +201,7 @@ def test_missing_answer_makes_no_other_agent_safer_to_stop(
 ) -> None:
     # Self is not removed: the agent has been identified. Members are removed only if all servers report the same.
     name = data.draw(st.sampled_from(sorted(fleet)))
-    source = data.draw(st.sampled_from([Source.HEALTH, Source.MEMBERS, Source.AUTOPILOT]))
+    source: Source[Any] = data.draw(st.sampled_from([HEALTH, MEMBERS, AUTOPILOT]))
     reduced = {**fleet, name: without(fleet[name], source)}
 
     assert (safe(reduced, thresholds) - safe(fleet, thresholds)) <= {name}
@@ -212,7 +213,7 @@ def test_failed_poll_makes_no_other_agent_safer_to_stop(
     fleet: Fleet, thresholds: Thresholds, data: st.DataObject
 ) -> None:
     name = data.draw(st.sampled_from(sorted(fleet)))
-    source = data.draw(st.sampled_from([Source.HEALTH, Source.SELF]))
+    source: Source[Any] = data.draw(st.sampled_from([HEALTH, SELF]))
     failed = {**fleet, name: after_poll(fleet[name], source, data.draw(st.sampled_from([REFUSED, DENIED])))}
 
     assert (safe(failed, thresholds) - safe(fleet, thresholds)) <= {name}
@@ -248,28 +249,26 @@ def test_unrelated_cluster_does_not_matter(fleet: Fleet, other: Fleet, threshold
 
 
 def _of_another_cluster(snapshot: Snapshot) -> Snapshot:
-    agent_self = snapshot.agent_self.answer
+    agent_self = snapshot[SELF].answer
     assert agent_self
     assert agent_self.member
     configuration = tuple(
         RaftServer(server.suffrage, f"other-{server.id}", server.address) for server in agent_self.configuration or ()
     )
     member = replace(agent_self.member, id=f"other-{agent_self.member.id}")
-    members = snapshot.members.answer and replace(
-        snapshot.members.answer,
-        members=tuple(replace(other, id=f"other-{other.id}") for other in snapshot.members.answer.members),
-    )
-    autopilot_answer = snapshot.autopilot.answer and replace(
-        snapshot.autopilot.answer,
-        servers=tuple(replace(server, id=f"other-{server.id}") for server in snapshot.autopilot.answer.servers),
-    )
-    return replace(
-        snapshot,
-        agent=agent(f"other-{snapshot.agent.name}"),
-        agent_self=replace(snapshot.agent_self, answer=replace(agent_self, configuration=configuration, member=member)),
-        members=replace(snapshot.members, answer=members),
-        autopilot=replace(snapshot.autopilot, answer=autopilot_answer),
-    )
+    members, autopilot_answer = snapshot[MEMBERS].answer, snapshot[AUTOPILOT].answer
+    answers: dict[Source[Any], object] = {
+        SELF: replace(agent_self, configuration=configuration, member=member),
+        MEMBERS: members
+        and replace(members, members=tuple(replace(other, id=f"other-{other.id}") for other in members.members)),
+        AUTOPILOT: autopilot_answer
+        and replace(
+            autopilot_answer,
+            servers=tuple(replace(server, id=f"other-{server.id}") for server in autopilot_answer.servers),
+        ),
+    }
+    states = {source: replace(snapshot[source], answer=answer) for source, answer in answers.items()}
+    return replace(snapshot, agent=agent(f"other-{snapshot.agent.name}"), states={**snapshot.states, **states})
 
 
 @given(fleet=fleets(), thresholds=ALL_THRESHOLDS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from nomad_exporter.nomad.failures import UNRESPONSIVE, Failure, FailureReason
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading, Snapshot
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Source
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.verdicts.live import live
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
@@ -24,13 +25,13 @@ def failing(reason: FailureReason, has_partial_response: bool = False) -> Failur
     return Failure(reason, "any detail", has_partial_response)
 
 
-def after(*outcomes: object, source: Source = Source.HEALTH, thresholds: Thresholds = THRESHOLDS) -> Verdict:
+def after(*outcomes: object, source: Source[Any] = HEALTH, thresholds: Thresholds = THRESHOLDS) -> Verdict:
     """Return the verdict after one poll of a healthy server for each of ``outcomes``."""
-    readings: list[AnyReading] = [reading(source, outcome) for outcome in outcomes]
+    readings: list[Reading[Any]] = [reading(source, outcome) for outcome in outcomes]
     return of(HEALTHY, *readings, thresholds=thresholds)
 
 
-def of(snapshot: Snapshot, *readings: AnyReading, thresholds: Thresholds = THRESHOLDS) -> Verdict:
+def of(snapshot: Snapshot, *readings: Reading[Any], thresholds: Thresholds = THRESHOLDS) -> Verdict:
     for each_reading in readings:
         snapshot = snapshot.after(each_reading)
     return live(snapshot, AT, thresholds)
@@ -99,24 +100,24 @@ def test_partial_response_keeps_agent_live(reason: FailureReason) -> None:
 @pytest.mark.parametrize(
     "between",
     [
-        reading(Source.HEALTH, HEALTHY.health.answer),
-        reading(Source.HEALTH, failing(FailureReason.TLS)),
-        reading(Source.HEALTH, failing(FailureReason.TIMEOUT, has_partial_response=True)),
-        reading(Source.SELF, HEALTHY.agent_self.answer),
-        reading(Source.SELF, failing(FailureReason.UNAUTHORIZED)),
-        reading(Source.MEMBERS, failing(FailureReason.STATUS)),
+        reading(HEALTH, HEALTHY[HEALTH].answer),
+        reading(HEALTH, failing(FailureReason.TLS)),
+        reading(HEALTH, failing(FailureReason.TIMEOUT, has_partial_response=True)),
+        reading(SELF, HEALTHY[SELF].answer),
+        reading(SELF, failing(FailureReason.UNAUTHORIZED)),
+        reading(MEMBERS, failing(FailureReason.STATUS)),
     ],
     ids=lambda value: f"{value.source} {getattr(value.outcome, 'reason', 'answer')}",
 )
-def test_any_response_resets_the_count(between: AnyReading) -> None:
-    refused = reading(Source.HEALTH, REFUSED)
+def test_any_response_resets_the_count(between: Reading[Any]) -> None:
+    refused = reading(HEALTH, REFUSED)
 
     assert of(HEALTHY, refused, refused, between, refused, refused).ok
     assert not of(HEALTHY, refused, refused, between, refused, refused, refused).ok
 
 
-@pytest.mark.parametrize("source", [Source.SELF, Source.MEMBERS, Source.AUTOPILOT])
-def test_only_health_polls_are_counted(source: Source) -> None:
+@pytest.mark.parametrize("source", [SELF, MEMBERS, AUTOPILOT])
+def test_only_health_polls_are_counted(source: Source[Any]) -> None:
     # A dead agent fails the polls of several sources at once.
     assert after(*[REFUSED] * 10, source=source).ok
 
@@ -135,7 +136,7 @@ def test_state_of_the_cluster_does_not_matter(fail: Callable[[Snapshot], Snapsho
 def test_isolated_client_is_live() -> None:
     isolated = client(numbers={"client.heartbeat_ttl": 10.0, "client.last_heartbeat": 600.0})
 
-    assert of(isolated, *[reading(Source.SELF, TIMED_OUT)] * 5).ok
+    assert of(isolated, *[reading(SELF, TIMED_OUT)] * 5).ok
 
 
 def test_agent_is_starting_before_the_first_poll_has_ended() -> None:
@@ -145,7 +146,7 @@ def test_agent_is_starting_before_the_first_poll_has_ended() -> None:
 
 
 def test_agent_that_never_responded_is_live_until_third_poll() -> None:
-    refused = reading(Source.HEALTH, REFUSED)
+    refused = reading(HEALTH, REFUSED)
     never = Snapshot(agent("s1"))
 
     assert of(never, refused).ok
@@ -161,7 +162,7 @@ def test_agent_is_live_if_the_exporter_stalls() -> None:
 
 
 def test_dead_agent_is_live_if_the_exporter_stalls() -> None:
-    refused = reading(Source.HEALTH, REFUSED)
+    refused = reading(HEALTH, REFUSED)
     dead = HEALTHY.after(refused).after(refused).after(refused)
 
     assert live(dead, AT + THRESHOLDS.stall_timeout, THRESHOLDS).reason is VerdictReason.UNRESPONSIVE
@@ -169,6 +170,6 @@ def test_dead_agent_is_live_if_the_exporter_stalls() -> None:
 
 
 def test_poll_of_any_source_proves_that_polling_works() -> None:
-    late = HEALTHY.after(reading(Source.MEMBERS, REFUSED, ago=-THRESHOLDS.stall_timeout))
+    late = HEALTHY.after(reading(MEMBERS, REFUSED, ago=-THRESHOLDS.stall_timeout))
 
     assert live(late, AT + (THRESHOLDS.stall_timeout + 1), THRESHOLDS).reason is VerdictReason.OK

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Autopilot, AutopilotServer, Member, Members, RaftServer, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import apply
 from nomad_exporter.verdicts.arithmetic import EvidenceSource
 from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
-    AUTOPILOT,
     GOSSIP,
     THRESHOLDS,
+    WITH_AUTOPILOT,
     Fleet,
     after_poll,
     agent,
@@ -99,7 +100,7 @@ def test_healthy_voter_is_safe_to_stop_only_with_a_margin(voters: int, lost: lis
 
 def test_message_has_numbers_unhealthy_voters_and_expected() -> None:
     fleet = {
-        name: after_poll(server, Source.SELF, self_answer(number, raft(1, 2, 3), bootstrap_expect=5))
+        name: after_poll(server, SELF, self_answer(number, raft(1, 2, 3), bootstrap_expect=5))
         for number, (name, server) in enumerate(cluster(3).items(), 1)
     }
     fleet["s3"] = dead(fleet["s3"])
@@ -200,7 +201,7 @@ def test_two_voters_remain_after_autopilot_removes_a_dead_one() -> None:
 def test_dead_server_removed_by_autopilot_is_safe_to_stop() -> None:
     fleet = cluster(3)
     for number in (1, 2):
-        fleet[f"s{number}"] = after_poll(fleet[f"s{number}"], Source.SELF, self_answer(number, raft(1, 2)))
+        fleet[f"s{number}"] = after_poll(fleet[f"s{number}"], SELF, self_answer(number, raft(1, 2)))
     fleet["s3"] = dead(fleet["s3"])
 
     assert reasons(fleet) == {
@@ -252,7 +253,7 @@ def test_new_id_at_the_address_of_voter_makes_voter_unhealthy() -> None:
 
 def unidentified(name: str) -> Snapshot:
     """Return an agent that has never answered self."""
-    return after_poll(Snapshot(agent(name)), Source.SELF, TIMED_OUT)
+    return after_poll(Snapshot(agent(name)), SELF, TIMED_OUT)
 
 
 def test_unidentified_agent_may_be_any_unmonitored_voter() -> None:
@@ -384,7 +385,7 @@ def test_no_agent_is_safe_to_stop_without_a_leader() -> None:
 def test_candidate_is_unhealthy_and_does_not_affect_the_leader() -> None:
     fleet = cluster(3)
     candidate = self_answer(3, raft(1, 2, 3), leader=None, texts={"raft.state": "Candidate", "nomad.leader_addr": ""})
-    fleet["s3"] = leaderless(after_poll(fleet["s3"], Source.SELF, candidate))
+    fleet["s3"] = leaderless(after_poll(fleet["s3"], SELF, candidate))
 
     assert reasons(fleet) == {
         "s1": VerdictReason.WOULD_LOSE_QUORUM,
@@ -398,7 +399,7 @@ def test_isolated_server_with_its_old_leader_is_unhealthy() -> None:
     fleet = cluster(3)
     for number in (1, 2):
         answer = self_answer(number, raft(1, 2, 3), leader=2)
-        fleet[f"s{number}"] = after_poll(fleet[f"s{number}"], Source.SELF, answer)
+        fleet[f"s{number}"] = after_poll(fleet[f"s{number}"], SELF, answer)
     fleet["s3"] = cut_off(fleet["s3"])
 
     assert reasons(fleet) == {
@@ -468,7 +469,7 @@ def test_message_says_that_gossip_is_the_only_evidence() -> None:
     ("monitor", "thresholds", "answer", "basis"),
     [
         pytest.param(None, THRESHOLDS, None, EvidenceSource.DIRECT, id="all are monitored"),
-        pytest.param([1], AUTOPILOT, autopilot(1, 2, 3), EvidenceSource.AUTOPILOT, id="autopilot"),
+        pytest.param([1], WITH_AUTOPILOT, autopilot(1, 2, 3), EvidenceSource.AUTOPILOT, id="autopilot"),
         pytest.param([1], GOSSIP, None, EvidenceSource.GOSSIP, id="trusted gossip"),
         pytest.param([1, 2], GOSSIP, None, EvidenceSource.GOSSIP, id="the weakest source decides"),
     ],
@@ -486,7 +487,7 @@ def test_basis_is_the_weakest_source(
 def test_gossip_and_autopilot_are_sufficient() -> None:
     fleet = with_autopilot(cluster(3, monitor=[1]), autopilot(1, 2, 3))
 
-    assert reasons(fleet, AUTOPILOT) == {"s1": VerdictReason.OK}
+    assert reasons(fleet, WITH_AUTOPILOT) == {"s1": VerdictReason.OK}
 
 
 def test_autopilot_is_ignored_unless_polled() -> None:
@@ -499,17 +500,17 @@ def test_autopilot_is_ignored_unless_polled() -> None:
 def test_failed_autopilot_poll_leaves_voters_unknown(failure: Failure) -> None:
     alone = with_autopilot(cluster(3, monitor=[1]), failure)
 
-    assert reasons(alone, AUTOPILOT) == {"s1": VerdictReason.INSUFFICIENT_EVIDENCE}
-    assert "(2 unknown: autopilot health is not available)" in quorum(alone, "s1", AUTOPILOT).message
+    assert reasons(alone, WITH_AUTOPILOT) == {"s1": VerdictReason.INSUFFICIENT_EVIDENCE}
+    assert "(2 unknown: autopilot health is not available)" in quorum(alone, "s1", WITH_AUTOPILOT).message
 
 
 @pytest.mark.parametrize("outcome", [DENIED, TIMED_OUT, autopilot(1, 2, unhealthy=[3])], ids=str)
 def test_autopilot_is_ignored_for_monitored_voters(outcome: Autopilot | Failure) -> None:
-    assert set(reasons(with_autopilot(cluster(3), outcome), AUTOPILOT).values()) == {VerdictReason.OK}
+    assert set(reasons(with_autopilot(cluster(3), outcome), WITH_AUTOPILOT).values()) == {VerdictReason.OK}
 
 
 def test_autopilot_never_polled_is_no_evidence() -> None:
-    assert set(reasons(cluster(3, monitor=[2, 3]), AUTOPILOT).values()) == {VerdictReason.INSUFFICIENT_EVIDENCE}
+    assert set(reasons(cluster(3, monitor=[2, 3]), WITH_AUTOPILOT).values()) == {VerdictReason.INSUFFICIENT_EVIDENCE}
 
 
 @pytest.mark.parametrize(
@@ -525,29 +526,29 @@ def test_autopilot_never_polled_is_no_evidence() -> None:
 def test_voter_not_healthy_in_autopilot_is_unhealthy(answer: Autopilot) -> None:
     fleet = with_autopilot(cluster(3, monitor=[1, 2]), answer)
 
-    assert numbers(fleet, thresholds=AUTOPILOT) == (3, 2, 0)
-    assert safe(fleet, AUTOPILOT) == set()
+    assert numbers(fleet, thresholds=WITH_AUTOPILOT) == (3, 2, 0)
+    assert safe(fleet, WITH_AUTOPILOT) == set()
 
 
 def test_all_autopilot_answers_must_have_the_voter_healthy() -> None:
     followers = cluster(3, monitor=[2, 3])
     by_one = with_autopilot(followers, autopilot(1, 2, 3), "s2")
 
-    assert set(reasons(by_one, AUTOPILOT).values()) == {VerdictReason.OK}
+    assert set(reasons(by_one, WITH_AUTOPILOT).values()) == {VerdictReason.OK}
     for answer in (autopilot(2, 3, unhealthy=[1]), autopilot(2, 3)):
-        assert numbers(with_autopilot(by_one, answer, "s3"), "s2", AUTOPILOT) == (3, 2, 0)
+        assert numbers(with_autopilot(by_one, answer, "s3"), "s2", WITH_AUTOPILOT) == (3, 2, 0)
 
 
 def test_autopilot_answer_of_dead_leader_is_ignored() -> None:
     fleet = with_autopilot(cluster(3, monitor=[1, 2]), autopilot(1, 2, 3))
-    fleet["s2"] = after_poll(fleet["s2"], Source.SELF, self_answer(2, raft(1, 2, 3), leader=2))
+    fleet["s2"] = after_poll(fleet["s2"], SELF, self_answer(2, raft(1, 2, 3), leader=2))
     fleet["s1"] = dead(fleet["s1"])
 
-    assert reasons(fleet, AUTOPILOT) == {
+    assert reasons(fleet, WITH_AUTOPILOT) == {
         "s1": VerdictReason.INSUFFICIENT_EVIDENCE,
         "s2": VerdictReason.WOULD_LOSE_QUORUM,
     }
-    assert numbers(fleet, "s2", AUTOPILOT) == (3, 1, 1)
+    assert numbers(fleet, "s2", WITH_AUTOPILOT) == (3, 1, 1)
 
 
 def test_trusted_gossip_does_not_outweigh_direct_evidence() -> None:
@@ -559,14 +560,14 @@ def test_trusted_gossip_does_not_outweigh_direct_evidence() -> None:
 
 def test_voter_must_be_alive_for_all_healthy_servers() -> None:
     fleet = cluster(3, monitor=[1, 2])
-    fleet["s2"] = after_poll(fleet["s2"], Source.MEMBERS, gossip(1, 2, failed=[3]))
+    fleet["s2"] = after_poll(fleet["s2"], MEMBERS, gossip(1, 2, failed=[3]))
 
     assert numbers(fleet, thresholds=GOSSIP) == (3, 2, 0)
 
 
 def test_gossip_of_unhealthy_server_is_ignored() -> None:
     fleet = cluster(3)
-    fleet["s3"] = leaderless(after_poll(fleet["s3"], Source.MEMBERS, gossip(3, failed=[1, 2])))
+    fleet["s3"] = leaderless(after_poll(fleet["s3"], MEMBERS, gossip(3, failed=[1, 2])))
 
     assert numbers(fleet) == (3, 2, 0)
     assert reasons(fleet)["s1"] is VerdictReason.WOULD_LOSE_QUORUM
@@ -607,38 +608,38 @@ def test_members_of_one_server_are_sufficient() -> None:
 )
 def test_one_failed_health_poll_makes_voter_unhealthy(failed: FailureReason) -> None:
     fleet = cluster(3)
-    fleet["s3"] = after_poll(fleet["s3"], Source.HEALTH, Failure(failed, "any detail"))
+    fleet["s3"] = after_poll(fleet["s3"], HEALTH, Failure(failed, "any detail"))
 
     assert safe(fleet) == {"s3"}
 
 
-@pytest.mark.parametrize("source", [Source.SELF, Source.MEMBERS])
-def test_unresponsive_poll_makes_voter_unhealthy_for_a_while(source: Source) -> None:
+@pytest.mark.parametrize("source", [SELF, MEMBERS])
+def test_unresponsive_poll_makes_voter_unhealthy_for_a_while(source: Source[Any]) -> None:
     fleet = cluster(3)
     fleet["s3"] = after_poll(fleet["s3"], source, REFUSED, 0.5)
     assert safe(fleet) == {"s3"}
 
-    fleet["s3"] = after_poll(fleet["s3"], Source.HEALTH, fleet["s1"].health.answer)
+    fleet["s3"] = after_poll(fleet["s3"], HEALTH, fleet["s1"][HEALTH].answer)
     assert safe(fleet) == {"s1", "s2", "s3"}
 
 
 def test_unresponsive_autopilot_does_not_make_voter_unhealthy() -> None:
     fleet = with_autopilot(cluster(3), autopilot(1, 2, 3))
-    fleet["s3"] = after_poll(fleet["s3"], Source.AUTOPILOT, TIMED_OUT, 0.5)
+    fleet["s3"] = after_poll(fleet["s3"], AUTOPILOT, TIMED_OUT, 0.5)
 
-    assert safe(fleet, AUTOPILOT) == {"s1", "s2", "s3"}
+    assert safe(fleet, WITH_AUTOPILOT) == {"s1", "s2", "s3"}
 
 
 def test_poll_started_before_the_health_answer_is_ignored() -> None:
     fleet = cluster(3)
-    fleet["s3"] = after_poll(fleet["s3"], Source.MEMBERS, TIMED_OUT, ago=0.5, seconds=4.0)
+    fleet["s3"] = after_poll(fleet["s3"], MEMBERS, TIMED_OUT, ago=0.5, seconds=4.0)
 
     assert safe(fleet) == {"s1", "s2", "s3"}
 
 
 def test_rejected_token_does_not_make_voter_unhealthy() -> None:
     fleet = cluster(3)
-    fleet["s3"] = after_poll(after_poll(fleet["s3"], Source.SELF, DENIED), Source.MEMBERS, DENIED)
+    fleet["s3"] = after_poll(after_poll(fleet["s3"], SELF, DENIED), MEMBERS, DENIED)
 
     assert safe(fleet) == {"s1", "s2", "s3"}
 
@@ -646,7 +647,7 @@ def test_rejected_token_does_not_make_voter_unhealthy() -> None:
 def test_recovered_voter_is_unhealthy_after_next_failed_poll() -> None:
     fleet = cluster(3)
     died = dead(fleet["s3"])
-    recovered = after_poll(died, Source.HEALTH, fleet["s3"].health.answer)
+    recovered = after_poll(died, HEALTH, fleet["s3"][HEALTH].answer)
 
     assert safe({**fleet, "s3": recovered}) == {"s1", "s2", "s3"}
     assert safe({**fleet, "s3": dead(recovered)}) == {"s3"}
@@ -655,24 +656,22 @@ def test_recovered_voter_is_unhealthy_after_next_failed_poll() -> None:
 @pytest.mark.parametrize(("ago", "safe_agents"), [(10.0, {"s1", "s2", "s3"}), (10.1, {"s3"})])
 def test_health_answer_is_evidence_for_two_intervals(ago: float, safe_agents: set[str]) -> None:
     fleet = cluster(3)
-    fleet["s3"] = without(fleet["s3"], Source.HEALTH)
-    fleet["s3"] = after_poll(fleet["s3"], Source.HEALTH, fleet["s1"].health.answer, ago)
+    fleet["s3"] = without(fleet["s3"], HEALTH)
+    fleet["s3"] = after_poll(fleet["s3"], HEALTH, fleet["s1"][HEALTH].answer, ago)
 
     assert safe(fleet) == safe_agents
 
 
 def test_age_of_slow_answer_starts_at_its_end() -> None:
     fleet = cluster(3)
-    fleet["s3"] = after_poll(
-        without(fleet["s3"], Source.HEALTH), Source.HEALTH, fleet["s1"].health.answer, ago=9.0, seconds=4.0
-    )
+    fleet["s3"] = after_poll(without(fleet["s3"], HEALTH), HEALTH, fleet["s1"][HEALTH].answer, ago=9.0, seconds=4.0)
 
     assert safe(fleet) == {"s1", "s2", "s3"}
 
 
 def test_oldest_evidence_is_the_oldest_healthy_answer() -> None:
     fleet = cluster(3)
-    fleet["s2"] = after_poll(without(fleet["s2"], Source.HEALTH), Source.HEALTH, fleet["s1"].health.answer, 7.5)
+    fleet["s2"] = after_poll(without(fleet["s2"], HEALTH), HEALTH, fleet["s1"][HEALTH].answer, 7.5)
     fleet["s3"] = dead(fleet["s3"])
 
     assert quorum_state(fleet).oldest_evidence == 7.5
@@ -686,7 +685,7 @@ def conflicting_views(polls: int) -> dict[str, Snapshot]:
     """Return servers of which one has reported another leader in its last ``polls`` polls."""
     fleet = cluster(3)
     for _ in range(polls):
-        fleet["s3"] = after_poll(fleet["s3"], Source.SELF, self_answer(3, raft(1, 2, 3), leader=2))
+        fleet["s3"] = after_poll(fleet["s3"], SELF, self_answer(3, raft(1, 2, 3), leader=2))
     return fleet
 
 
@@ -698,7 +697,7 @@ def test_views_conflict_after_two_polls() -> None:
 def test_views_with_different_voters_conflict() -> None:
     fleet = cluster(4)
     for _ in range(2):
-        fleet["s4"] = after_poll(fleet["s4"], Source.SELF, self_answer(4, raft(1, 2, 3, 4, 5)))
+        fleet["s4"] = after_poll(fleet["s4"], SELF, self_answer(4, raft(1, 2, 3, 4, 5)))
 
     assert set(reasons(fleet).values()) == {VerdictReason.CONFLICTING_VIEWS}
 
@@ -706,7 +705,7 @@ def test_views_with_different_voters_conflict() -> None:
 def test_order_and_nonvoters_are_no_conflict() -> None:
     fleet = cluster(3)
     for _ in range(2):
-        fleet["s3"] = after_poll(fleet["s3"], Source.SELF, self_answer(3, raft(3, 1, 2, nonvoters=[4])))
+        fleet["s3"] = after_poll(fleet["s3"], SELF, self_answer(3, raft(3, 1, 2, nonvoters=[4])))
 
     assert set(reasons(fleet).values()) == {VerdictReason.OK}
 
@@ -737,7 +736,7 @@ def test_server_without_identity_counts_as_healthy_voter() -> None:
 def without_vote(number: int, ago: float = 0.0) -> Snapshot:
     """Return a server that has reported ``ago`` seconds ago that it is a nonvoter."""
     configuration = raft(*({1, 2, 3} - {number}), nonvoters=[number])
-    return after_poll(cluster(3)[f"s{number}"], Source.SELF, self_answer(number, configuration), ago)
+    return after_poll(cluster(3)[f"s{number}"], SELF, self_answer(number, configuration), ago)
 
 
 def test_server_that_denies_its_vote_is_unhealthy() -> None:
@@ -753,7 +752,7 @@ def test_server_that_denies_its_vote_is_unhealthy() -> None:
 
 
 def test_expired_denial_of_vote_is_ignored() -> None:
-    fleet = {**cluster(3), "s2": after_poll(without_vote(2, ago=1), Source.SELF, DENIED)}
+    fleet = {**cluster(3), "s2": after_poll(without_vote(2, ago=1), SELF, DENIED)}
 
     assert safe(fleet) == {"s1", "s2", "s3"}
 
@@ -761,15 +760,15 @@ def test_expired_denial_of_vote_is_ignored() -> None:
 def restarted(number: int, ago: float) -> Snapshot:
     """Return a server that refused a poll ``ago`` seconds ago, and has answered health but not self since."""
     snapshot = cluster(3)[f"s{number}"]
-    for outcome, when in ((REFUSED, ago), (health({Role.SERVER: WELL}), 0.2)):
-        snapshot, _ = apply(snapshot, reading(Source.HEALTH, outcome, when))
+    for outcome, when in ((REFUSED, ago), (health({Role.SERVER: HEALTHY}), 0.2)):
+        snapshot, _ = apply(snapshot, reading(HEALTH, outcome, when))
     return snapshot
 
 
 def test_restarted_server_is_unhealthy_until_a_newer_self_answer() -> None:
     # All servers answered self a second ago. The server may have left since and returned without a vote.
     fleet = {**cluster(3), "s2": restarted(2, ago=0.5)}
-    polled_again = {**fleet, "s2": apply(fleet["s2"], reading(Source.SELF, self_answer(2, raft(1, 2, 3))))[0]}
+    polled_again = {**fleet, "s2": apply(fleet["s2"], reading(SELF, self_answer(2, raft(1, 2, 3))))[0]}
 
     assert safe(fleet) == {"s2"}
     assert safe(polled_again) == {"s1", "s2", "s3"}
@@ -789,16 +788,16 @@ def test_server_without_voters_is_unknown() -> None:
 def test_old_self_answers_are_unknown(ago: float, reason: VerdictReason) -> None:
     fleet = {}
     for name, server in cluster(3).items():
-        fleet[name] = after_poll(without(server, Source.SELF), Source.SELF, server.agent_self.answer, ago)
+        fleet[name] = after_poll(without(server, SELF), SELF, server[SELF].answer, ago)
 
     assert set(reasons(fleet).values()) == {reason}
 
 
 def test_unreadable_self_falls_back_to_older_answer_and_others() -> None:
     fleet = cluster(3)
-    fleet["s2"] = without(fleet["s2"], Source.SELF)
-    fleet["s2"] = after_poll(fleet["s2"], Source.SELF, self_answer(2, raft(1, 2, 3)), ago=3600)
-    fleet["s2"] = after_poll(fleet["s2"], Source.SELF, DENIED)
+    fleet["s2"] = without(fleet["s2"], SELF)
+    fleet["s2"] = after_poll(fleet["s2"], SELF, self_answer(2, raft(1, 2, 3)), ago=3600)
+    fleet["s2"] = after_poll(fleet["s2"], SELF, DENIED)
 
     assert safe(fleet) == {"s1", "s2", "s3"}
-    assert AT.since(fleet["s2"].agent_self.answered or AT) == 3600
+    assert AT.since(fleet["s2"][SELF].answered or AT) == 3600

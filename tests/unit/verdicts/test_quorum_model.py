@@ -18,7 +18,7 @@ from nomad_sim.model.agents import State
 from nomad_sim.model.cluster import Cluster
 from nomad_sim.versions import VERSIONS
 from tests.support.clusters import calm_cluster, leader, leaders, pass_time, time_until
-from tests.support.fleets import AUTOPILOT, GOSSIP, THRESHOLDS
+from tests.support.fleets import GOSSIP, THRESHOLDS, WITH_AUTOPILOT
 from tests.support.model_poller import STATE_POLL_EVERY, ModelPoller
 
 TWO_STATE_POLLS = 2 * STATE_POLL_EVERY
@@ -57,7 +57,7 @@ def test_stable_cluster_has_expected_verdict(series: str, servers: int, reason: 
     assert set(quorum_reasons(poller).values()) == {reason}
 
 
-@pytest.mark.parametrize("thresholds", [AUTOPILOT, GOSSIP], ids=["autopilot", "gossip"])
+@pytest.mark.parametrize("thresholds", [WITH_AUTOPILOT, GOSSIP], ids=["autopilot", "gossip"])
 def test_leader_alone_provides_enough_evidence(thresholds: Thresholds) -> None:
     cluster = calm_cluster(3)
 
@@ -167,7 +167,7 @@ def elects_stable_leader(cluster: Cluster) -> bool:
     actions=st.lists(ACTIONS, max_size=6),
     choice=st.integers(0, 4),
     unpolled=st.sets(st.integers(0, 4), max_size=2),
-    thresholds=st.sampled_from([THRESHOLDS, AUTOPILOT, GOSSIP]),
+    thresholds=st.sampled_from([THRESHOLDS, WITH_AUTOPILOT, GOSSIP]),
 )
 @settings(deadline=None, max_examples=60, derandomize=True)
 def test_cluster_elects_a_leader_after_a_permitted_stop(

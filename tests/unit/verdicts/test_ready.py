@@ -9,13 +9,13 @@ import pytest
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Check, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import apply
 from nomad_exporter.verdicts.ready import apply_lag, ready
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from tests.support.answers import REFUSED, WELL, health, own
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
@@ -55,7 +55,7 @@ def server(**fields: Any) -> Snapshot:
 def unhealthy(role: Role, message: str) -> Snapshot:
     """Return an agent of one role that reports itself unhealthy with this message."""
     return after_poll(
-        SERVER if role is Role.SERVER else CLIENT, Source.HEALTH, health({role: Check(ok=False, message=message)})
+        SERVER if role is Role.SERVER else CLIENT, HEALTH, health({role: Check(ok=False, message=message)})
     )
 
 
@@ -74,8 +74,8 @@ def test_agent_never_polled_is_starting() -> None:
     assert (verdict.ok, verdict.reason) == (False, VerdictReason.STARTING)
 
 
-@pytest.mark.parametrize("source", [Source.HEALTH, Source.SELF])
-def test_agent_is_starting_until_health_and_self_are_polled(source: Source) -> None:
+@pytest.mark.parametrize("source", [HEALTH, SELF])
+def test_agent_is_starting_until_health_and_self_are_polled(source: Source[Any]) -> None:
     assert verdict_on(without(SERVER, source)).reason is VerdictReason.STARTING
 
 
@@ -100,7 +100,7 @@ def test_agent_is_starting_until_health_and_self_are_polled(source: Source) -> N
 def test_one_failed_health_poll_makes_agent_not_ready(
     snapshot: Snapshot, failure: Failure, reason: VerdictReason
 ) -> None:
-    verdict = verdict_on(after_poll(snapshot, Source.HEALTH, failure))
+    verdict = verdict_on(after_poll(snapshot, HEALTH, failure))
 
     assert (verdict.ok, verdict.reason) == (False, reason)
     cause = failure.detail if reason is VerdictReason.UNRESPONSIVE else f"{failure.reason}: {failure.detail}"
@@ -153,10 +153,8 @@ def test_message_quotes_nomad() -> None:
     ids=str,
 )
 def test_server_is_ready_while_its_self_answer_is_fresh(failure: Failure, reason: VerdictReason) -> None:
-    failing = after_poll(SERVER, Source.SELF, failure)
-    old = after_poll(
-        after_poll(without(SERVER, Source.SELF), Source.SELF, SERVER.agent_self.answer, ago=46), Source.SELF, failure
-    )
+    failing = after_poll(SERVER, SELF, failure)
+    old = after_poll(after_poll(without(SERVER, SELF), SELF, SERVER[SELF].answer, ago=46), SELF, failure)
 
     cause = failure.detail if reason is VerdictReason.UNRESPONSIVE else str(failure)
     assert verdict_on(failing).ok
@@ -166,24 +164,22 @@ def test_server_is_ready_while_its_self_answer_is_fresh(failure: Failure, reason
 
 
 def test_agent_without_a_self_answer_is_not_ready() -> None:
-    verdict = verdict_on(after_poll(without(SERVER, Source.SELF), Source.SELF, DENIED))
+    verdict = verdict_on(after_poll(without(SERVER, SELF), SELF, DENIED))
 
     assert verdict.reason is VerdictReason.POLL_ERROR
     assert verdict.message == f"No valid response from /v1/agent/self yet ({DENIED})."
 
 
 def test_self_answer_expires_without_a_failed_poll() -> None:
-    assert verdict_on(
-        after_poll(without(SERVER, Source.SELF), Source.SELF, SERVER.agent_self.answer, ago=46)
-    ) == Verdict(Question.READY, VerdictReason.POLL_ERROR, "No valid response from /v1/agent/self for 46s.")
+    assert verdict_on(after_poll(without(SERVER, SELF), SELF, SERVER[SELF].answer, ago=46)) == Verdict(
+        Question.READY, VerdictReason.POLL_ERROR, "No valid response from /v1/agent/self for 46s."
+    )
 
 
 @pytest.mark.parametrize("failure", [TIMED_OUT, ERROR], ids=str)
-@pytest.mark.parametrize(
-    "before", [CLIENT, without(CLIENT, Source.SELF)], ids=["self answered before", "self never answered"]
-)
+@pytest.mark.parametrize("before", [CLIENT, without(CLIENT, SELF)], ids=["self answered before", "self never answered"])
 def test_client_that_cannot_validate_token_reaches_no_server(before: Snapshot, failure: Failure) -> None:
-    verdict = verdict_on(after_poll(before, Source.SELF, failure))
+    verdict = verdict_on(after_poll(before, SELF, failure))
 
     assert (verdict.ok, verdict.reason) == (False, VerdictReason.SERVERS_UNREACHABLE)
     cause = failure.detail if failure is TIMED_OUT else str(failure)
@@ -192,7 +188,7 @@ def test_client_that_cannot_validate_token_reaches_no_server(before: Snapshot, f
 
 @pytest.mark.parametrize("failure", [DENIED, REFUSED, Failure(FailureReason.STATUS, "HTTP 404", status=404)], ids=str)
 def test_other_self_failures_do_not_affect_client(failure: Failure) -> None:
-    assert verdict_on(after_poll(CLIENT, Source.SELF, failure)).ok
+    assert verdict_on(after_poll(CLIENT, SELF, failure)).ok
 
 
 # Servers.
@@ -222,18 +218,18 @@ def test_missing_configuration_or_member_is_no_problem(fields: dict[str, Any]) -
     assert verdict_on(server(**fields)).ok
 
 
-def refusing(source: Source, ago: float) -> Snapshot:
+def refusing(source: Source[Any], ago: float) -> Snapshot:
     """Return the server after a poll was refused ``ago`` seconds ago; all other polls were a second ago."""
-    snapshot, _ = apply(without(SERVER, Source.MEMBERS), reading(source, REFUSED, ago))
+    snapshot, _ = apply(without(SERVER, MEMBERS), reading(source, REFUSED, ago))
     return snapshot
 
 
 def test_refused_connection_invalidates_the_self_answer() -> None:
-    restarted = after_poll(refusing(Source.HEALTH, 0.8), Source.HEALTH, health({Role.SERVER: WELL}), 0.2)
-    polled_again, _ = apply(restarted, reading(Source.SELF, SERVER.agent_self.answer, 0.1))
+    restarted = after_poll(refusing(HEALTH, 0.8), HEALTH, health({Role.SERVER: HEALTHY}), 0.2)
+    polled_again, _ = apply(restarted, reading(SELF, SERVER[SELF].answer, 0.1))
 
-    assert verdict_on(refusing(Source.HEALTH, 0.8)).reason is VerdictReason.UNRESPONSIVE
-    assert verdict_on(refusing(Source.SELF, 0.5)).reason is VerdictReason.UNRESPONSIVE, "any source counts"
+    assert verdict_on(refusing(HEALTH, 0.8)).reason is VerdictReason.UNRESPONSIVE
+    assert verdict_on(refusing(SELF, 0.5)).reason is VerdictReason.UNRESPONSIVE, "any source counts"
     assert verdict_on(restarted).reason is VerdictReason.STARTING
     assert verdict_on(polled_again).ok
 
@@ -242,8 +238,8 @@ def test_newer_leader_contact_in_health_outweighs_last_contact() -> None:
     old = server(numbers={"raft.last_contact": 20.0})
 
     assert verdict_on(old).reason is VerdictReason.LEADER_CONTACT_LOST
-    reached = replace(health({Role.SERVER: WELL}), leader_reachable=True)
-    assert verdict_on(after_poll(old, Source.HEALTH, reached, 0.1)).ok
+    reached = replace(health({Role.SERVER: HEALTHY}), leader_reachable=True)
+    assert verdict_on(after_poll(old, HEALTH, reached, 0.1)).ok
 
 
 @pytest.mark.parametrize(
@@ -295,7 +291,7 @@ def test_max_apply_lag_is_configurable() -> None:
     ],
 )
 def test_apply_lag_is_committed_minus_applied(numbers: dict[str, int], lag: int | None) -> None:
-    assert apply_lag(own(numbers=numbers)) == lag
+    assert apply_lag(AgentSelf(frozenset({Role.SERVER}), numbers=numbers)) == lag
 
 
 # Clients.
@@ -330,7 +326,7 @@ def test_heartbeat_grace_is_configurable() -> None:
 
 
 def test_age_of_the_answer_is_not_added_to_heartbeat() -> None:
-    old = after_poll(without(client_with(19.0), Source.SELF), Source.SELF, client_with(19.0).agent_self.answer, ago=44)
+    old = after_poll(without(client_with(19.0), SELF), SELF, client_with(19.0)[SELF].answer, ago=44)
 
     assert verdict_on(old).ok
 
@@ -348,7 +344,7 @@ def both(checks: dict[Role, Check] | None = None, **numbers: float) -> Snapshot:
     numbers = {"client.heartbeat_ttl": 10.0, **{name.replace("_", ".", 1): value for name, value in numbers.items()}}
     default = self_answer(1, raft(1))
     agent_self = replace(default, roles=frozenset(Role), numbers={**default.numbers, **numbers})
-    return polled_server(1, agent_self, gossip(1), health_outcome=health(checks or dict.fromkeys(Role, WELL)))
+    return polled_server(1, agent_self, gossip(1), health_outcome=health(checks or dict.fromkeys(Role, HEALTHY)))
 
 
 def test_agent_is_ready_if_both_roles_are() -> None:
@@ -359,12 +355,12 @@ def test_agent_is_ready_if_both_roles_are() -> None:
     ("snapshot", "reason"),
     [
         pytest.param(
-            both({Role.SERVER: Check(False, "no leader"), Role.CLIENT: WELL}),
+            both({Role.SERVER: Check(False, "no leader"), Role.CLIENT: HEALTHY}),
             VerdictReason.NO_LEADER,
             id="server unhealthy",
         ),
         pytest.param(
-            both({Role.SERVER: WELL, Role.CLIENT: Check(False, "no known servers")}),
+            both({Role.SERVER: HEALTHY, Role.CLIENT: Check(False, "no known servers")}),
             VerdictReason.SERVERS_UNREACHABLE,
             id="client unhealthy",
         ),
@@ -381,18 +377,18 @@ def test_agent_is_not_ready_if_one_role_is_not(snapshot: Snapshot, reason: Verdi
 
 
 def test_token_check_of_server_with_client_is_local() -> None:
-    assert verdict_on(after_poll(both(), Source.SELF, TIMED_OUT)).ok
+    assert verdict_on(after_poll(both(), SELF, TIMED_OUT)).ok
 
 
 def test_first_problem_decides() -> None:
-    failing = after_poll(after_poll(leaderless(SERVER), Source.SELF, TIMED_OUT), Source.HEALTH, REFUSED)
+    failing = after_poll(after_poll(leaderless(SERVER), SELF, TIMED_OUT), HEALTH, REFUSED)
 
     assert verdict_on(failing).reason is VerdictReason.UNRESPONSIVE
 
 
 def test_server_that_became_client_is_evaluated_as_client() -> None:
-    converted = after_poll(SERVER, Source.HEALTH, health({Role.CLIENT: WELL}))
-    converted = after_poll(converted, Source.SELF, CLIENT.agent_self.answer)
+    converted = after_poll(SERVER, HEALTH, health({Role.CLIENT: HEALTHY}))
+    converted = after_poll(converted, SELF, CLIENT[SELF].answer)
 
     assert verdict_on(converted) == Verdict(Question.READY, VerdictReason.OK, "The client is ready.")
-    assert isinstance(converted.agent_self.answer, AgentSelf)
+    assert isinstance(converted[SELF].answer, AgentSelf)

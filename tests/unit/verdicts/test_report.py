@@ -7,7 +7,7 @@ import json
 import pytest
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.report import Report, ages, build_report, details, summarize, to_dict
@@ -55,12 +55,10 @@ def test_to_dict_has_remedy_and_rounds_ages_to_milliseconds() -> None:
     [
         pytest.param(cluster(1)["s1"], Question.READY, "", id="ready"),
         pytest.param(dead(cluster(1)["s1"]), Question.READY, "connection refused", id="unresponsive"),
-        pytest.param(after_poll(Snapshot(agent("s1")), Source.HEALTH, EXPIRED), Question.READY, str(EXPIRED), id="TLS"),
+        pytest.param(after_poll(Snapshot(agent("s1")), HEALTH, EXPIRED), Question.READY, str(EXPIRED), id="TLS"),
         pytest.param(dead(cluster(1)["s1"]), Question.LIVE, "", id="below the failure threshold"),
         pytest.param(dead(dead(dead(cluster(1)["s1"]))), Question.LIVE, "connection refused", id="not live"),
-        pytest.param(
-            after_poll(leaderless(cluster(1)["s1"]), Source.SELF, EXPIRED), Question.READY, "", id="no leader"
-        ),
+        pytest.param(after_poll(leaderless(cluster(1)["s1"]), SELF, EXPIRED), Question.READY, "", id="no leader"),
     ],
 )
 def test_report_names_the_poll_failure_behind_the_verdict(snapshot: Snapshot, question: Question, failure: str) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from nomad_exporter.nomad.models import Check, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.reasons import Question
 from nomad_exporter.verdicts.report import age, ages, details
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
-    AUTOPILOT,
     THRESHOLDS,
+    WITH_AUTOPILOT,
     Fleet,
     after_poll,
     agent,
@@ -89,7 +89,7 @@ def test_unknown_values_are_left_out() -> None:
 
 def test_health_messages_are_left_out_after_a_failed_poll() -> None:
     server = cluster(1)["s1"]
-    unhealthy = after_poll(server, Source.HEALTH, health({Role.SERVER: Check(False, "no leader"), Role.CLIENT: WELL}))
+    unhealthy = after_poll(server, HEALTH, health({Role.SERVER: Check(False, "no leader"), Role.CLIENT: HEALTHY}))
 
     found = details(alone(unhealthy), Question.READY)
     assert (found["client_health"], found["server_health"]) == ("ok", "no leader")
@@ -98,7 +98,7 @@ def test_health_messages_are_left_out_after_a_failed_poll() -> None:
 
 def test_quorum_details_of_server() -> None:
     fleet = {
-        name: after_poll(server, Source.SELF, self_answer(number, raft(1, 2, 3), bootstrap_expect=3))
+        name: after_poll(server, SELF, self_answer(number, raft(1, 2, 3), bootstrap_expect=3))
         for number, (name, server) in enumerate(cluster(3).items(), 1)
     }
 
@@ -138,7 +138,7 @@ def test_durations_are_numbers_of_seconds() -> None:
 def test_ages_are_those_of_the_sources_of_the_verdict(question: Question, sources: set[str]) -> None:
     fleet = with_autopilot(cluster(3), autopilot(1, 2, 3))
 
-    assert ages(of(fleet, "s1", AUTOPILOT), question, AT) == dict.fromkeys(sources, 1.0)
+    assert ages(of(fleet, "s1", WITH_AUTOPILOT), question, AT) == dict.fromkeys(sources, 1.0)
 
 
 def test_failed_poll_does_not_renew_an_answer() -> None:
@@ -146,19 +146,19 @@ def test_failed_poll_does_not_renew_an_answer() -> None:
 
 
 def test_source_never_answered_has_no_age() -> None:
-    never_answered = alone(after_poll(NEVER, Source.SELF, REFUSED, 2))
+    never_answered = alone(after_poll(NEVER, SELF, REFUSED, 2))
 
     assert ages(never_answered, Question.READY, AT) == {"poll": 2.0}
 
 
 @pytest.mark.parametrize("question", [Question.LIVE, Question.READY])
 def test_age_of_verdict_is_that_of_newest_poll(question: Question) -> None:
-    assert age(alone(after_poll(cluster(1)["s1"], Source.SELF, REFUSED, 0.25)), question, AT) == 0.25
+    assert age(alone(after_poll(cluster(1)["s1"], SELF, REFUSED, 0.25)), question, AT) == 0.25
 
 
 def test_age_of_quorum_is_that_of_oldest_evidence() -> None:
     fleet = cluster(3)
-    fleet["s1"] = after_poll(fleet["s1"], Source.HEALTH, fleet["s1"].health.answer)
+    fleet["s1"] = after_poll(fleet["s1"], HEALTH, fleet["s1"][HEALTH].answer)
 
     assert age(of(fleet, "s1"), Question.QUORUM, AT) == 1.0
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import pytest
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Check, RaftServer, Role
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.verdicts.view import (
@@ -21,7 +22,7 @@ from nomad_exporter.verdicts.view import (
     has_conflict,
     is_healthy,
 )
-from tests.support.answers import REFUSED, WELL, health
+from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
@@ -82,7 +83,7 @@ def test_nonvoter_is_in_the_configuration_only() -> None:
     "snapshot",
     [
         pytest.param(Snapshot(agent("s1")), id="never polled"),
-        pytest.param(without(cluster(1)["s1"], Source.SELF), id="never answered self"),
+        pytest.param(without(cluster(1)["s1"], SELF), id="never answered self"),
         pytest.param(client(), id="a client"),
     ],
 )
@@ -114,34 +115,34 @@ def test_view_is_stable_after_two_equal_answers(polls: int, is_stable: bool) -> 
 
 
 def test_changed_view_is_stable_after_the_next_answer() -> None:
-    changed = after_poll(cluster(3)["s3"], Source.SELF, self_answer(3, raft(1, 2, 3), leader=2))
+    changed = after_poll(cluster(3)["s3"], SELF, self_answer(3, raft(1, 2, 3), leader=2))
 
     assert not view_of(changed).is_stable
-    assert view_of(after_poll(changed, Source.SELF, self_answer(3, raft(1, 2, 3), leader=2))).is_stable
+    assert view_of(after_poll(changed, SELF, self_answer(3, raft(1, 2, 3), leader=2))).is_stable
 
 
 @pytest.mark.parametrize(
     ("source", "is_used"),
     [
-        (Source.SELF, lambda view: view.is_fresh),
-        (Source.MEMBERS, lambda view: view.gossip is not None),
-        (Source.AUTOPILOT, lambda view: view.autopilot is not None),
+        (SELF, lambda view: view.is_fresh),
+        (MEMBERS, lambda view: view.gossip is not None),
+        (AUTOPILOT, lambda view: view.autopilot is not None),
     ],
 )
-def test_answer_expires_by_age_or_failed_poll(source: Source, is_used: Callable[[View], bool]) -> None:
-    answers = {Source.SELF: self_answer(1, raft(1)), Source.MEMBERS: gossip(1), Source.AUTOPILOT: autopilot(1)}
+def test_answer_expires_by_age_or_failed_poll(source: Source[Any], is_used: Callable[[View], bool]) -> None:
+    answers = {SELF: self_answer(1, raft(1)), MEMBERS: gossip(1), AUTOPILOT: autopilot(1)}
     server = after_poll(cluster(1)["s1"], source, answers[source])
 
     assert is_used(view_of(server))
     assert not is_used(view_of(after_poll(server, source, DENIED)))
-    if source is not Source.SELF:
+    if source is not SELF:
         blank = without(server, source)
         assert is_used(view_of(after_poll(blank, source, answers[source], 45.0)))
         assert not is_used(view_of(after_poll(blank, source, answers[source], 45.1)))
 
 
 def test_server_with_unreadable_self_keeps_its_voters() -> None:
-    view = view_of(after_poll(cluster(3)["s2"], Source.SELF, DENIED))
+    view = view_of(after_poll(cluster(3)["s2"], SELF, DENIED))
 
     assert view.voters == raft(1, 2, 3)
     assert not view.is_fresh
@@ -159,16 +160,14 @@ def test_server_with_unreadable_self_keeps_its_voters() -> None:
         pytest.param(dead(cluster(1)["s1"]), False, id="dead"),
         pytest.param(leaderless(cluster(1)["s1"]), False, id="leaderless"),
         pytest.param(cut_off(cluster(1)["s1"]), False, id="leader unreachable"),
+        pytest.param(after_poll(cluster(1)["s1"], HEALTH, health({Role.CLIENT: HEALTHY})), False, id="now a client"),
         pytest.param(
-            after_poll(cluster(1)["s1"], Source.HEALTH, health({Role.CLIENT: WELL})), False, id="now a client"
-        ),
-        pytest.param(
-            after_poll(cluster(1)["s1"], Source.HEALTH, health({Role.SERVER: WELL, Role.CLIENT: Check(False, "no")})),
+            after_poll(cluster(1)["s1"], HEALTH, health({Role.SERVER: HEALTHY, Role.CLIENT: Check(False, "no")})),
             True,
             id="its client is unhealthy",
         ),
-        pytest.param(after_poll(cluster(1)["s1"], Source.SELF, REFUSED), False, id="self unresponsive"),
-        pytest.param(after_poll(cluster(1)["s1"], Source.SELF, DENIED), True, id="self denied"),
+        pytest.param(after_poll(cluster(1)["s1"], SELF, REFUSED), False, id="self unresponsive"),
+        pytest.param(after_poll(cluster(1)["s1"], SELF, DENIED), True, id="self denied"),
     ],
 )
 def test_healthy_server_has_recently_reached_its_leader(snapshot: Snapshot, healthy: bool) -> None:
@@ -179,8 +178,8 @@ def test_healthy_server_has_recently_reached_its_leader(snapshot: Snapshot, heal
     ("interval", "ago", "healthy"), [(5, 10.0, True), (5, 10.1, False), (1, 2.0, True), (1, 2.1, False)]
 )
 def test_server_is_healthy_for_two_health_intervals(interval: float, ago: float, healthy: bool) -> None:
-    blank = without(cluster(1)["s1"], Source.HEALTH)
-    snapshot = after_poll(blank, Source.HEALTH, health({Role.SERVER: WELL}), ago)
+    blank = without(cluster(1)["s1"], HEALTH)
+    snapshot = after_poll(blank, HEALTH, health({Role.SERVER: HEALTHY}), ago)
 
     assert is_healthy(snapshot, AT, Thresholds(health_interval=interval)) is healthy
 
@@ -249,9 +248,7 @@ def test_empty_cluster_has_no_authoritative_view() -> None:
         pytest.param(
             [view_of(dead(cluster(3)["s1"])), view_of(leaderless(cluster(3)["s2"]))], "s1", id="all unhealthy"
         ),
-        pytest.param(
-            [view_of(after_poll(cluster(3)["s1"], Source.SELF, DENIED)), healthy_view(2)], "s2", id="fresh view"
-        ),
+        pytest.param([view_of(after_poll(cluster(3)["s1"], SELF, DENIED)), healthy_view(2)], "s2", id="fresh view"),
     ],
 )
 def test_authoritative_view_does_not_depend_on_order(views: list[View], expected: str) -> None:
@@ -285,7 +282,7 @@ def test_authoritative_view_does_not_depend_on_order(views: list[View], expected
         pytest.param(
             [
                 healthy_view(1),
-                view_of(after_poll(polled_server(2, self_answer(2, raft(1, 2, 3), 2), None), Source.SELF, DENIED)),
+                view_of(after_poll(polled_server(2, self_answer(2, raft(1, 2, 3), 2), None), SELF, DENIED)),
             ],
             False,
             id="self denied",

@@ -9,8 +9,8 @@ import pytest
 
 from nomad_exporter.nomad.failures import FailureReason
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading
+from nomad_exporter.nomad.sources import HEALTH, SELF
+from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.server.http import Request, Response
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.bridge import bridge
@@ -21,9 +21,9 @@ THRESHOLDS = Thresholds(health_interval=5.0)
 
 OK = {"ok": True, "message": "ok"}
 
-SERVER = recorded(Source.HEALTH, "2.0.5/healthy/s1-follower")
-CLIENT = recorded(Source.HEALTH, "2.0.5/healthy/c1-client")
-BOTH = recorded(Source.HEALTH, "2.0.5/single/bacon-mac")
+SERVER = recorded(HEALTH, "2.0.5/healthy/s1-follower")
+CLIENT = recorded(HEALTH, "2.0.5/healthy/c1-client")
+BOTH = recorded(HEALTH, "2.0.5/single/bacon-mac")
 
 UNRESPONSIVE_LEADER = health(
     Health(
@@ -38,7 +38,7 @@ UNHEALTHY_CLIENT = {Role.CLIENT: Check(ok=False, message="no known servers"), Ro
 HALF_UNHEALTHY = health(Health(plain=HealthAnswer(500, UNHEALTHY_CLIENT), stale=HealthAnswer(500, UNHEALTHY_CLIENT)))
 
 
-def respond(*readings: AnyReading, target: str = "/health", after: float = 0.0) -> Response:
+def respond(*readings: Reading[Any], target: str = "/health", after: float = 0.0) -> Response:
     """Return the response to ``target``, ``after`` seconds after the ``readings`` of the only agent."""
     return bridge(site_of(store_of(*readings), THRESHOLDS), get(target), NOW + after)
 
@@ -56,7 +56,7 @@ def status_and_checks(response: Response) -> tuple[int, Any]:
     ("situation", "roles"), [("healthy/s1-follower", ["server"]), ("healthy/c1-client", ["client"])]
 )
 def test_healthy_agent_is_200(version: str, situation: str, roles: list[str]) -> None:
-    response = respond(recorded(Source.HEALTH, f"{version}/{situation}"))
+    response = respond(recorded(HEALTH, f"{version}/{situation}"))
 
     assert status_and_checks(response) == (200, dict.fromkeys(roles, OK))
 
@@ -66,19 +66,19 @@ def test_agent_of_both_roles_has_both_checks() -> None:
 
 
 def test_unhealthy_answer_is_passed_on() -> None:
-    response = respond(recorded(Source.HEALTH, "2.0.5/no-servers/c8-client"))
+    response = respond(recorded(HEALTH, "2.0.5/no-servers/c8-client"))
 
     assert status_and_checks(response) == (500, {"client": {"ok": False, "message": "no known servers"}})
 
 
 def test_unhealthy_stale_answer_is_passed_on() -> None:
-    response = respond(recorded(Source.HEALTH, "2.0.5/no-leader/s3-follower"))
+    response = respond(recorded(HEALTH, "2.0.5/no-leader/s3-follower"))
 
     assert status_and_checks(response) == (500, {"server": {"ok": False, "message": "no leader"}})
 
 
 def test_unhealthy_plain_answer_wins_over_stale_one() -> None:
-    status, checks = status_and_checks(respond(recorded(Source.HEALTH, "2.0.5/leader-just-died/s3-follower")))
+    status, checks = status_and_checks(respond(recorded(HEALTH, "2.0.5/leader-just-died/s3-follower")))
 
     assert (status, checks["server"]["ok"]) == (500, False)
     assert "connection refused" in checks["server"]["message"]
@@ -99,7 +99,7 @@ def test_one_unhealthy_role_makes_the_response_500() -> None:
 
 
 def test_failed_poll_is_503_with_the_reason() -> None:
-    response = respond(failed(Source.HEALTH, FailureReason.REFUSED, "connection refused"))
+    response = respond(failed(HEALTH, FailureReason.REFUSED, "connection refused"))
 
     assert status_and_checks(response) == (
         503,
@@ -108,7 +108,7 @@ def test_failed_poll_is_503_with_the_reason() -> None:
 
 
 def test_timeout_is_503() -> None:
-    status, checks = status_and_checks(respond(recorded(Source.HEALTH, "2.0.5/frozen/s1-follower")))
+    status, checks = status_and_checks(respond(recorded(HEALTH, "2.0.5/frozen/s1-follower")))
 
     assert status == 503
     assert checks["agent"]["message"].startswith("exporter: timeout: ")
@@ -120,18 +120,18 @@ def test_timeout_is_503() -> None:
         pytest.param(SERVER, ["server"], id="server"),
         pytest.param(CLIENT, ["client"], id="client"),
         pytest.param(BOTH, ["client", "server"], id="both"),
-        pytest.param(recorded(Source.SELF, "2.0.5/healthy/s1-follower"), ["server"], id="known-by-self"),
+        pytest.param(recorded(SELF, "2.0.5/healthy/s1-follower"), ["server"], id="known-by-self"),
     ],
 )
-def test_failed_poll_makes_every_known_role_unknown(before: AnyReading, roles: list[str]) -> None:
-    response = respond(before, failed(Source.HEALTH))
+def test_failed_poll_makes_every_known_role_unknown(before: Reading[Any], roles: list[str]) -> None:
+    response = respond(before, failed(HEALTH))
 
     unknown = {"ok": False, "message": "exporter: refused: connection refused"}
     assert status_and_checks(response) == (503, dict.fromkeys(roles, unknown))
 
 
 def test_answer_after_a_failure_is_used() -> None:
-    assert status_and_checks(respond(failed(Source.HEALTH), SERVER)) == (200, {"server": OK})
+    assert status_and_checks(respond(failed(HEALTH), SERVER)) == (200, {"server": OK})
 
 
 def test_unpolled_agent_is_503() -> None:
@@ -196,12 +196,12 @@ def test_older_answer_is_503() -> None:
         ),
     ],
 )
-def test_type_selects_roles(reading: AnyReading, target: str, status: int, checks: dict[str, Any]) -> None:
+def test_type_selects_roles(reading: Reading[Any], target: str, status: int, checks: dict[str, Any]) -> None:
     assert status_and_checks(respond(reading, target=target)) == (status, checks)
 
 
 def test_type_selects_roles_of_an_unknown_agent() -> None:
-    response = respond(BOTH, failed(Source.HEALTH), target="/health?type=client")
+    response = respond(BOTH, failed(HEALTH), target="/health?type=client")
 
     assert status_and_checks(response) == (
         503,
@@ -269,11 +269,11 @@ def test_unknown_agent_is_404() -> None:
     [
         pytest.param([SERVER], id="healthy"),
         pytest.param([UNRESPONSIVE_LEADER], id="unhealthy"),
-        pytest.param([failed(Source.HEALTH)], id="unknown"),
+        pytest.param([failed(HEALTH)], id="unknown"),
         pytest.param([], id="not-polled-yet"),
     ],
 )
-def test_response_is_json_and_not_cached(readings: list[AnyReading]) -> None:
+def test_response_is_json_and_not_cached(readings: list[Reading[Any]]) -> None:
     headers = respond(*readings).all_headers
 
     assert (headers["Content-Type"], headers["Cache-Control"]) == ("application/json", "no-store")
@@ -285,11 +285,11 @@ def test_response_is_json_and_not_cached(readings: list[AnyReading]) -> None:
         pytest.param([SERVER], 0.0, "0", id="fresh"),
         pytest.param([SERVER], 3.9, "3", id="whole-seconds"),
         pytest.param([SERVER], 60.0, "60", id="too-old"),
-        pytest.param([failed(Source.HEALTH)], 2.0, "2", id="after-a-failure"),
+        pytest.param([failed(HEALTH)], 2.0, "2", id="after-a-failure"),
         pytest.param([SERVER], -0.5, "0", id="never-negative"),
     ],
 )
-def test_response_has_the_age_of_the_last_poll(readings: list[AnyReading], after: float, age: str) -> None:
+def test_response_has_the_age_of_the_last_poll(readings: list[Reading[Any]], after: float, age: str) -> None:
     assert respond(*readings, after=after).headers["Age"] == age
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.render import Rendered
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import HEALTH, SELF, Source
 from nomad_exporter.polling.store import Store
 from nomad_exporter.server.http import Response, text
 from nomad_exporter.web import management
@@ -41,7 +43,7 @@ def test_exporter_is_unhealthy_before_the_first_heartbeat() -> None:
 
 
 def test_dead_agent_does_not_make_the_exporter_unhealthy() -> None:
-    store = store_of(failed(Source.HEALTH), failed(Source.SELF))
+    store = store_of(failed(HEALTH), failed(SELF))
     store.record_heartbeat(NOW)
 
     assert healthy(store, NOW).status_code == 200
@@ -49,25 +51,25 @@ def test_dead_agent_does_not_make_the_exporter_unhealthy() -> None:
 
 def test_exporter_is_not_ready_before_all_agents_are_polled() -> None:
     store = fleet("a1", "a2", "a3")
-    store.record(agent("a2"), failed(Source.HEALTH))
-    store.record(agent("a2"), failed(Source.SELF))
+    store.record(agent("a2"), failed(HEALTH))
+    store.record(agent("a2"), failed(SELF))
 
     assert ready(store) == text(503, "agents not polled yet: 2")
 
 
-@pytest.mark.parametrize("source", [Source.HEALTH, Source.SELF])
-def test_agent_with_one_polled_source_is_still_pending(source: Source) -> None:
+@pytest.mark.parametrize("source", [HEALTH, SELF])
+def test_agent_with_one_polled_source_is_still_pending(source: Source[Any]) -> None:
     assert ready(store_of(failed(source))).status_code == 503
 
 
 def test_exporter_is_ready_even_if_all_polls_failed() -> None:
-    assert ready(store_of(failed(Source.HEALTH), failed(Source.SELF))) == text(200, "ready")
+    assert ready(store_of(failed(HEALTH), failed(SELF))) == text(200, "ready")
 
 
 def test_exporter_stays_ready_when_an_agent_dies() -> None:
-    polled = [recorded(source, "2.0.5/healthy/s1-follower") for source in (Source.HEALTH, Source.SELF)]
+    polled = [recorded(source, "2.0.5/healthy/s1-follower") for source in (HEALTH, SELF)]
 
-    assert ready(store_of(*polled, failed(Source.HEALTH), failed(Source.SELF))).status_code == 200
+    assert ready(store_of(*polled, failed(HEALTH), failed(SELF))).status_code == 200
 
 
 def test_exporter_without_agents_is_ready() -> None:

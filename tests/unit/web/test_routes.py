@@ -15,12 +15,12 @@ import pytest
 
 from nomad_exporter.clock import Clock
 from nomad_exporter.metrics.render import Rendered
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import SOURCES
 from nomad_exporter.polling.store import Store
 from nomad_exporter.server.http import Message, Request, text
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.routes import ROUTES, application, handle
-from nomad_exporter.web.site import Site
+from nomad_exporter.web.site import ReloadError, Site
 from tests.support.pages import NOW, get, recorded, site_of, store_of
 
 PATHS = sorted(route.path for route in ROUTES if "GET" in route.methods)
@@ -28,7 +28,7 @@ PATHS = sorted(route.path for route in ROUTES if "GET" in route.methods)
 
 def healthy_store() -> Store[Rendered]:
     """Return a store with a heartbeat and one agent of which every poll succeeded."""
-    store = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in Source))
+    store = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES))
     store.record_heartbeat(NOW)
     return store
 
@@ -117,19 +117,20 @@ def test_every_link_of_the_status_page_works() -> None:
     )
 
 
-def site_with_reload(error: str | None) -> tuple[Site, list[str]]:
-    """Return a site that can be reloaded, and the list of its reloads."""
+def site_with_reload(error: str = "") -> tuple[Site, list[str]]:
+    """Return a site that can be reloaded, and the list of its reloads; with an ``error``, every reload fails."""
     reloads: list[str] = []
 
-    def reload() -> str | None:
+    def reload() -> None:
         reloads.append("reloaded")
-        return error
+        if error:
+            raise ReloadError(error)
 
     return replace(SITE, reload=reload), reloads
 
 
 def test_post_reloads_if_enabled() -> None:
-    site, reloads = site_with_reload(None)
+    site, reloads = site_with_reload()
 
     assert handle(site, Request("POST", "/-/reload"), NOW) == text(200, "reloaded")
     assert reloads == ["reloaded"]
@@ -148,7 +149,7 @@ def test_reload_is_403_if_disabled() -> None:
 
 
 def test_get_does_not_reload() -> None:
-    site, reloads = site_with_reload(None)
+    site, reloads = site_with_reload()
     response = handle(site, Request("GET", "/-/reload"), NOW)
 
     assert (response.status_code, response.headers["Allow"], reloads) == (405, "POST", [])

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import Rendered, render_agent
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import SELF, SOURCES
 from nomad_exporter.polling.store import Store
 from nomad_exporter.server.http import HTTPError, Response
 from nomad_exporter.web.scrape import accepts_gzip, preferred_format, scrape
@@ -40,7 +40,7 @@ def two_servers() -> Store[Rendered]:
     agents = (agent("a1"), agent("a2"))
     store = Store(agents, render_agent)
     for each in agents:
-        for source in Source:
+        for source in SOURCES:
             store.record(each, recorded(source, "2.0.5/healthy/s2-leader"))
     return store
 
@@ -208,7 +208,7 @@ def test_vary_header_names_the_negotiated_headers(accept_encoding: str) -> None:
 
 @pytest.mark.parametrize(("after", "present"), [(45.0, True), (45.1, False)])
 def test_values_disappear_after_max_age(after: float, present: bool) -> None:
-    store = store_of(recorded(Source.SELF, "2.0.5/healthy/s1-follower"))
+    store = store_of(recorded(SELF, "2.0.5/healthy/s1-follower"))
 
     page = scrape(site_of(store), get("/metrics"), NOW + after).body
 

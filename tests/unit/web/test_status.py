@@ -6,16 +6,18 @@ import re
 from collections.abc import Mapping
 from html import escape
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
 from nomad_exporter import __version__
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
-from nomad_exporter.nomad.failures import FAILURE_REASONS, FailureReason
+from nomad_exporter.nomad.failures import FailureReason
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading
+from nomad_exporter.nomad.remedies import FAILURE_REASONS
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES
+from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Store
 from nomad_exporter.server.http import Response
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
@@ -24,11 +26,11 @@ from nomad_exporter.web.routes import handle
 from nomad_exporter.web.site import evaluate_agents
 from tests.support.pages import NOW, failed, fleet, get, health, recorded, site_of, store_of
 
-LEADER = [recorded(source, "2.0.5/healthy/s2-leader") for source in Source]
-SERVER = [recorded(source, "2.0.5/healthy/s1-follower") for source in (Source.HEALTH, Source.SELF, Source.MEMBERS)]
-CLIENT = [recorded(source, "2.0.5/healthy/c1-client") for source in (Source.HEALTH, Source.SELF)]
+LEADER = [recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES]
+SERVER = [recorded(source, "2.0.5/healthy/s1-follower") for source in (HEALTH, SELF, MEMBERS)]
+CLIENT = [recorded(source, "2.0.5/healthy/c1-client") for source in (HEALTH, SELF)]
 
-AGENT, ROLE, STATUS, HEALTH, VERDICTS, AGES = range(6)
+AGENT, ROLE, STATUS, HEALTH_CELL, VERDICTS, AGES = range(6)
 """The columns of the table."""
 
 PAGES = ["metrics", "health", "live", "ready", "quorum"]
@@ -68,7 +70,7 @@ def page_of(store: Store[Rendered], after: float = 0.0) -> Table:
     return table
 
 
-def row(*readings: AnyReading, after: float = 0.0) -> list[str]:
+def row(*readings: Reading[Any], after: float = 0.0) -> list[str]:
     """Return the cells of the only agent, ``after`` seconds after the ``readings``."""
     _, cells = page_of(store_of(*readings), after).rows
     return cells
@@ -110,18 +112,18 @@ def test_row_has_role_version_and_health() -> None:
 
     assert cells[ROLE].split() == ["server", "Nomad", "2.0.5"]
     assert cells[STATUS].strip() == "responding"
-    assert cells[HEALTH].strip() == "server: ok"
+    assert cells[HEALTH_CELL].strip() == "server: ok"
 
 
 def test_agent_of_both_roles_has_both() -> None:
-    cells = row(*(recorded(source, "2.0.5/single/bacon-mac") for source in (Source.HEALTH, Source.SELF)))
+    cells = row(*(recorded(source, "2.0.5/single/bacon-mac") for source in (HEALTH, SELF)))
 
     assert cells[ROLE].split() == ["client,", "server", "Nomad", "2.0.5"]
-    assert cells[HEALTH].split() == ["client:", "ok", "server:", "ok"]
+    assert cells[HEALTH_CELL].split() == ["client:", "ok", "server:", "ok"]
 
 
 def test_role_known_from_health_has_no_version() -> None:
-    assert row(recorded(Source.HEALTH, "2.0.5/healthy/c1-client"))[ROLE].split() == ["client"]
+    assert row(recorded(HEALTH, "2.0.5/healthy/c1-client"))[ROLE].split() == ["client"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_row_has_the_ages_of_the_answers(after: float, ages: list[str]) -> None:
 
 
 def test_missing_answers_are_never() -> None:
-    assert re.findall(r"\w+ never", row(failed(Source.HEALTH))[AGES]) == ["health never", "self never"]
+    assert re.findall(r"\w+ never", row(failed(HEALTH))[AGES]) == ["health never", "self never"]
 
 
 def test_client_row_has_no_members() -> None:
@@ -144,7 +146,7 @@ def test_client_row_has_no_members() -> None:
 
 
 def test_failed_members_are_never() -> None:
-    assert "members never" in row(*SERVER[:2], failed(Source.MEMBERS))[AGES]
+    assert "members never" in row(*SERVER[:2], failed(MEMBERS))[AGES]
 
 
 def test_polled_autopilot_has_its_age() -> None:
@@ -159,34 +161,32 @@ def test_unpolled_autopilot_is_not_mentioned() -> None:
 
 
 def test_failed_autopilot_is_never_with_its_failure() -> None:
-    cells = row(*LEADER[:3], failed(Source.AUTOPILOT, FailureReason.UNAUTHORIZED, "HTTP 403"))
+    cells = row(*LEADER[:3], failed(AUTOPILOT, FailureReason.UNAUTHORIZED, "HTTP 403"))
 
     assert "autopilot never" in cells[AGES]
     assert "unauthorized: HTTP 403" in cells[STATUS]
 
 
 @pytest.mark.parametrize("readings", [[], [SERVER[0]]], ids=["never-polled", "one-source-polled"])
-def test_unpolled_agent_is_not_polled_yet(readings: list[AnyReading]) -> None:
+def test_unpolled_agent_is_not_polled_yet(readings: list[Reading[Any]]) -> None:
     assert row(*readings)[STATUS].strip() == "not polled yet"
 
 
 def test_failure_has_its_remedy() -> None:
-    cell = row(failed(Source.SELF, FailureReason.REFUSED, "connection refused"))[STATUS]
+    cell = row(failed(SELF, FailureReason.REFUSED, "connection refused"))[STATUS]
 
     assert "refused: connection refused" in cell
     assert FAILURE_REASONS[FailureReason.REFUSED].remedy in cell
 
 
 def test_equal_failures_of_several_sources_are_listed_once() -> None:
-    cell = row(*(failed(source) for source in Source))[STATUS]
+    cell = row(*(failed(source) for source in SOURCES))[STATUS]
 
     assert cell.count("refused: connection refused") == 1
 
 
 def test_different_failures_are_all_listed() -> None:
-    cell = row(
-        failed(Source.HEALTH, FailureReason.TIMEOUT, "late"), failed(Source.SELF, FailureReason.STATUS, "HTTP 500")
-    )[STATUS]
+    cell = row(failed(HEALTH, FailureReason.TIMEOUT, "late"), failed(SELF, FailureReason.STATUS, "HTTP 500"))[STATUS]
 
     assert "timeout: late" in cell
     assert "status: HTTP 500" in cell
@@ -206,12 +206,12 @@ def test_texts_of_agents_are_escaped() -> None:
     named = Agent(markup, Address("http", "a1.example.org", 4646))
     store = Store((named,), render_agent)
     store.record(named, health(Health(plain=unhealthy, stale=unhealthy)))
-    store.record(named, failed(Source.SELF, FailureReason.DNS, markup))
+    store.record(named, failed(SELF, FailureReason.DNS, markup))
 
     page = page_of(store)
 
     assert "script" not in [tag for tag, _ in page.tags]
-    assert [markup in page.rows[1][column] for column in (AGENT, STATUS, HEALTH)] == [True, True, True]
+    assert [markup in page.rows[1][column] for column in (AGENT, STATUS, HEALTH_CELL)] == [True, True, True]
 
 
 def test_page_has_no_secrets() -> None:
@@ -245,13 +245,13 @@ def test_current_answer_has_no_age_in_milliseconds() -> None:
 
 @pytest.mark.parametrize("reason", FailureReason)
 def test_remedy_of_a_failure_is_plain_text(reason: FailureReason) -> None:
-    cell = row(failed(Source.SELF, reason, "so"))[STATUS]
+    cell = row(failed(SELF, reason, "so"))[STATUS]
 
     assert not re.search(r"`|\]\(", cell)
 
 
 def test_health_is_outdated_after_a_failed_poll() -> None:
-    assert row(*SERVER, failed(Source.HEALTH))[HEALTH].strip() == "server: ok (outdated)"
+    assert row(*SERVER, failed(HEALTH))[HEALTH_CELL].strip() == "server: ok (outdated)"
 
 
 def test_page_can_be_limited_to_one_agent() -> None:

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from nomad_exporter.metrics.families.agent_self import SELF, family_name, unknown
+from nomad_exporter.metrics.families.agent_self import FAMILIES, family_name, unknown
 from nomad_exporter.metrics.family import Header
-from nomad_exporter.nomad import sources
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Member, RaftServer, Role
-from nomad_exporter.nomad.sources import Reply
+from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.nomad.stats import STATS, Kind, Number, Stat
 from tests.unit.metrics.rendering import render_lines
 
@@ -22,7 +21,7 @@ CLIENT = AgentSelf(roles=frozenset({Role.CLIENT}))
 
 def decoded(group: str, **stats: str) -> AgentSelf:
     """Return the decoded answer of an agent with only these stats."""
-    answer = sources.agent_self(Reply(200, json.dumps({"stats": {"nomad": {}, "client": {}, group: stats}}).encode()))
+    answer = SELF.read(Reply(200, json.dumps({"stats": {"nomad": {}, "client": {}, group: stats}}).encode()))
     assert isinstance(answer, AgentSelf)
     return answer
 
@@ -51,14 +50,14 @@ def test_stat_keeps_the_key_of_nomad(path: str, kind: Kind, name: str) -> None:
 @pytest.mark.parametrize("stat", [stat for stat in STATS if stat.kind is not Kind.TEXT], ids=lambda stat: stat.path)
 def test_number_is_rendered_and_help_names_the_stat(stat: Stat) -> None:
     name = family_name(stat.path, stat.kind)
-    family = next(family for family in SELF if family.name == name)
+    family = next(family for family in FAMILIES if family.name == name)
 
-    assert render_lines(SELF, AgentSelf(roles=frozenset(), numbers={stat.path: 7}), name) == [f"{name} 7"]
+    assert render_lines(FAMILIES, AgentSelf(roles=frozenset(), numbers={stat.path: 7}), name) == [f"{name} 7"]
     assert family.header.help == f"{stat.help} (self: stats.{stat.path})"
 
 
 def test_empty_answer_has_no_samples() -> None:
-    assert render_lines(SELF, EMPTY) == []
+    assert render_lines(FAMILIES, EMPTY) == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_empty_answer_has_no_samples() -> None:
 def test_empty_value_is_absent_but_not_invalid(group: str, key: str, text: str, family: str) -> None:
     answer = decoded(group, **{key: text})
 
-    assert render_lines(SELF, answer, family) == []
+    assert render_lines(FAMILIES, answer, family) == []
     assert answer.invalid_fields == ()
 
 
@@ -104,7 +103,7 @@ def test_empty_value_is_absent_but_not_invalid(group: str, key: str, text: str, 
     ],
 )
 def test_meaningful_zero_is_rendered(group: str, key: str, text: str, line: str) -> None:
-    assert line in render_lines(SELF, decoded(group, **{key: text}))
+    assert line in render_lines(FAMILIES, decoded(group, **{key: text}))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ def test_meaningful_zero_is_rendered(group: str, key: str, text: str, line: str)
 def test_info_has_member_name_and_roles(answer: AgentSelf, member: str, role: str) -> None:
     line = f'nomad_agent_info{{member="{member}",nomad_region="eu",datacenter="dc1",version="2.0.5",role="{role}"}} 1'
 
-    assert render_lines(SELF, answer, "nomad_agent_info") == [line]
+    assert render_lines(FAMILIES, answer, "nomad_agent_info") == [line]
 
 
 @pytest.mark.parametrize(
@@ -148,39 +147,39 @@ def test_info_has_member_name_and_roles(answer: AgentSelf, member: str, role: st
     ],
 )
 def test_configuration_value_is_rendered(answer: AgentSelf, line: str) -> None:
-    assert render_lines(SELF, answer) == [line]
+    assert render_lines(FAMILIES, answer) == [line]
 
 
 def test_server_with_leader_has_leader_info() -> None:
     answer = decoded("nomad", leader_addr="10.0.0.1:4647")
 
-    assert render_lines(SELF, answer, "nomad_agent_leader_known") == ["nomad_agent_leader_known 1"]
-    assert render_lines(SELF, answer, "nomad_agent_leader_info") == [
+    assert render_lines(FAMILIES, answer, "nomad_agent_leader_known") == ["nomad_agent_leader_known 1"]
+    assert render_lines(FAMILIES, answer, "nomad_agent_leader_info") == [
         'nomad_agent_leader_info{address="10.0.0.1:4647"} 1'
     ]
 
 
 def test_server_without_leader_has_leader_known_0() -> None:
-    assert render_lines(SELF, decoded("nomad", leader_addr=""), "nomad_agent_leader_known") == [
+    assert render_lines(FAMILIES, decoded("nomad", leader_addr=""), "nomad_agent_leader_known") == [
         "nomad_agent_leader_known 0"
     ]
 
 
 def test_client_has_no_leader_known() -> None:
-    assert render_lines(SELF, CLIENT, "nomad_agent_leader_known") == []
+    assert render_lines(FAMILIES, CLIENT, "nomad_agent_leader_known") == []
 
 
 @pytest.mark.parametrize(("ttl", "registered"), [("15.1s", 1), ("0s", 0)], ids=["registered", "not registered yet"])
 def test_client_registered_depends_on_heartbeat_ttl(ttl: str, registered: int) -> None:
     answer = decoded("client", heartbeat_ttl=ttl)
 
-    assert render_lines(SELF, answer, "nomad_agent_client_registered") == [
+    assert render_lines(FAMILIES, answer, "nomad_agent_client_registered") == [
         f"nomad_agent_client_registered {registered}"
     ]
 
 
 def test_server_has_no_client_registered() -> None:
-    assert render_lines(SELF, SERVER, "nomad_agent_client_registered") == []
+    assert render_lines(FAMILIES, SERVER, "nomad_agent_client_registered") == []
 
 
 @pytest.mark.parametrize(
@@ -192,14 +191,14 @@ def test_server_has_no_client_registered() -> None:
     ],
 )
 def test_known_servers_are_counted_once_each(servers: str, number: int) -> None:
-    lines = render_lines(SELF, decoded("client", known_servers=servers), "nomad_agent_client_known_servers")
+    lines = render_lines(FAMILIES, decoded("client", known_servers=servers), "nomad_agent_client_known_servers")
 
     assert lines == [f"nomad_agent_client_known_servers {number}"]
 
 
 @pytest.mark.parametrize("state", RAFT_STATES)
 def test_server_has_one_raft_state(state: str) -> None:
-    lines = render_lines(SELF, decoded("raft", state=state), "nomad_agent_raft_state")
+    lines = render_lines(FAMILIES, decoded("raft", state=state), "nomad_agent_raft_state")
 
     assert len(lines) == len(RAFT_STATES)
     assert [line for line in lines if not line.endswith(" 0")] == [f'nomad_agent_raft_state{{state="{state}"}} 1']
@@ -213,7 +212,7 @@ def test_raft_configuration_is_listed_and_counted() -> None:
     )
     answer = AgentSelf(frozenset(), configuration=servers)
 
-    assert render_lines(SELF, answer) == [
+    assert render_lines(FAMILIES, answer) == [
         'nomad_agent_raft_servers{suffrage="Voter"} 2',
         'nomad_agent_raft_servers{suffrage="Nonvoter"} 1',
         'nomad_agent_raft_servers{suffrage="Staging"} 0',
@@ -238,7 +237,7 @@ def test_raft_configuration_is_listed_and_counted() -> None:
     ],
 )
 def test_text_is_the_label_of_an_info(texts: Mapping[str, str], line: str) -> None:
-    assert render_lines(SELF, AgentSelf(frozenset(), texts=texts)) == [line]
+    assert render_lines(FAMILIES, AgentSelf(frozenset(), texts=texts)) == [line]
 
 
 def unknown_values(kinds: Mapping[str, Kind], **stats: str) -> dict[str, Number]:

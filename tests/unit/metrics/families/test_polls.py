@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nomad_exporter.clock import Instant
@@ -9,8 +11,8 @@ from nomad_exporter.metrics.families.polls import AGENT_INFO, POLLS
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Role
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnySourceState, Reading, SourceState
+from nomad_exporter.nomad.sources import SELF
+from nomad_exporter.polling.snapshot import Reading, SourceState
 from tests.unit.metrics.rendering import render_lines
 
 AT = Instant(wall=1_000_000.0, monotonic=50.0)
@@ -18,11 +20,11 @@ ANSWER = AgentSelf(frozenset({Role.SERVER}), invalid_fields=("stats.raft.term", 
 REFUSED = Failure(FailureReason.REFUSED, "connection refused")
 
 
-def polled(*outcomes: AgentSelf | Failure) -> AnySourceState:
+def polled(*outcomes: AgentSelf | Failure) -> SourceState[Any]:
     """Return the state of ``self`` after polls one minute apart, each 0.25 seconds long and 0.5 seconds late."""
-    state: SourceState[AgentSelf] = SourceState(Source.SELF)
+    state: SourceState[AgentSelf] = SourceState(SELF)
     for number, outcome in enumerate(outcomes):
-        state = state.after(Reading(Source.SELF, outcome, AT + 60 * number, 0.25, 0.5))
+        state = state.after(Reading(SELF, outcome, AT + 60 * number, 0.25, lateness=0.5))
     return state
 
 
@@ -73,14 +75,14 @@ def test_last_poll_has_duration_and_lateness(outcome: AgentSelf | Failure) -> No
 @pytest.mark.parametrize(
     "state", [polled(ANSWER), polled(ANSWER, REFUSED, REFUSED)], ids=["an answer", "then failures"]
 )
-def test_last_success_is_the_time_of_the_last_answer(state: AnySourceState) -> None:
+def test_last_success_is_the_time_of_the_last_answer(state: SourceState[Any]) -> None:
     lines = render_lines(POLLS, state, "nomad_exporter_poll_last_success_timestamp_seconds")
 
     assert lines == ['nomad_exporter_poll_last_success_timestamp_seconds{source="self"} 1000000.25']
 
 
 @pytest.mark.parametrize("state", [polled(ANSWER), polled(ANSWER, REFUSED)], ids=["an answer", "then a failure"])
-def test_invalid_fields_of_the_last_answer_are_counted(state: AnySourceState) -> None:
+def test_invalid_fields_of_the_last_answer_are_counted(state: SourceState[Any]) -> None:
     assert render_lines(POLLS, state, "nomad_exporter_poll_invalid_fields") == [
         'nomad_exporter_poll_invalid_fields{source="self"} 2'
     ]

@@ -7,7 +7,7 @@ import pytest
 from nomad_exporter.metrics.families.transitions import CHANGES, TRANSITIONS
 from nomad_exporter.nomad.models import Members, Role
 from nomad_exporter.polling.history import History, Transition, TransitionKey, zeros
-from tests.support.answers import START, WELL, health, own
+from tests.support.answers import HEALTHY, START, health, self_answer
 from tests.unit.metrics.rendering import render_lines
 
 LAST_CHANGE = "nomad_agent_last_change_timestamp_seconds"
@@ -26,14 +26,14 @@ def test_no_series_before_the_first_answer() -> None:
 
 
 def test_counters_of_a_client_begin_at_zero() -> None:
-    assert render_lines(TRANSITIONS, after(answer=own(Role.CLIENT))) == [
+    assert render_lines(TRANSITIONS, after(answer=self_answer(Role.CLIENT))) == [
         "nomad_agent_restarts_total 0",
         "nomad_agent_version_changes_total 0",
     ]
 
 
 def test_counters_of_a_server_begin_at_zero() -> None:
-    assert render_lines(TRANSITIONS, after(answer=own(Role.SERVER))) == [
+    assert render_lines(TRANSITIONS, after(answer=self_answer(Role.SERVER))) == [
         "nomad_agent_leader_changes_total 0",
         "nomad_agent_leader_losses_total 0",
         'nomad_agent_raft_state_transitions_total{from="Follower",to="Candidate"} 0',
@@ -58,7 +58,7 @@ def test_counters_of_members_begin_at_zero() -> None:
 
 
 def test_counters_of_health_begin_at_zero() -> None:
-    lines = render_lines(TRANSITIONS, after(answer=health({Role.CLIENT: WELL})))
+    lines = render_lines(TRANSITIONS, after(answer=health({Role.CLIENT: HEALTHY})))
 
     assert lines == [
         'nomad_agent_health_transitions_total{role="client",to="healthy"} 0',
@@ -77,7 +77,7 @@ def test_transitions_are_counted_by_labels() -> None:
 
 def test_unusual_raft_state_appears_with_its_first_transition() -> None:
     shut_down: TransitionKey = (Transition.RAFT_STATE_TRANSITIONS, ("Follower", "Shutdown"))
-    lines = render_lines(TRANSITIONS, after(shut_down, answer=own()))
+    lines = render_lines(TRANSITIONS, after(shut_down, answer=self_answer()))
 
     assert 'nomad_agent_raft_state_transitions_total{from="Follower",to="Shutdown"} 1' in lines
 

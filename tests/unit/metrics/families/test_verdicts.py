@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nomad_exporter.clock import Instant
@@ -9,8 +11,8 @@ from nomad_exporter.metrics.families.verdicts import VERDICTS, AgentAtScrape
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Members, Role
-from nomad_exporter.nomad.sources import Source
-from nomad_exporter.polling.snapshot import AnyReading, Reading, Snapshot
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
+from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.verdicts.evaluate import evaluate_agent
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.fleets import AT as FLEET_AT
@@ -23,15 +25,15 @@ AGENT = Agent("a", Address("http", "nomad.example.org", 4646))
 MAX_AGE = 45.0
 
 
-def answered(at: Instant = AT) -> AnyReading:
-    return Reading(Source.SELF, AgentSelf(frozenset({Role.SERVER})), at, 0.0)
+def answered(at: Instant = AT) -> Reading[Any]:
+    return Reading(SELF, AgentSelf(frozenset({Role.SERVER})), at, 0.0)
 
 
-def refused(at: Instant = AT) -> AnyReading:
-    return Reading(Source.SELF, Failure(FailureReason.REFUSED, "connection refused"), at, 0.0)
+def refused(at: Instant = AT) -> Reading[Any]:
+    return Reading(SELF, Failure(FailureReason.REFUSED, "connection refused"), at, 0.0)
 
 
-def up(*readings: AnyReading, at: Instant = AT) -> list[str]:
+def up(*readings: Reading[Any], at: Instant = AT) -> list[str]:
     snapshot = Snapshot(AGENT)
     for reading in readings:
         snapshot = snapshot.after(reading)
@@ -49,12 +51,12 @@ def up(*readings: AnyReading, at: Instant = AT) -> list[str]:
         pytest.param((refused(), answered()), ["nomad_agent_up 1"], id="an answer after a failure"),
     ],
 )
-def test_agent_is_up_if_the_last_poll_succeeded(readings: tuple[AnyReading, ...], lines: list[str]) -> None:
+def test_agent_is_up_if_the_last_poll_succeeded(readings: tuple[Reading[Any], ...], lines: list[str]) -> None:
     assert up(*readings) == lines
 
 
 def test_answer_of_another_source_does_not_count_as_up() -> None:
-    assert up(Reading(Source.MEMBERS, Members(()), AT, 0.0)) == []
+    assert up(Reading(MEMBERS, Members(()), AT, 0.0)) == []
 
 
 def test_agent_with_a_stale_answer_is_not_up() -> None:
@@ -101,8 +103,8 @@ def test_verdict_is_0_or_1(fleet: Fleet, agent: str, expected: list[str]) -> Non
     assert lines(fleet, agent, *VERDICT_NAMES) == expected
 
 
-@pytest.mark.parametrize("source", [Source.HEALTH, Source.SELF])
-def test_verdicts_after_a_failed_first_poll(source: Source) -> None:
+@pytest.mark.parametrize("source", [HEALTH, SELF])
+def test_verdicts_after_a_failed_first_poll(source: Source[Any]) -> None:
     tried = after_poll(Snapshot(agent_called("s9")), source, Failure(FailureReason.REFUSED, "connection refused"))
 
     assert lines({"s9": tried}, "s9", *VERDICT_NAMES) == ["live 1", "ready 0", "safe_to_stop 0"]

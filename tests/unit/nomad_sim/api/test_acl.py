@@ -1,4 +1,4 @@
-"""Access control: each kind of token, at each endpoint, as the recordings of each version have it."""
+"""ACLs: each kind of token at each endpoint, as recorded with each version."""
 
 from __future__ import annotations
 
@@ -34,16 +34,15 @@ NO_UUID = "acl token lookup failed: index error: UUID must be 36 characters"
 NO_JWT = "failed to parse signed token: go-jose/go-jose: compact JWS format must have three parts"
 NO_JWT_16 = "failed to verify token: token is malformed: token contains an invalid number of segments"
 
-# Of an unknown token and of one that is malformed: what the server itself says, what it says of others, what a client
-# says.
-REFUSALS = {
+# Errors for an unknown and a malformed token, from the server itself; then the same for forwarded requests.
+SERVER_DENIALS = {
     "2.0": (DENIED, (500, f"ACL token not found or invalid workload identity: {NO_JWT}"), DENIED, DENIED),
     "1.10": (NOT_FOUND, (500, f"failed to resolve ACL token: {NO_UUID}"), DENIED, DENIED),
     "1.6": (NOT_FOUND, (500, f"failed to resolve ACL token: {NO_UUID}"), DENIED, DENIED),
     "1.2": (NOT_FOUND, (500, f"failed to resolve ACL token: {NO_UUID}"), NOT_FOUND, (500, NO_UUID)),
     "0.12": (NOT_FOUND, (500, NO_UUID), NOT_FOUND, (500, NO_UUID)),
 }
-CLIENT_REFUSALS = {
+CLIENT_DENIALS = {
     "2.0": (DENIED, (500, f"rpc error: {NO_JWT}")),
     "1.10": (DENIED, (500, f"rpc error: {NO_JWT}")),
     "1.6": (DENIED, (500, f"rpc error: {NO_JWT_16}")),
@@ -55,21 +54,21 @@ every_version = pytest.mark.parametrize("series", VERSIONS)
 
 
 @every_version
-def test_a_server_refuses_in_the_words_of_its_version(series: str) -> None:
+def test_server_denies_invalid_token_with_text_of_version(series: str) -> None:
     api = api_with_acl(VERSIONS[series])
-    unknown, malformed, unknown_elsewhere, malformed_elsewhere = REFUSALS[series]
+    unknown, malformed, unknown_forwarded, malformed_forwarded = SERVER_DENIALS[series]
 
     assert status_and_text(respond(api, "s1.global", SELF, UNKNOWN_TOKEN)) == unknown
     assert status_and_text(respond(api, "s1.global", SELF, MALFORMED)) == malformed
-    assert status_and_text(respond(api, "s1.global", MEMBERS, UNKNOWN_TOKEN)) == unknown_elsewhere
-    assert status_and_text(respond(api, "s1.global", MEMBERS, MALFORMED)) == malformed_elsewhere
+    assert status_and_text(respond(api, "s1.global", MEMBERS, UNKNOWN_TOKEN)) == unknown_forwarded
+    assert status_and_text(respond(api, "s1.global", MEMBERS, MALFORMED)) == malformed_forwarded
 
 
 @every_version
 @pytest.mark.parametrize("line", [SELF, SERVERS])
-def test_a_client_refuses_in_the_words_of_a_server(series: str, line: str) -> None:
+def test_client_denies_invalid_token_with_rpc_error(series: str, line: str) -> None:
     api = api_with_acl(VERSIONS[series])
-    unknown, malformed = CLIENT_REFUSALS[series]
+    unknown, malformed = CLIENT_DENIALS[series]
 
     assert status_and_text(respond(api, "c1", line, UNKNOWN_TOKEN)) == unknown
     assert status_and_text(respond(api, "c1", line, MALFORMED)) == malformed
@@ -77,7 +76,7 @@ def test_a_client_refuses_in_the_words_of_a_server(series: str, line: str) -> No
 
 @every_version
 @pytest.mark.parametrize("line", [SELF, MEMBERS, "GET /v1/nodes", "GET /v1/operator/autopilot/health", FORCE_LEAVE])
-def test_nobody_in_particular_is_denied(series: str, line: str) -> None:
+def test_request_without_token_is_denied(series: str, line: str) -> None:
     assert status_and_text(respond(api_with_acl(VERSIONS[series]), "s1.global", line)) == DENIED
 
 
@@ -93,7 +92,7 @@ def test_nobody_in_particular_is_denied(series: str, line: str) -> None:
         ),
     ],
 )
-def test_a_token_may_what_its_policies_say(token: str, allowed: set[str]) -> None:
+def test_token_allows_requests_of_its_capabilities(token: str, allowed: set[str]) -> None:
     api = api_with_acl()
     lines = (SELF, MEMBERS, "GET /v1/nodes", "GET /v1/operator/autopilot/health", FORCE_LEAVE)
     statuses = {line: respond(api, "s1.global", line, token).status for line in lines}
@@ -101,7 +100,7 @@ def test_a_token_may_what_its_policies_say(token: str, allowed: set[str]) -> Non
     assert statuses == {line: 200 if line in allowed else 403 for line in lines}
 
 
-def test_who_may_read_a_client_may_not_change_it() -> None:
+def test_agent_read_does_not_allow_updating_servers() -> None:
     api = api_with_acl()
 
     assert respond(api, "c1", SERVERS, AGENT_READER).status == 200
@@ -110,30 +109,30 @@ def test_who_may_read_a_client_may_not_change_it() -> None:
 
 @pytest.mark.parametrize("token", ["", UNKNOWN_TOKEN, MALFORMED, MONITOR])
 @pytest.mark.parametrize("line", [HEALTH, "GET /v1/status/leader", "GET /v1/status/peers"])
-def test_health_and_status_need_no_token(line: str, token: str) -> None:
+def test_health_and_status_require_no_token(line: str, token: str) -> None:
     assert respond(api_with_acl(), "s1.global", line, token).status == 200
 
 
-def test_without_access_control_a_token_is_ignored() -> None:
+def test_agent_without_acl_ignores_token() -> None:
     api = NomadApi(calm_cluster(clients=1), Acl({MANAGER: MANAGEMENT}))
 
     assert respond(api, "s1.global", SELF, MALFORMED).status == 200
     assert respond(api, "c1", SERVERS).status == 200
 
 
-def test_one_version_refuses_without_a_content_type() -> None:
+def test_only_1_6_denies_without_content_type() -> None:
     kinds = {series: respond(api_with_acl(VERSIONS[series]), "s1.global", SELF).content_type for series in VERSIONS}
 
     assert kinds == dict.fromkeys(VERSIONS, TEXT) | {"1.6": None}
 
 
-def test_no_tokens_are_known_where_none_are_given() -> None:
+def test_default_acl_has_no_tokens() -> None:
     assert not Acl().has_token(MANAGER)
     assert not Acl().allows(MANAGER, AGENT_READ)
     assert Acl({MANAGER: MANAGEMENT}).allows(MANAGER, AGENT_READ)
 
 
-def test_a_client_whose_servers_were_killed_still_knows_a_token_that_it_has_seen() -> None:
+def test_client_uses_cached_token_when_servers_are_dead() -> None:
     api = api_with_acl()
     respond(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
@@ -144,17 +143,17 @@ def test_a_client_whose_servers_were_killed_still_knows_a_token_that_it_has_seen
     assert status_and_text(respond(api, "c1", SELF)) == DENIED
 
 
-def test_a_client_whose_servers_were_killed_cannot_judge_a_new_token() -> None:
+def test_client_cannot_resolve_new_token_when_servers_are_dead() -> None:
     api = api_with_acl()
     for number in (1, 2, 3):
         api.cluster.kill(f"s{number}.global")
     first = client_of(api.cluster, "c1").servers[0]
-    refused = f"rpc error: failed to get conn: dial tcp {first}: connect: connection refused"
+    error = f"rpc error: failed to get conn: dial tcp {first}: connect: connection refused"
 
-    assert status_and_text(respond(api, "c1", SELF, MONITOR)) == (500, refused)
+    assert status_and_text(respond(api, "c1", SELF, MONITOR)) == (500, error)
 
 
-def test_a_client_whose_servers_are_frozen_answers_nobody_with_a_token_but_is_well() -> None:
+def test_client_of_paused_servers_is_healthy_but_holds_tokens() -> None:
     api = api_with_acl()
     respond(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
@@ -166,7 +165,7 @@ def test_a_client_whose_servers_are_frozen_answers_nobody_with_a_token_but_is_we
     assert respond(api, "c1", HEALTH).status == 200
 
 
-def test_a_client_believes_for_half_a_minute_what_it_heard_of_a_token_without_asking() -> None:
+def test_client_caches_token_for_30_seconds() -> None:
     api = api_with_acl()
     respond(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):
@@ -178,7 +177,7 @@ def test_a_client_believes_for_half_a_minute_what_it_heard_of_a_token_without_as
     assert is_pending(api, "c1", SELF, MONITOR)
 
 
-def test_a_client_that_started_again_has_forgotten_what_it_heard() -> None:
+def test_client_restart_clears_token_cache() -> None:
     api = api_with_acl()
     respond(api, "c1", SELF, MONITOR)
     api.cluster.kill("c1")
@@ -191,19 +190,19 @@ def test_a_client_that_started_again_has_forgotten_what_it_heard() -> None:
 
 
 @every_version
-def test_a_token_that_was_revoked_is_unknown_to_a_server_at_once(series: str) -> None:
+def test_server_rejects_revoked_token_immediately(series: str) -> None:
     api = api_with_acl(VERSIONS[series])
     api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
-    unknown, _, unknown_elsewhere, _ = REFUSALS[series]
+    unknown, _, unknown_forwarded, _ = SERVER_DENIALS[series]
 
     assert status_and_text(respond(api, "s1.global", SELF, MONITOR)) == unknown
-    assert status_and_text(respond(api, "s1.global", MEMBERS, MONITOR)) == unknown_elsewhere
-    assert status_and_text(respond(api, "c1", MEMBERS, MONITOR)) == CLIENT_REFUSALS[series][0]
+    assert status_and_text(respond(api, "s1.global", MEMBERS, MONITOR)) == unknown_forwarded
+    assert status_and_text(respond(api, "c1", MEMBERS, MONITOR)) == CLIENT_DENIALS[series][0]
     assert respond(api, "s1.global", SELF, MANAGER).status == 200
 
 
 @pytest.mark.parametrize("series", ["2.0", "1.10", "1.6"])
-def test_a_client_goes_on_with_a_token_that_was_revoked_after_it_was_judged(series: str) -> None:
+def test_client_keeps_accepting_cached_token_after_revocation(series: str) -> None:
     api = api_with_acl(VERSIONS[series])
     respond(api, "c1", SELF, MONITOR)
     api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
@@ -215,7 +214,7 @@ def test_a_client_goes_on_with_a_token_that_was_revoked_after_it_was_judged(seri
 
 
 @pytest.mark.parametrize("series", ["1.2", "0.12"])
-def test_an_old_client_learns_of_it_when_it_asks_again(series: str) -> None:
+def test_old_client_rejects_revoked_token_when_cache_expires(series: str) -> None:
     api = api_with_acl(VERSIONS[series])
     respond(api, "c1", SELF, MONITOR)
     api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
@@ -226,7 +225,7 @@ def test_an_old_client_learns_of_it_when_it_asks_again(series: str) -> None:
     assert status_and_text(respond(api, "c1", SELF, MONITOR)) == NOT_FOUND
 
 
-def test_a_token_that_is_known_again_may_what_it_might_before() -> None:
+def test_restored_token_regains_its_capabilities() -> None:
     api = api_with_acl()
     api.acl = replace(api.acl, revoked=frozenset({MONITOR}))
     assert status_and_text(respond(api, "c1", SELF, MONITOR)) == DENIED
@@ -236,7 +235,7 @@ def test_a_token_that_is_known_again_may_what_it_might_before() -> None:
     assert respond(api, "s1.global", MEMBERS, MONITOR).status == 200
 
 
-def test_a_client_needs_but_one_server_to_judge_a_token() -> None:
+def test_client_needs_one_live_server_to_resolve_token() -> None:
     api = api_with_acl()
     api.cluster.pause("s1.global")
     api.cluster.kill("s2.global")
@@ -244,21 +243,21 @@ def test_a_client_needs_but_one_server_to_judge_a_token() -> None:
     assert respond(api, "c1", SELF, MONITOR).status == 200
 
 
-def test_a_client_that_knows_no_server_does_not_answer_to_a_token() -> None:
+def test_client_without_servers_holds_request_with_token() -> None:
     api = api_with_acl()
     api.cluster.set_servers("c1", ())
 
     assert is_pending(api, "c1", SELF, MONITOR)
 
 
-def test_a_client_that_was_told_servers_that_are_none_cannot_judge_a_token() -> None:
+def test_client_with_wrong_servers_cannot_resolve_token() -> None:
     api = api_with_acl()
     api.cluster.set_servers("c1", ("127.0.1.99:4647",))
 
     assert respond(api, "c1", SELF, MONITOR).status == 500
 
 
-def test_a_token_is_remembered_for_each_client_alone() -> None:
+def test_token_cache_is_separate_per_client() -> None:
     api = api_with_acl(clients=2)
     send(api, "c1", SELF, MONITOR)
     for number in (1, 2, 3):

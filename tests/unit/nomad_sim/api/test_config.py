@@ -1,4 +1,4 @@
-"""``config`` of a simulated agent is, to its last value, what a real agent of that version and role said."""
+"""``config`` of a simulated agent equals that of a real agent of the same version and role."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad.sources import SELF_PATH
+from nomad_exporter.nomad.sources import SELF
 from nomad_sim.api.config import agent_config
 from nomad_sim.setup import Setup, Tls
 from nomad_sim.versions import VERSIONS
@@ -21,13 +21,13 @@ BY_BUILD = {version.build: version for version in VERSIONS.values()}
 RECORDED = [
     result.name
     for result in situations()
-    if (response := result.answers.get(SELF_PATH))
+    if (response := result.answers.get(SELF.path))
     and response.status == 200
     and result.name.partition("/")[0] in BY_BUILD
 ]
 
-EXCEPT = {
-    "Server.ServerJoin.RetryInterval": "the recorded servers were told to join every 2 s, which is no part of a Setup",
+DIFFERENCES = {
+    "Server.ServerJoin.RetryInterval": "the recorded servers retried joins every 2 s, which a Setup cannot express",
 }
 
 SERVER = Setup("s1", "2a4b3d0c-0000-4000-8000-000000000001", bootstrap_expect=3)
@@ -37,13 +37,13 @@ BOTH = replace(SERVER, client=True, bootstrap_expect=1)
 every_version = pytest.mark.parametrize("series", VERSIONS)
 
 
-def config_of(name: str) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads(situation(name).answers[SELF_PATH].body)["config"]
+def recorded_config(name: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(situation(name).answers[SELF.path].body)["config"]
     return config
 
 
 def setup_of(config: Mapping[str, Any]) -> Setup:
-    """The setup of a recorded agent."""
+    """Return the setup of a recorded agent."""
     return Setup(
         name=config["NodeName"],
         id="",
@@ -60,46 +60,46 @@ def setup_of(config: Mapping[str, Any]) -> Setup:
 
 
 def leaves(value: object, path: str = "") -> dict[str, str]:
-    """Every value that holds no others, as JSON, by its path: ``true`` is not ``1`` there, and ``80`` not ``80.0``."""
+    """Return every scalar as JSON, which distinguishes ``true`` from ``1`` and ``80`` from ``80.0``, by its path."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = {
-        name: leaf for key, pending in inner for name, leaf in leaves(pending, f"{path}.{key}".lstrip(".")).items()
-    }
+    found = {name: leaf for key, child in inner for name, leaf in leaves(child, f"{path}.{key}".lstrip(".")).items()}
     return found or {path: json.dumps(value)}
 
 
-def of(setup: Setup, series: str) -> dict[str, Any]:
+def config_of(setup: Setup, series: str) -> dict[str, Any]:
     return agent_config(replace(setup, version=VERSIONS[series]))
 
 
-# As real agents have it.
+# Compared with real agents.
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_every_recorded_agent_has_the_same_keys_types_and_values(name: str) -> None:
-    real = leaves(config_of(name))
-    ours = leaves(agent_config(setup_of(config_of(name))))
+def test_config_equals_that_of_recorded_agent(name: str) -> None:
+    real = leaves(recorded_config(name))
+    ours = leaves(agent_config(setup_of(recorded_config(name))))
 
     assert ours.keys() == real.keys()
-    assert {path: text for path, text in ours.items() if real[path] != text and path not in EXCEPT} == {}
+    assert {path: text for path, text in ours.items() if real[path] != text and path not in DIFFERENCES} == {}
 
 
-def test_every_exception_is_needed() -> None:
-    configs = [config_of(name) for name in RECORDED]
+def test_listed_differences_exist() -> None:
+    configs = [recorded_config(name) for name in RECORDED]
     pairs = [(leaves(config), leaves(agent_config(setup_of(config)))) for config in configs]
 
-    assert {path for real, ours in pairs for path in ours if ours[path] != real[path]} == EXCEPT.keys()
+    assert {path for real, ours in pairs for path in ours if ours[path] != real[path]} == DIFFERENCES.keys()
 
 
-def test_every_version_but_0_12_was_recorded_as_a_server_as_a_client_and_as_both() -> None:
-    observed = {(setup.version.series, setup.server, setup.client) for setup in map(setup_of, map(config_of, RECORDED))}
+def test_every_version_but_0_12_was_recorded_in_every_role() -> None:
+    observed = {
+        (setup.version.series, setup.server, setup.client) for setup in map(setup_of, map(recorded_config, RECORDED))
+    }
     roles = {(True, False), (False, True), (True, True)}
 
     assert observed == {(series, *role) for series in VERSIONS if series != "0.12" for role in roles}
 
 
-def test_a_0_12_has_no_more_keys_than_a_1_2_but_those_that_ended_with_it() -> None:
-    removed = leaves(of(SERVER, "0.12")).keys() - leaves(of(SERVER, "1.2")).keys()
+def test_1_2_dropped_only_known_keys_of_0_12() -> None:
+    removed = leaves(config_of(SERVER, "0.12")).keys() - leaves(config_of(SERVER, "1.2")).keys()
 
     assert removed == {
         "Client.TemplateConfig.FunctionBlacklist.0",
@@ -108,9 +108,9 @@ def test_a_0_12_has_no_more_keys_than_a_1_2_but_those_that_ended_with_it() -> No
     }
 
 
-def test_a_client_of_0_12_tells_what_it_uses_to_connect_among_its_metadata() -> None:
-    assert of(SERVER, "0.12")["Client"]["Meta"] == {}
-    assert of(CLIENT, "0.12")["Client"]["Meta"].keys() == {
+def test_client_of_0_12_lists_connect_images_in_metadata() -> None:
+    assert config_of(SERVER, "0.12")["Client"]["Meta"] == {}
+    assert config_of(CLIENT, "0.12")["Client"]["Meta"].keys() == {
         "connect.gateway_image",
         "connect.log_level",
         "connect.sidecar_image",
@@ -118,28 +118,28 @@ def test_a_client_of_0_12_tells_what_it_uses_to_connect_among_its_metadata() -> 
 
 
 @pytest.mark.parametrize(("setup", "loader"), [(SERVER, {}), (BOTH, {}), (CLIENT, None)])
-def test_only_a_server_of_0_12_has_something_that_loads_keys(setup: Setup, loader: object) -> None:
-    assert of(setup, "0.12")["TLSConfig"]["KeyLoader"] == loader
+def test_only_server_of_0_12_has_a_key_loader_object(setup: Setup, loader: object) -> None:
+    assert config_of(setup, "0.12")["TLSConfig"]["KeyLoader"] == loader
 
 
-# As the setup has it.
+# Values of the setup.
 
 
 @every_version
-def test_an_agent_says_where_it_is(series: str) -> None:
-    config = of(replace(SERVER, region="west", datacenter="dc7"), series)
+def test_config_has_name_region_and_datacenter(series: str) -> None:
+    config = config_of(replace(SERVER, region="west", datacenter="dc7"), series)
 
     assert (config["NodeName"], config["Region"], config["Datacenter"]) == ("s1", "west", "dc7")
 
 
 @every_version
-def test_an_agent_says_its_version(series: str) -> None:
-    assert of(SERVER, series)["Version"]["Version"] == VERSIONS[series].build
+def test_config_has_version(series: str) -> None:
+    assert config_of(SERVER, series)["Version"]["Version"] == VERSIONS[series].build
 
 
 @every_version
-def test_a_server_listens_and_advertises_at_its_own_address_and_ports(series: str) -> None:
-    config = of(replace(SERVER, host="127.0.1.7", http=5646, rpc=5647, serf=5648), series)
+def test_config_has_addresses_and_ports(series: str) -> None:
+    config = config_of(replace(SERVER, host="127.0.1.7", http=5646, rpc=5647, serf=5648), series)
 
     assert config["BindAddr"] == "127.0.1.7"
     assert config["Addresses"] == {"HTTP": "127.0.1.7", "RPC": "127.0.1.7", "Serf": "127.0.1.7"}
@@ -148,8 +148,8 @@ def test_a_server_listens_and_advertises_at_its_own_address_and_ports(series: st
 
 
 @every_version
-def test_an_address_of_ipv6_is_bracketed_only_before_a_port(series: str) -> None:
-    config = of(replace(CLIENT, host="::1"), series)
+def test_ipv6_address_is_bracketed_only_before_a_port(series: str) -> None:
+    config = config_of(replace(CLIENT, host="::1"), series)
 
     assert config["BindAddr"] == "::1"
     assert config["AdvertiseAddrs"] == {"HTTP": "[::1]:4646", "RPC": "[::1]:4647", "Serf": "::1"}
@@ -157,15 +157,15 @@ def test_an_address_of_ipv6_is_bracketed_only_before_a_port(series: str) -> None
 
 @every_version
 @pytest.mark.parametrize("setup", [SERVER, CLIENT, BOTH])
-def test_an_agent_says_its_roles(series: str, setup: Setup) -> None:
-    config = of(setup, series)
+def test_config_has_enabled_roles(series: str, setup: Setup) -> None:
+    config = config_of(setup, series)
 
     assert (config["Server"]["Enabled"], config["Client"]["Enabled"]) == (setup.server, setup.client)
 
 
 @every_version
-def test_a_server_says_how_many_it_expects_whom_it_joins_and_whether_it_votes(series: str) -> None:
-    config = of(replace(SERVER, retry_join=("127.0.1.1:4648", "127.0.1.2:4648"), nonvoter=True), series)
+def test_config_has_bootstrap_expect_joins_and_nonvoter(series: str) -> None:
+    config = config_of(replace(SERVER, retry_join=("127.0.1.1:4648", "127.0.1.2:4648"), nonvoter=True), series)
 
     assert config["Server"]["BootstrapExpect"] == 3
     assert config["Server"]["ServerJoin"]["RetryJoin"] == ["127.0.1.1:4648", "127.0.1.2:4648"]
@@ -173,23 +173,25 @@ def test_a_server_says_how_many_it_expects_whom_it_joins_and_whether_it_votes(se
 
 
 @every_version
-def test_a_client_says_its_servers_and_null_where_it_was_told_none(series: str) -> None:
-    assert of(replace(CLIENT, servers=("127.0.1.1:4647",)), series)["Client"]["Servers"] == ["127.0.1.1:4647"]
-    assert of(CLIENT, series)["Client"]["Servers"] is None
+def test_config_has_servers_or_null_of_a_client(series: str) -> None:
+    assert config_of(replace(CLIENT, servers=("127.0.1.1:4647",)), series)["Client"]["Servers"] == ["127.0.1.1:4647"]
+    assert config_of(CLIENT, series)["Client"]["Servers"] is None
 
 
 @every_version
-def test_access_control_and_debugging_are_told(series: str) -> None:
-    config = of(replace(SERVER, acl=True, enable_debug=True), series)
+def test_config_has_acl_and_enable_debug(series: str) -> None:
+    config = config_of(replace(SERVER, acl=True, enable_debug=True), series)
 
     assert config["ACL"]["Enabled"] is True
     assert config["EnableDebug"] is True
 
 
 @every_version
-def test_tls_changes_what_it_was_told_and_nothing_else(series: str) -> None:
-    plain = leaves(of(SERVER, series))
-    ours = leaves(of(replace(SERVER, tls=Tls("/ca.pem", "/cert.pem", "/key.pem", verify_https_client=True)), series))
+def test_tls_changes_only_its_own_values(series: str) -> None:
+    plain = leaves(config_of(SERVER, series))
+    ours = leaves(
+        config_of(replace(SERVER, tls=Tls("/ca.pem", "/cert.pem", "/key.pem", verify_https_client=True)), series)
+    )
 
     assert {path: text for path, text in ours.items() if plain.get(path) != text} == {
         "TLSConfig.CAFile": '"/ca.pem"',
@@ -201,19 +203,21 @@ def test_tls_changes_what_it_was_told_and_nothing_else(series: str) -> None:
 
 
 @every_version
-def test_what_one_agent_was_told_does_not_stay_for_the_next(series: str) -> None:
-    before = leaves(of(SERVER, series))
+def test_config_of_one_agent_does_not_affect_another(series: str) -> None:
+    before = leaves(config_of(SERVER, series))
 
-    of(replace(SERVER, name="s2", host="127.0.1.2", client=True, acl=True, retry_join=("127.0.1.1:4648",)), series)
+    config_of(
+        replace(SERVER, name="s2", host="127.0.1.2", client=True, acl=True, retry_join=("127.0.1.1:4648",)), series
+    )
 
-    assert leaves(of(SERVER, series)) == before
+    assert leaves(config_of(SERVER, series)) == before
 
 
 # The files.
 
 
 @every_version
-def test_a_file_is_written_to_be_read(series: str) -> None:
+def test_config_file_is_indented_and_sorted(series: str) -> None:
     text = files("nomad_sim.api").joinpath("configs", f"{series}.json").read_text("utf-8")
 
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"

@@ -1,4 +1,4 @@
-"""Whom an agent asks on behalf of a question, and what it hears where nobody answers."""
+"""Forwarding: the server that handles a request, and the errors if no server can."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from tests.support.sim_requests import api_of_two_regions, is_pending, respond, 
 MEMBERS = "GET /v1/agent/members"
 
 
-def served(cluster: Cluster, name: str, since: float | None = None, region: str = "") -> Agent | RpcError | Pending:
-    """Whom the agent asks that needs a server."""
+def route_any(cluster: Cluster, name: str, since: float | None = None, region: str = "") -> Agent | RpcError | Pending:
+    """Route a request that any server can handle."""
     return route_to_server(cluster.world, cluster.world.agents[name], _request(cluster, since, region))
 
 
-def led(cluster: Cluster, name: str, since: float | None = None, region: str = "") -> Agent | RpcError | Pending:
-    """Whom the agent asks that needs a leader."""
+def route_leader(
+    cluster: Cluster, name: str, since: float | None = None, region: str = ""
+) -> Agent | RpcError | Pending:
+    """Route a request that the leader must handle."""
     return route_to_leader(cluster.world, cluster.world.agents[name], _request(cluster, since, region))
 
 
@@ -53,20 +55,20 @@ def kill_all(cluster: Cluster) -> None:
         cluster.kill(name)
 
 
-def test_a_server_asks_itself() -> None:
-    assert name_of(served(calm_cluster(), "s2.global")) == "s2.global"
+def test_server_handles_request_itself() -> None:
+    assert name_of(route_any(calm_cluster(), "s2.global")) == "s2.global"
 
 
-def test_a_client_asks_any_of_its_servers() -> None:
+def test_client_forwards_to_any_of_its_servers() -> None:
     cluster = with_clients()
 
-    target = {name_of(served(cluster, "c1")) for _ in range(60)}
+    targets = {name_of(route_any(cluster, "c1")) for _ in range(60)}
 
-    assert target == {"s1.global", "s2.global", "s3.global"}
+    assert targets == {"s1.global", "s2.global", "s3.global"}
 
 
 @pytest.mark.parametrize("series", ["2.0", "1.10", "1.6"])
-def test_a_client_that_never_registered_lets_a_question_hang(series: str) -> None:
+def test_unregistered_client_holds_request(series: str) -> None:
     api = NomadApi(new_cluster(servers=1, clients=1, version=VERSIONS[series]))
     api.cluster.kill("s1.global")
 
@@ -74,7 +76,7 @@ def test_a_client_that_never_registered_lets_a_question_hang(series: str) -> Non
 
 
 @pytest.mark.parametrize("series", ["1.2", "0.12"])
-def test_an_older_client_asks_before_it_has_registered(series: str) -> None:
+def test_older_client_forwards_before_registration(series: str) -> None:
     api = NomadApi(new_cluster(servers=1, clients=1, version=VERSIONS[series]))
     api.cluster.kill("s1.global")
 
@@ -86,48 +88,46 @@ def test_an_older_client_asks_before_it_has_registered(series: str) -> None:
     )
 
 
-def test_a_held_question_is_answered_once_the_client_has_registered() -> None:
+def test_registration_of_client_ends_hold() -> None:
     cluster = new_cluster(clients=1)
 
-    assert served(cluster, "c1") == Pending()
+    assert route_any(cluster, "c1") == Pending()
     pass_time(cluster, 30)
-    assert isinstance(served(cluster, "c1"), Agent)
+    assert isinstance(route_any(cluster, "c1"), Agent)
 
 
 @pytest.mark.parametrize(
     ("version", "outcome"), [(VERSIONS["1.2"], RpcError("no servers")), (NEWEST, Pending())], ids=["1.2", "2.0"]
 )
-def test_a_client_without_servers_says_so_or_waits_to_be_registered(
-    version: Version, outcome: RpcError | Pending
-) -> None:
+def test_client_without_servers_reports_it_or_waits(version: Version, outcome: RpcError | Pending) -> None:
     cluster = new_cluster(clients=1, version=version)
     cluster.set_servers("c1", ())
 
-    assert served(cluster, "c1") == outcome
+    assert route_any(cluster, "c1") == outcome
 
 
-def test_a_client_that_has_registered_and_was_told_no_servers_says_so() -> None:
+def test_registered_client_without_servers_reports_it() -> None:
     cluster = with_clients()
     cluster.set_servers("c1", ())
 
-    assert served(cluster, "c1") == RpcError("no servers")
+    assert route_any(cluster, "c1") == RpcError("no servers")
 
 
-def test_a_server_that_was_killed_refuses_a_client() -> None:
+def test_dead_server_refuses_client() -> None:
     cluster = with_clients()
     kill_all(cluster)
 
-    assert served(cluster, "c1") in [connection_refused(address) for address in client_of(cluster, "c1").servers]
+    assert route_any(cluster, "c1") in [connection_refused(address) for address in client_of(cluster, "c1").servers]
 
 
-def test_nobody_at_an_address_is_as_a_server_that_was_killed() -> None:
+def test_unused_address_refuses_client() -> None:
     cluster = with_clients()
     cluster.set_servers("c1", ("127.0.1.77:4647",))
 
-    assert served(cluster, "c1") == connection_refused("127.0.1.77:4647")
+    assert route_any(cluster, "c1") == connection_refused("127.0.1.77:4647")
 
 
-def test_a_client_whose_servers_are_frozen_lets_a_question_hang() -> None:
+def test_client_of_paused_servers_holds_request() -> None:
     api = NomadApi(with_clients())
     for name in api.cluster.world.running():
         api.cluster.pause(name)
@@ -135,7 +135,7 @@ def test_a_client_whose_servers_are_frozen_lets_a_question_hang() -> None:
     assert is_pending(api, "c1", MEMBERS, seconds=300)
 
 
-def test_a_question_that_hangs_on_one_server_does_not_go_to_another() -> None:
+def test_held_request_stays_with_its_server() -> None:
     api = NomadApi(with_clients())
     api.cluster.pause("s1.global")
     for name in ("s2.global", "s3.global"):
@@ -144,54 +144,54 @@ def test_a_question_that_hangs_on_one_server_does_not_go_to_another() -> None:
     assert {is_pending(api, "c1", MEMBERS, seconds=60) for _ in range(20)} == {True, False}
 
 
-def test_a_question_about_its_own_region_stays_with_the_server() -> None:
-    assert name_of(served(calm_cluster(), "s2.global", region="global")) == "s2.global"
+def test_request_for_own_region_is_not_forwarded() -> None:
+    assert name_of(route_any(calm_cluster(), "s2.global", region="global")) == "s2.global"
 
 
-def test_a_question_about_another_region_goes_to_a_server_there() -> None:
+def test_request_for_other_region_is_forwarded_there() -> None:
     cluster = api_of_two_regions().cluster
 
-    assert name_of(served(cluster, "s1.east", region="west")) == "s1.west"
-    assert name_of(led(cluster, "s1.east", region="west")) == "s1.west"
+    assert name_of(route_any(cluster, "s1.east", region="west")) == "s1.west"
+    assert name_of(route_leader(cluster, "s1.east", region="west")) == "s1.west"
 
 
-def test_there_is_no_path_to_a_region_that_nobody_knows() -> None:
-    assert served(calm_cluster(), "s1.global", region="nowhere") == RpcError("No path to region")
+def test_unknown_region_has_no_path() -> None:
+    assert route_any(calm_cluster(), "s1.global", region="nowhere") == RpcError("No path to region")
 
 
-def test_there_is_no_path_to_a_region_whose_servers_have_failed() -> None:
+def test_region_of_failed_servers_has_no_path() -> None:
     cluster = api_of_two_regions().cluster
     cluster.kill("s1.west")
 
-    assert served(cluster, "s1.east", region="west") == connection_refused("127.0.2.1:4647")
+    assert route_any(cluster, "s1.east", region="west") == connection_refused("127.0.2.1:4647")
     pass_time(cluster, 40)
-    assert served(cluster, "s1.east", region="west") == RpcError("No path to region")
+    assert route_any(cluster, "s1.east", region="west") == RpcError("No path to region")
 
 
-def test_a_region_behind_a_cut_is_dialled_for_ten_seconds() -> None:
+def test_dial_to_partitioned_region_times_out_after_10_s() -> None:
     cluster = api_of_two_regions().cluster
     cluster.partition("s1.east", ["s1.west"])
     started = cluster.world.now
 
-    assert served(cluster, "s1.east", started, "west") == Pending()
+    assert route_any(cluster, "s1.east", started, "west") == Pending()
     pass_time(cluster, 9.9)
-    assert served(cluster, "s1.east", started, "west") == Pending()
+    assert route_any(cluster, "s1.east", started, "west") == Pending()
     pass_time(cluster, 0.2)
-    assert served(cluster, "s1.east", started, "west") == RpcError(
+    assert route_any(cluster, "s1.east", started, "west") == RpcError(
         "rpc error: failed to get conn: dial tcp 127.0.2.1:4647: i/o timeout"
     )
 
 
-def test_a_follower_takes_a_question_to_its_leader() -> None:
+def test_every_agent_forwards_to_the_leader() -> None:
     cluster = with_clients()
 
-    found = {name_of(led(cluster, name)) for name in ("s1.global", "s2.global", "s3.global", "c1")}
+    targets = {name_of(route_leader(cluster, name)) for name in ("s1.global", "s2.global", "s3.global", "c1")}
 
-    assert found == {leader(cluster)}
+    assert targets == {leader(cluster)}
 
 
 def without_majority() -> Cluster:
-    """Two servers of three are gone, and the third has noticed that it has no leader."""
+    """Return a cluster of three servers, two of them dead, whose third knows that it has no leader."""
     cluster = with_clients()
     for name in (leader(cluster), followers(cluster)[0]):
         cluster.kill(name)
@@ -199,72 +199,72 @@ def without_majority() -> Cluster:
     return cluster
 
 
-def test_without_a_leader_a_question_is_held_for_five_seconds() -> None:
+def test_request_without_leader_is_held_for_5_seconds() -> None:
     cluster = without_majority()
     (name,) = cluster.world.running()
     started = cluster.world.now
 
-    assert led(cluster, name) == Pending()
+    assert route_leader(cluster, name) == Pending()
     pass_time(cluster, 4.9)
-    assert led(cluster, name, started) == Pending()
+    assert route_leader(cluster, name, started) == Pending()
     pass_time(cluster, 0.2)
-    assert led(cluster, name, started) == RpcError("No cluster leader")
+    assert route_leader(cluster, name, started) == RpcError("No cluster leader")
 
 
-def test_what_a_client_hears_of_it_it_hears_through_a_server() -> None:
+def test_client_reports_missing_leader_as_rpc_error() -> None:
     cluster = without_majority()
     (name,) = cluster.world.running()
     cluster.set_servers("c1", (cluster.world.agents[name].setup.rpc_address,))
 
-    assert led(cluster, "c1", cluster.world.now - 6) == RpcError("rpc error: No cluster leader")
+    assert route_leader(cluster, "c1", cluster.world.now - 6) == RpcError("rpc error: No cluster leader")
 
 
-def test_who_cannot_ask_a_server_cannot_ask_a_leader() -> None:
+def test_client_without_servers_cannot_reach_leader() -> None:
     cluster = with_clients()
     cluster.set_servers("c1", ())
 
-    assert led(cluster, "c1") == RpcError("no servers")
+    assert route_leader(cluster, "c1") == RpcError("no servers")
 
 
-def test_a_leader_that_was_killed_a_moment_ago_is_dialled_in_vain() -> None:
+def test_leader_that_just_died_refuses_connection() -> None:
     cluster = calm_cluster()
-    dead, asker = leader(cluster), followers(cluster)[0]
+    dead, follower = leader(cluster), followers(cluster)[0]
     cluster.kill(dead)
 
-    assert led(cluster, asker) == connection_refused(cluster.world.agents[dead].setup.rpc_address)
+    assert route_leader(cluster, follower) == connection_refused(cluster.world.agents[dead].setup.rpc_address)
 
 
-def test_a_frozen_leader_is_waited_for() -> None:
+def test_dial_to_paused_leader_times_out() -> None:
     cluster = calm_cluster()
-    paused, asker = leader(cluster), followers(cluster)[0]
+    paused, follower = leader(cluster), followers(cluster)[0]
     cluster.pause(paused)
     address = cluster.world.agents[paused].setup.rpc_address
 
-    assert led(cluster, asker) == Pending()
-    assert led(cluster, asker, cluster.world.now - 10) == RpcError(
+    assert route_leader(cluster, follower) == Pending()
+    assert route_leader(cluster, follower, cluster.world.now - 10) == RpcError(
         f"rpc error: failed to get conn: dial tcp {address}: i/o timeout"
     )
 
 
-def test_a_leader_that_has_committed_nothing_in_its_term_is_not_ready() -> None:
+def test_leader_without_commit_in_its_term_is_not_ready() -> None:
     cluster = new_cluster()
-    begins = list(cluster.world.agents)
+    names = list(cluster.world.agents)
 
-    def won() -> list[str]:
-        return [name for name in begins if raft_of(cluster, name).state == LEADER]
+    def elected() -> list[str]:
+        return [name for name in names if raft_of(cluster, name).state == LEADER]
 
-    time_until(cluster, won)
-    (name,) = won()
+    time_until(cluster, elected)
+    (name,) = elected()
 
     assert not raft_of(cluster, name).is_ready
-    assert led(cluster, name) == Pending()
-    assert led(cluster, name, cluster.world.now - 6) == RpcError("Not ready to serve consistent reads")
+    assert route_leader(cluster, name) == Pending()
+    assert route_leader(cluster, name, cluster.world.now - 6) == RpcError("Not ready to serve consistent reads")
 
 
-def test_the_leader_of_another_region_may_be_unknown_there_too() -> None:
+def test_other_region_may_have_no_leader() -> None:
     cluster = api_of_two_regions().cluster
     world = cluster.world
     west = world.server("s1.west")
     world.put_server("s1.west", replace(west, raft=replace(west.raft, leader=None)))
 
-    assert led(cluster, "s1.east", world.now - 6, "west") == RpcError("No cluster leader")
+    assert route_leader(cluster, "s1.east", world.now - 6, "west") == RpcError("No cluster leader")

@@ -1,6 +1,6 @@
-"""The monitor's formats: lines as go-hclog writes them, and frames as Nomad cuts them.
+"""The formats of the monitor: lines as go-hclog formats them, and frames as Nomad splits them.
 
-The lines are from recordings of real agents, or were written by one that was asked for an odd path.
+The expected lines come from recordings, or from a real agent that logged a request with an unusual path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TIME = "2026-11-24T03:14:13.323Z"
 
 
 def plain(*pairs: tuple[str, Value]) -> str:
-    """What follows the message in a plain line."""
+    """Return the part of a plain line after the message."""
     text = frames.format_plain(LogLine(AT, "trace", "client", "said", pairs)).decode()
     return text.removeprefix(f"{TIME} [TRACE] client: said")
 
@@ -53,11 +53,11 @@ def plain(*pairs: tuple[str, Value]) -> str:
         pytest.param(LogLine(AT, "warn", "nomad", ""), f"{TIME} [WARN]  nomad\n", id="no message"),
     ],
 )
-def test_a_plain_line_is_as_hclog_writes_it(line: LogLine, text: str) -> None:
+def test_plain_line_has_format_of_hclog(line: LogLine, text: str) -> None:
     assert frames.format_plain(line) == text.encode()
 
 
-def test_the_levels_of_plain_lines_stand_in_a_column() -> None:
+def test_levels_of_plain_lines_are_aligned() -> None:
     lines = [frames.format_plain(LogLine(AT, level, "nomad", "said")).decode() for level in LEVELS[:-1]]
 
     assert {line.index("nomad") for line in lines} == {len(TIME) + len(" [ERROR] ")}
@@ -66,12 +66,12 @@ def test_the_levels_of_plain_lines_stand_in_a_column() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        pytest.param("sleeper", "sleeper", id="a word"),
+        pytest.param("sleeper", "sleeper", id="a plain string"),
         pytest.param("/v1/agent/monitor?log_level=trace", "/v1/agent/monitor?log_level=trace", id="a path"),
-        pytest.param("two words", '"two words"', id="a space"),
+        pytest.param("two parts", '"two parts"', id="a space"),
         pytest.param("a<&'\"0", '"a<&\'\\"0"', id="quotes"),
-        pytest.param("127.0.0.1:4647,", '"127.0.0.1:4647,"', id="a comma is below the characters that stand bare"),
-        pytest.param("one+one", '"one+one"', id="and so is a plus"),
+        pytest.param("127.0.0.1:4647,", '"127.0.0.1:4647,"', id="a comma needs quotes"),
+        pytest.param("one+one", '"one+one"', id="a plus needs quotes"),
         pytest.param("back\\slash", "back\\slash", id="a backslash is left"),
         pytest.param("añb", '"añb"', id="a letter beyond ASCII"),
         pytest.param("a\tb", '"a\\tb"', id="a tab"),
@@ -88,11 +88,11 @@ def test_the_levels_of_plain_lines_stand_in_a_column() -> None:
         pytest.param(Seconds(2.0), "2s", id="a whole duration"),
     ],
 )
-def test_a_value_is_quoted_where_hclog_quotes_it(value: Value, text: str) -> None:
+def test_value_is_quoted_as_by_hclog(value: Value, text: str) -> None:
     assert plain(("key", value)) == f": key={text}\n"
 
 
-def test_a_value_of_many_lines_has_lines_of_its_own() -> None:
+def test_multiline_value_is_indented_on_its_own_lines() -> None:
     results = 'Total changes: (place 0)\n\nStatus\t"successful"\n'
 
     assert plain(("job_id", "sleeper"), ("results", results)) == (
@@ -100,11 +100,11 @@ def test_a_value_of_many_lines_has_lines_of_its_own() -> None:
     )
 
 
-def test_a_pair_after_a_value_of_many_lines_follows_on_the_last_of_them() -> None:
+def test_pair_after_multiline_value_is_on_its_last_line() -> None:
     assert plain(("text", "a\nb"), ("more", 1)) == ":\n  text=\n  | a\n  | b\n   more=1\n"
 
 
-def test_a_json_line_is_as_a_real_agent_wrote_it() -> None:
+def test_json_line_equals_that_of_real_agent() -> None:
     pairs = (
         ("method", "GET"),
         ("path", "/v1/agent/monitor?log_level=trace&plain=true"),
@@ -118,13 +118,13 @@ def test_a_json_line_is_as_a_real_agent_wrote_it() -> None:
     )
 
 
-def test_a_json_line_escapes_what_could_harm_a_page_and_leaves_other_letters() -> None:
+def test_json_line_escapes_html_and_control_characters() -> None:
     text = frames.format_json(LogLine(AT, "info", "", '<b> & \u2028\u2029 ñ \x01\n"\\')).decode()
 
     assert r'"@message":"\u003cb\u003e \u0026 \u2028\u2029 ñ \u0001\n\"\\"' in text
 
 
-def test_a_json_line_of_no_module_has_none() -> None:
+def test_json_line_without_module_omits_the_key() -> None:
     assert json.loads(frames.format_json(LogLine(AT, "info", "", "said"))) == {
         "@level": "info",
         "@message": "said",
@@ -132,7 +132,7 @@ def test_a_json_line_of_no_module_has_none() -> None:
     }
 
 
-def test_values_in_json_keep_their_types() -> None:
+def test_json_values_keep_their_types() -> None:
     pairs = (("yes", True), ("count", 3), ("half", 0.5), ("whole", 2.0), ("text", "3"))
     text = frames.format_json(LogLine(AT, "info", "client", "said", pairs)).decode()
 
@@ -141,7 +141,7 @@ def test_values_in_json_keep_their_types() -> None:
 
 @given(message=st.text(), value=st.text() | st.integers() | st.booleans())
 @settings(deadline=None)
-def test_a_json_line_is_one_line_that_reads_back(message: str, value: Value) -> None:
+def test_json_line_is_one_line_and_decodes_to_its_values(message: str, value: Value) -> None:
     text = frames.format_json(LogLine(AT, "info", "client", message, (("key", value),)))
 
     assert text.count(b"\n") == 1
@@ -151,21 +151,21 @@ def test_a_json_line_is_one_line_that_reads_back(message: str, value: Value) -> 
 
 @given(value=st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])))
 @settings(deadline=None)
-def test_a_value_without_a_line_feed_leaves_the_line_one_line_that_prints(value: str) -> None:
+def test_value_without_line_feed_is_printable(value: str) -> None:
     text = plain(("key", value))
 
     assert text.removesuffix("\n").isprintable()
 
 
-def test_the_notice_of_what_was_dropped_has_no_time() -> None:
+def test_dropped_lines_notice_has_no_time() -> None:
     assert frames.format_dropped(7) == b"[WARN] Monitor dropped 7 logs during monitor request\n"
 
 
-def test_a_short_text_is_one_frame_without_an_offset() -> None:
+def test_short_text_is_one_frame_without_offset() -> None:
     assert list(frames.encode_frames(b"said\n")) == [b'{"Data":"c2FpZAo=","FileEvent":"log"}']
 
 
-def test_a_long_text_is_cut_into_frames_that_tell_their_offsets_last() -> None:
+def test_long_text_is_split_into_frames_with_offsets() -> None:
     first, second, third = frames.encode_frames(b"a" * 2048 + b"b")
 
     assert first.startswith(b'{"Data":"YWFh')
@@ -174,26 +174,26 @@ def test_a_long_text_is_cut_into_frames_that_tell_their_offsets_last() -> None:
     assert third == b'{"Data":"Yg==","FileEvent":"log","Offset":2048}'
 
 
-def test_a_text_that_just_fills_its_frame_is_followed_by_a_frame_without_data() -> None:
+def test_full_last_frame_is_followed_by_frame_without_data() -> None:
     assert list(frames.encode_frames(b"a" * 1024))[1:] == [b'{"FileEvent":"log","Offset":1024}']
 
 
-def test_nothing_needs_no_frame() -> None:
+def test_empty_text_has_no_frame() -> None:
     assert list(frames.encode_frames(b"")) == []
 
 
-def test_a_heartbeat_is_an_empty_object() -> None:
+def test_heartbeat_is_an_empty_object() -> None:
     assert json.loads(frames.HEARTBEAT) == {}
 
 
 @given(data=st.binary(max_size=5000))
 @settings(deadline=None)
-def test_the_data_of_all_frames_is_the_text_and_each_begins_at_its_offset(data: bytes) -> None:
-    partitioned = [json.loads(frame) for frame in frames.encode_frames(data)]
-    parts = [b64decode(frame.get("Data", "")) for frame in partitioned]
+def test_frames_contain_the_text_at_their_offsets(data: bytes) -> None:
+    frames_sent = [json.loads(frame) for frame in frames.encode_frames(data)]
+    chunks = [b64decode(frame.get("Data", "")) for frame in frames_sent]
 
-    assert b"".join(parts) == data
-    assert all(len(part) <= 1024 for part in parts)
-    assert [frame.get("Offset", 0) for frame in partitioned] == [
-        offset for offset, _ in zip(count(0, 1024), partitioned, strict=False)
+    assert b"".join(chunks) == data
+    assert all(len(chunk) <= 1024 for chunk in chunks)
+    assert [frame.get("Offset", 0) for frame in frames_sent] == [
+        offset for offset, _ in zip(count(0, 1024), frames_sent, strict=False)
     ]

@@ -1,6 +1,8 @@
-"""Health, with every trap of the real one."""
+"""Health of the roles of an agent, including the pitfalls of Nomad's endpoint."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
@@ -32,34 +34,34 @@ HEALTH = "GET /v1/agent/health"
 OK = {"ok": True, "message": "ok"}
 
 
-def red(message: str) -> dict[str, object]:
+def failing(message: str) -> dict[str, object]:
     return {"ok": False, "message": message}
 
 
 def without_majority(series: str = "2.0") -> tuple[NomadApi, str]:
-    """A cluster that lost two of its three servers two seconds ago and more, and the third."""
+    """Return a cluster of three servers, two of them dead, and the remaining server, which has no leader."""
     cluster = calm_cluster(clients=1, version=VERSIONS[series])
     for name in (leader(cluster), followers(cluster)[0]):
         cluster.kill(name)
-    (left,) = cluster.world.running()
-    time_until(cluster, lambda: raft_of(cluster, left).leader is None)
-    return NomadApi(cluster), left
+    (remaining,) = cluster.world.running()
+    time_until(cluster, lambda: raft_of(cluster, remaining).leader is None)
+    return NomadApi(cluster), remaining
 
 
 @pytest.mark.parametrize(
     ("query", "roles"),
     [
-        pytest.param("", {"client": OK, "server": OK}, id="every role that it has"),
-        pytest.param("?type=client", {"client": OK}, id="the client"),
-        pytest.param("?type=server", {"server": OK}, id="the server"),
-        pytest.param("?type=client&type=server", {"client": OK, "server": OK}, id="both by name"),
-        pytest.param("?type=foo", {}, id="a type that is none"),
-        pytest.param("?type=", {}, id="no type"),
-        pytest.param("?type=client,server", {}, id="two types in one"),
-        pytest.param("?type=foo&type=client", {"client": OK}, id="a type that is none and one that is"),
+        pytest.param("", {"client": OK, "server": OK}, id="every role of the agent"),
+        pytest.param("?type=client", {"client": OK}, id="client"),
+        pytest.param("?type=server", {"server": OK}, id="server"),
+        pytest.param("?type=client&type=server", {"client": OK, "server": OK}, id="both types"),
+        pytest.param("?type=foo", {}, id="unknown type"),
+        pytest.param("?type=", {}, id="empty type"),
+        pytest.param("?type=client,server", {}, id="two types in one value"),
+        pytest.param("?type=foo&type=client", {"client": OK}, id="unknown and known type"),
     ],
 )
-def test_what_is_not_a_type_is_well(query: str, roles: dict[str, object]) -> None:
+def test_health_covers_requested_types_and_ignores_unknown(query: str, roles: dict[str, object]) -> None:
     reply = respond(api_of_one_agent(), "s1.global", HEALTH + query)
 
     assert (reply.status, reply.content_type, body_of(reply)) == (200, JSON, roles)
@@ -68,20 +70,20 @@ def test_what_is_not_a_type_is_well(query: str, roles: dict[str, object]) -> Non
 @pytest.mark.parametrize(
     ("name", "query", "roles"),
     [
-        ("s1.global", "?type=client", {"client": red("client not enabled")}),
-        ("c1", "?type=server", {"server": red("server not enabled")}),
-        ("s1.global", "?type=client&type=server", {"client": red("client not enabled"), "server": OK}),
-        ("c1", "?type=client&type=server&stale", {"client": OK, "server": red("server not enabled")}),
+        ("s1.global", "?type=client", {"client": failing("client not enabled")}),
+        ("c1", "?type=server", {"server": failing("server not enabled")}),
+        ("s1.global", "?type=client&type=server", {"client": failing("client not enabled"), "server": OK}),
+        ("c1", "?type=client&type=server&stale", {"client": OK, "server": failing("server not enabled")}),
     ],
 )
-def test_a_role_that_the_agent_has_not_is_ill(name: str, query: str, roles: dict[str, object]) -> None:
+def test_disabled_role_is_not_ok(name: str, query: str, roles: dict[str, object]) -> None:
     reply = respond(NomadApi(calm_cluster(clients=1)), name, HEALTH + query)
 
     assert (reply.status, body_of(reply)) == (500, roles)
 
 
 @pytest.mark.parametrize(("series", "kind"), [("2.0", TEXT), ("1.10", TEXT), ("1.6", None), ("1.2", TEXT)])
-def test_a_red_verdict_is_json_that_does_not_say_so(series: str, kind: str | None) -> None:
+def test_failing_health_is_json_with_type_of_an_error(series: str, kind: str | None) -> None:
     api = NomadApi(calm_cluster(version=VERSIONS[series]))
 
     reply = respond(api, "s1.global", f"{HEALTH}?type=client")
@@ -90,133 +92,130 @@ def test_a_red_verdict_is_json_that_does_not_say_so(series: str, kind: str | Non
 
 
 @pytest.mark.parametrize("series", VERSIONS)
-def test_without_a_leader_the_verdict_comes_after_five_seconds(series: str) -> None:
-    api, left = without_majority(series)
+def test_health_without_leader_fails_after_5_seconds(series: str) -> None:
+    api, remaining = without_majority(series)
 
-    reply, seconds = wait_for_response(api, left, HEALTH)
+    reply, seconds = wait_for_response(api, remaining, HEALTH)
 
-    assert (reply.status, body_of(reply)) == (500, {"server": red("No cluster leader")})
+    assert (reply.status, body_of(reply)) == (500, {"server": failing("No cluster leader")})
     assert 5.0 <= seconds <= 5.4
 
 
 @pytest.mark.parametrize("query", ["?stale", "?stale=", "?stale=true", "?stale=1"])
-def test_stale_health_does_not_wait_for_a_leader(query: str) -> None:
-    api, left = without_majority()
+def test_stale_health_does_not_wait_for_leader(query: str) -> None:
+    api, remaining = without_majority()
 
-    reply = respond(api, left, HEALTH + query)
+    reply = respond(api, remaining, HEALTH + query)
 
-    assert (reply.status, body_of(reply)) == (500, {"server": red("no leader")})
+    assert (reply.status, body_of(reply)) == (500, {"server": failing("no leader")})
 
 
-def test_health_that_is_not_to_be_stale_waits() -> None:
-    api, left = without_majority()
+def test_health_with_stale_false_waits_for_leader() -> None:
+    api, remaining = without_majority()
 
-    reply, seconds = wait_for_response(api, left, f"{HEALTH}?stale=false")
+    reply, seconds = wait_for_response(api, remaining, f"{HEALTH}?stale=false")
 
-    assert body_of(reply) == {"server": red("No cluster leader")}
+    assert body_of(reply) == {"server": failing("No cluster leader")}
     assert seconds >= 5.0
 
 
-def test_a_held_verdict_is_good_once_there_is_a_leader() -> None:
+def test_held_health_is_ok_after_election() -> None:
     cluster = calm_cluster()
     cluster.kill(leader(cluster))
-    left = followers(cluster)[0]
-    time_until(cluster, lambda: raft_of(cluster, left).leader is None)
+    follower = followers(cluster)[0]
+    time_until(cluster, lambda: raft_of(cluster, follower).leader is None)
 
-    reply, seconds = wait_for_response(NomadApi(cluster), left, HEALTH)
+    reply, seconds = wait_for_response(NomadApi(cluster), follower, HEALTH)
 
     assert body_of(reply) == {"server": OK}
     assert 0 < seconds < 5
 
 
-def test_a_leader_that_was_killed_a_moment_ago_is_believed_in_by_stale_health_alone() -> None:
+def test_only_stale_health_trusts_leader_that_just_died() -> None:
     cluster = calm_cluster()
-    dead, left = leader(cluster), followers(cluster)[0]
+    dead, follower = leader(cluster), followers(cluster)[0]
     cluster.kill(dead)
     address = cluster.world.agents[dead].setup.rpc_address
-    refused = f"rpc error: failed to get conn: dial tcp {address}: connect: connection refused"
+    error = f"rpc error: failed to get conn: dial tcp {address}: connect: connection refused"
 
-    assert body_of(respond(NomadApi(cluster), left, HEALTH)) == {"server": red(refused)}
-    assert body_of(respond(NomadApi(cluster), left, f"{HEALTH}?stale")) == {"server": OK}
+    assert body_of(respond(NomadApi(cluster), follower, HEALTH)) == {"server": failing(error)}
+    assert body_of(respond(NomadApi(cluster), follower, f"{HEALTH}?stale")) == {"server": OK}
 
 
-def killed(cluster: Cluster) -> None:
+def kill_servers(cluster: Cluster) -> None:
     for name in cluster.world.running():
         cluster.kill(name)
     pass_time(cluster, 300)
 
 
-def paused(cluster: Cluster) -> None:
+def pause_servers(cluster: Cluster) -> None:
     for name in cluster.world.running():
         cluster.pause(name)
     pass_time(cluster, 300)
 
 
-@pytest.mark.parametrize("happens", [killed, paused])
-def test_a_client_is_well_however_its_servers_fare(happens: object) -> None:
+@pytest.mark.parametrize("break_servers", [kill_servers, pause_servers])
+def test_client_is_healthy_without_live_servers(break_servers: Callable[[Cluster], None]) -> None:
     cluster = calm_cluster(clients=1)
-    assert callable(happens)
-    happens(cluster)
+    break_servers(cluster)
 
     assert body_of(respond(NomadApi(cluster), "c1", HEALTH)) == {"client": OK}
 
 
-def test_a_client_that_knows_no_server_is_ill() -> None:
+def test_client_without_servers_is_not_ok() -> None:
     cluster = new_cluster(clients=1)
     cluster.set_servers("c1", ())
 
-    assert body_of(respond(NomadApi(cluster), "c1", HEALTH)) == {"client": red("no known servers")}
+    assert body_of(respond(NomadApi(cluster), "c1", HEALTH)) == {"client": failing("no known servers")}
 
 
-def test_health_of_another_region_is_asked_there() -> None:
+def test_health_of_other_region_is_forwarded() -> None:
     api = api_of_two_regions()
 
     assert body_of(respond(api, "s1.east", f"{HEALTH}?region=west")) == {"server": OK}
     api.cluster.kill("s1.west")
     pass_time(api.cluster, 40)
-    assert body_of(respond(api, "s1.east", f"{HEALTH}?region=west")) == {"server": red("No path to region")}
+    assert body_of(respond(api, "s1.east", f"{HEALTH}?region=west")) == {"server": failing("No path to region")}
     assert body_of(respond(api, "s1.east", HEALTH)) == {"server": OK}
 
 
-def test_there_is_no_path_to_an_unknown_region_but_the_client_is_well() -> None:
+def test_unknown_region_does_not_affect_client_health() -> None:
     reply = respond(api_of_one_agent(), "s1.global", f"{HEALTH}?region=nowhere")
 
-    assert (reply.status, body_of(reply)) == (500, {"client": OK, "server": red("No path to region")})
+    assert (reply.status, body_of(reply)) == (500, {"client": OK, "server": failing("No path to region")})
 
 
-COMPLAINT = "Expect `true` or `false` for `stale` query string parameter"
+INVALID_STALE = "Expect `true` or `false` for `stale` query string parameter"
 BOTH = '{"client":{"message":"ok","ok":true},"server":{"message":"ok","ok":true}}'
 
 
 @pytest.mark.parametrize(
     ("series", "status", "body", "kind"),
     [
-        pytest.param("2.0", 400, COMPLAINT, TEXT, id="an error"),
-        pytest.param("1.10", 400, COMPLAINT, TEXT, id="an error too"),
-        pytest.param("1.6", 400, f"{COMPLAINT}, got maybe{BOTH}", None, id="an error that runs on"),
-        pytest.param("1.2", 200, BOTH, JSON, id="nothing"),
-        pytest.param("0.12", 200, BOTH, JSON, id="nothing yet"),
+        pytest.param("2.0", 400, INVALID_STALE, TEXT, id="2.0"),
+        pytest.param("1.10", 400, INVALID_STALE, TEXT, id="1.10"),
+        pytest.param("1.6", 400, f"{INVALID_STALE}, got maybe{BOTH}", None, id="1.6 appends the health"),
+        pytest.param("1.2", 200, BOTH, JSON, id="1.2 ignores the value"),
+        pytest.param("0.12", 200, BOTH, JSON, id="0.12 ignores the value"),
     ],
 )
-def test_a_stale_that_is_no_truth_is_to_each_version_something_else(
-    series: str, status: int, body: str, kind: str | None
-) -> None:
+def test_invalid_stale_depends_on_version(series: str, status: int, body: str, kind: str | None) -> None:
     reply = respond(api_of_one_agent(VERSIONS[series]), "s1.global", f"{HEALTH}?stale=maybe")
 
     assert (status_and_text(reply), reply.content_type) == ((status, body), kind)
 
 
-def test_a_server_without_the_key_of_gossip_finds_no_way_to_the_leader_that_it_follows() -> None:
+def test_server_without_gossip_key_cannot_reach_its_leader() -> None:
     cluster, name = cluster_with_unencrypted_follower()
 
     reply, seconds = wait_for_response(NomadApi(cluster), name, HEALTH)
 
-    assert (reply.status, body_of(reply)) == (500, {"server": red("No cluster leader")})
+    assert (reply.status, body_of(reply)) == (500, {"server": failing("No cluster leader")})
     assert 5 < seconds < 5.4
     assert respond(NomadApi(cluster), name, f"{HEALTH}?stale").status == 200
 
 
-def test_while_a_leader_is_lost_in_the_network_its_followers_hold_the_question_and_it_steps_down() -> None:
+def test_partitioned_leader_steps_down_and_followers_hold() -> None:
     cluster = calm_cluster()
     lost, follower = leader(cluster), followers(cluster)[0]
     cluster.partition(lost, cluster.world.agents)
@@ -230,5 +229,5 @@ def test_while_a_leader_is_lost_in_the_network_its_followers_hold_the_question_a
     assert leader(cluster) != lost
     assert respond(NomadApi(cluster), follower, HEALTH).status == 200
     reply, seconds = wait_for_response(NomadApi(cluster), lost, HEALTH)
-    assert (reply.status, body_of(reply)) == (500, {"server": red("No cluster leader")})
+    assert (reply.status, body_of(reply)) == (500, {"server": failing("No cluster leader")})
     assert 5 < seconds < 5.4

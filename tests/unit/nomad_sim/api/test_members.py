@@ -1,4 +1,4 @@
-"""Members: every server that gossip knows, as a server has it or as a client was told."""
+"""Members of the gossip pool, from a server and through a client."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def names(known: dict[str, Any]) -> list[str]:
 
 
 def statuses(cluster: Cluster, name: str) -> dict[str, str]:
-    """What a server says of each."""
+    """Return the gossip status of each member according to a server."""
     known = body_of(respond(NomadApi(cluster), name, MEMBERS))
     return {one["Name"]: one["Status"] for one in known["Members"]}
 
 
-def test_a_server_tells_whom_it_knows_and_who_it_is() -> None:
+def test_server_lists_members_and_identifies_itself() -> None:
     known = body_of(respond(NomadApi(calm_cluster()), "s2.global", MEMBERS))
 
     assert {**known, "Members": []} == {"ServerName": "s2", "ServerRegion": "global", "ServerDC": "dc1", "Members": []}
     assert sorted(names(known)) == ["s1.global", "s2.global", "s3.global"]
 
 
-def test_a_member_is_as_nomad_writes_it() -> None:
+def test_member_is_encoded_as_by_nomad() -> None:
     setup = Setup("s1", "an-id", host="::1", serf=4648, bootstrap_expect=3)
 
     assert member(Member(setup, "alive", 1, 0.0)) == {
@@ -54,7 +54,7 @@ def test_a_member_is_as_nomad_writes_it() -> None:
     }
 
 
-def test_members_come_in_no_order() -> None:
+def test_members_have_random_order() -> None:
     api = NomadApi(calm_cluster())
 
     orders = {tuple(names(body_of(respond(api, "s1.global", MEMBERS)))) for _ in range(60)}
@@ -62,7 +62,7 @@ def test_members_come_in_no_order() -> None:
     assert len(orders) > 1
 
 
-def test_a_server_that_died_is_alive_for_long_and_then_failed() -> None:
+def test_dead_server_is_alive_for_long_and_then_failed() -> None:
     cluster = calm_cluster(version=VERSIONS["2.0"])
     cluster.kill("s2.global")
 
@@ -72,7 +72,7 @@ def test_a_server_that_died_is_alive_for_long_and_then_failed() -> None:
     assert statuses(cluster, "s1.global")["s2.global"] == "failed"
 
 
-def test_a_client_tells_what_any_of_its_servers_knows() -> None:
+def test_client_returns_members_of_any_of_its_servers() -> None:
     api = NomadApi(with_clients())
 
     servers = {body_of(respond(api, "c1", MEMBERS))["ServerName"] for _ in range(60)}
@@ -80,7 +80,7 @@ def test_a_client_tells_what_any_of_its_servers_knows() -> None:
     assert servers == {"s1", "s2", "s3"}
 
 
-def test_a_client_hears_of_a_dead_server_by_chance() -> None:
+def test_client_request_fails_if_it_picks_dead_server() -> None:
     api = NomadApi(with_clients())
     api.cluster.kill("s2.global")
 
@@ -90,7 +90,7 @@ def test_a_client_hears_of_a_dead_server_by_chance() -> None:
 
 
 @pytest.mark.parametrize("region", ["west", "nowhere"])
-def test_the_region_asked_for_makes_no_difference(region: str) -> None:
+def test_members_ignore_requested_region(region: str) -> None:
     known = body_of(respond(api_of_two_regions(), "s1.east", f"{MEMBERS}?region={region}"))
 
     assert (known["ServerRegion"], sorted(names(known))) == ("east", ["s1.east", "s1.west"])
@@ -117,7 +117,7 @@ ALWAYS = {
         ("0.12", {"build": "0.12.12", "raft_vsn": "2", "mvn": "1"}),
     ],
 )
-def test_the_tags_are_those_of_the_version(series: str, more: dict[str, str]) -> None:
+def test_tags_depend_on_version(series: str, more: dict[str, str]) -> None:
     setup = Setup("s1", "an-id", "127.0.1.1", rpc=4747, region="west", datacenter="dc2", version=VERSIONS[series])
 
     assert tags(setup) == {**ALWAYS, **more}
@@ -126,20 +126,20 @@ def test_the_tags_are_those_of_the_version(series: str, more: dict[str, str]) ->
 @pytest.mark.parametrize(
     ("setup", "more"),
     [
-        pytest.param(Setup("s1", "x"), {}, id="nothing to tell"),
-        pytest.param(Setup("s1", "x", bootstrap_expect=3), {"expect": "3"}, id="one of three"),
-        pytest.param(Setup("s1", "x", bootstrap_expect=1), {"expect": "1", "bootstrap": "1"}, id="one alone"),
-        pytest.param(Setup("s1", "x", nonvoter=True), {"nonvoter": "1"}, id="never to vote"),
+        pytest.param(Setup("s1", "x"), {}, id="no optional tag"),
+        pytest.param(Setup("s1", "x", bootstrap_expect=3), {"expect": "3"}, id="expects three"),
+        pytest.param(Setup("s1", "x", bootstrap_expect=1), {"expect": "1", "bootstrap": "1"}, id="expects one"),
+        pytest.param(Setup("s1", "x", nonvoter=True), {"nonvoter": "1"}, id="nonvoter"),
     ],
 )
-def test_some_tags_are_there_only_where_they_say_something(setup: Setup, more: dict[str, str]) -> None:
+def test_optional_tags_are_present_only_if_set(setup: Setup, more: dict[str, str]) -> None:
     plain = tags(replace(setup, bootstrap_expect=0, nonvoter=False))
 
     assert tags(setup) == {**plain, **more}
     assert not more.keys() & plain.keys()
 
 
-def test_a_server_is_a_member_itself_and_a_client_is_nobody() -> None:
+def test_own_member_of_a_client_is_empty() -> None:
     agents = calm_cluster(clients=1).world.agents
 
     assert self_member(agents["s1.global"])["Name"] == "s1.global"

@@ -1,4 +1,4 @@
-"""Into the gossip pool by join, and out of it by force-leave."""
+"""Join and force-leave: members enter and leave the gossip pool."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from tests.support.sim_requests import (
 JOIN, LEAVE = "PUT /v1/agent/join", "PUT /v1/agent/force-leave"
 
 
-def apart(series: str = "2.0") -> NomadApi:
-    """Two regions of one server each that do not know each other."""
+def separate_regions(series: str = "2.0") -> NomadApi:
+    """Return two regions of one server each that have not joined."""
     setups = [
         setup for region, net in (("east", 1), ("west", 2)) for setup in server_setups(1, VERSIONS[series], region, net)
     ]
@@ -52,8 +52,8 @@ def refused(address: str) -> str:
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 @pytest.mark.parametrize("address", ["127.0.2.1:4648", "127.0.2.1"])
-def test_two_regions_that_join_know_each_other(method: str, address: str) -> None:
-    api = apart()
+def test_join_connects_two_regions(method: str, address: str) -> None:
+    api = separate_regions()
 
     reply = respond(api, "s1.east", f"{method} /v1/agent/join?address={address}")
 
@@ -68,7 +68,7 @@ def test_two_regions_that_join_know_each_other(method: str, address: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("series", "begin", "more"),
+    ("series", "prefix", "extra"),
     [
         ("2.0", "failed to join", {"warning": ""}),
         ("1.10", "Failed to join", {}),
@@ -76,23 +76,23 @@ def test_two_regions_that_join_know_each_other(method: str, address: str) -> Non
         ("1.2", "Failed to join", {}),
     ],
 )
-def test_a_join_that_fails_is_answered_with_success(series: str, begin: str, more: dict[str, str]) -> None:
-    reply = respond(apart(series), "s1.east", f"{JOIN}?address=127.0.1.9:4648")
-    fault = f"1 error occurred:\n\t* {begin} 127.0.1.9:4648: {refused('127.0.1.9:4648')}\n\n"
+def test_failed_join_has_status_200(series: str, prefix: str, extra: dict[str, str]) -> None:
+    reply = respond(separate_regions(series), "s1.east", f"{JOIN}?address=127.0.1.9:4648")
+    error = f"1 error occurred:\n\t* {prefix} 127.0.1.9:4648: {refused('127.0.1.9:4648')}\n\n"
 
-    assert (reply.status, body_of(reply)) == (200, {"error": fault, "num_joined": 0, **more})
+    assert (reply.status, body_of(reply)) == (200, {"error": error, "num_joined": 0, **extra})
 
 
-def test_of_several_addresses_those_that_failed_are_silent_where_one_was_joined() -> None:
-    api = apart()
+def test_partial_join_reports_no_error() -> None:
+    api = separate_regions()
 
     reply = body_of(respond(api, "s1.east", f"{JOIN}?address=127.0.1.9&address=127.0.2.1&address=127.0.1.1"))
 
     assert (reply["num_joined"], reply["error"]) == (2, "")
 
 
-def test_of_several_addresses_every_failure_is_told_where_none_was_joined() -> None:
-    reply = body_of(respond(apart(), "s1.east", f"{JOIN}?address=127.0.1.8:4700&address=nowhere"))
+def test_failed_join_reports_every_error() -> None:
+    reply = body_of(respond(separate_regions(), "s1.east", f"{JOIN}?address=127.0.1.8:4700&address=nowhere"))
 
     assert reply["num_joined"] == 0
     assert reply["error"] == (
@@ -102,8 +102,8 @@ def test_of_several_addresses_every_failure_is_told_where_none_was_joined() -> N
     )
 
 
-def test_a_server_that_is_frozen_cannot_be_joined() -> None:
-    api = apart()
+def test_join_of_paused_server_times_out() -> None:
+    api = separate_regions()
     api.cluster.pause("s1.west")
 
     reply = body_of(respond(api, "s1.east", f"{JOIN}?address=127.0.2.1"))
@@ -114,25 +114,25 @@ def test_a_server_that_is_frozen_cannot_be_joined() -> None:
     assert status(api.cluster, "s1.east", "s1.west") is None
 
 
-def test_an_empty_address_names_no_host() -> None:
-    reply = body_of(respond(apart(), "s1.east", f"{JOIN}?address="))
+def test_join_of_empty_address_cannot_be_resolved() -> None:
+    reply = body_of(respond(separate_regions(), "s1.east", f"{JOIN}?address="))
 
     assert reply["error"] == "1 error occurred:\n\t* failed to resolve : lookup : no such host\n\n"
 
 
-def test_a_join_without_an_address_is_an_error() -> None:
-    assert status_and_text(respond(apart(), "s1.east", JOIN)) == (400, "missing address to join")
+def test_join_requires_an_address() -> None:
+    assert status_and_text(respond(separate_regions(), "s1.east", JOIN)) == (400, "missing address to join")
 
 
 @pytest.mark.parametrize("line", [f"{JOIN}?address=127.0.1.1", f"{LEAVE}?node=s1.global"])
-def test_a_client_is_in_no_pool(line: str) -> None:
+def test_client_does_not_join_or_force_leave(line: str) -> None:
     assert status_and_text(respond(NomadApi(with_clients()), "c1", line)) == (501, "Invalid method")
 
 
 @pytest.mark.parametrize(
     ("token", "warned"), [("", True), (UNKNOWN_TOKEN, True), (AGENT_READER, True), (MANAGER, False)]
 )
-def test_who_may_not_write_is_only_warned_of_the_join(token: str, warned: bool) -> None:
+def test_join_without_agent_write_only_warns(token: str, warned: bool) -> None:
     reply = respond(api_with_acl(), "s1.global", f"{JOIN}?address=127.0.1.2", token)
 
     assert (reply.status, body_of(reply)["num_joined"]) == (200, 1)
@@ -140,48 +140,48 @@ def test_who_may_not_write_is_only_warned_of_the_join(token: str, warned: bool) 
 
 
 def with_failed() -> NomadApi:
-    """Three servers, of which the others hold ``s3`` or another follower for failed."""
+    """Return three servers, one of them dead and with gossip status "failed"."""
     cluster = calm_cluster()
-    cluster.kill(removed(cluster))
-    time_until(cluster, lambda: status(cluster, leader(cluster), removed(cluster)) == "failed")
+    cluster.kill(victim(cluster))
+    time_until(cluster, lambda: status(cluster, leader(cluster), victim(cluster)) == "failed")
     return NomadApi(cluster)
 
 
-def removed(cluster: Cluster) -> str:
-    """The server that is killed: the last one that does not lead."""
+def victim(cluster: Cluster) -> str:
+    """Return the server to kill: the last follower."""
     return [name for name in cluster.world.agents if name != leader(cluster)][-1]
 
 
-def test_a_failed_server_that_is_forced_to_leave_has_left_and_loses_its_vote() -> None:
+def test_force_leave_removes_failed_server_from_raft() -> None:
     api = with_failed()
     cluster = api.cluster
 
-    assert respond(api, leader(cluster), f"{LEAVE}?node={removed(cluster)}") == ApiResponse(200)
-    assert status(cluster, leader(cluster), removed(cluster)) == "left"
+    assert respond(api, leader(cluster), f"{LEAVE}?node={victim(cluster)}") == ApiResponse(200)
+    assert status(cluster, leader(cluster), victim(cluster)) == "left"
     pass_time(cluster, 2)
-    assert suffrage(cluster, leader(cluster), removed(cluster)) is None
+    assert suffrage(cluster, leader(cluster), victim(cluster)) is None
 
 
 @pytest.mark.parametrize("value", ["true", "1"])
-def test_with_prune_it_is_forgotten(value: str) -> None:
+def test_prune_removes_the_member(value: str) -> None:
     api = with_failed()
 
-    assert respond(api, leader(api.cluster), f"{LEAVE}?node={removed(api.cluster)}&prune={value}").status == 200
-    assert status(api.cluster, leader(api.cluster), removed(api.cluster)) is None
+    assert respond(api, leader(api.cluster), f"{LEAVE}?node={victim(api.cluster)}&prune={value}").status == 200
+    assert status(api.cluster, leader(api.cluster), victim(api.cluster)) is None
 
 
-def test_an_older_version_knows_no_prune() -> None:
+def test_older_version_ignores_prune() -> None:
     cluster = calm_cluster(version=VERSIONS["1.2"])
-    cluster.kill(removed(cluster))
-    time_until(cluster, lambda: status(cluster, leader(cluster), removed(cluster)) == "failed")
+    cluster.kill(victim(cluster))
+    time_until(cluster, lambda: status(cluster, leader(cluster), victim(cluster)) == "failed")
 
-    assert respond(NomadApi(cluster), leader(cluster), f"{LEAVE}?node={removed(cluster)}&prune=maybe").status == 200
-    assert status(cluster, leader(cluster), removed(cluster)) == "left"
+    assert respond(NomadApi(cluster), leader(cluster), f"{LEAVE}?node={victim(cluster)}&prune=maybe").status == 200
+    assert status(cluster, leader(cluster), victim(cluster)) == "left"
 
 
-def test_a_server_that_lives_comes_back() -> None:
+def test_live_server_rejoins_after_force_leave() -> None:
     cluster = calm_cluster()
-    name, other = leader(cluster), removed(cluster)
+    name, other = leader(cluster), victim(cluster)
 
     respond(NomadApi(cluster), name, f"{LEAVE}?node={other}")
 
@@ -190,19 +190,19 @@ def test_a_server_that_lives_comes_back() -> None:
     assert suffrage(cluster, name, other) == "Voter"
 
 
-def test_a_member_that_nobody_knows_leaves_with_success() -> None:
+def test_force_leave_of_unknown_member_succeeds() -> None:
     assert respond(NomadApi(calm_cluster()), "s1.global", f"{LEAVE}?node=nobody") == ApiResponse(200)
 
 
 @pytest.mark.parametrize("query", ["", "?node="])
-def test_somebody_must_be_named(query: str) -> None:
+def test_force_leave_requires_a_node(query: str) -> None:
     assert status_and_text(respond(NomadApi(calm_cluster()), "s1.global", LEAVE + query)) == (
         400,
         "missing node to force leave",
     )
 
 
-def test_a_prune_that_is_no_truth_is_an_error() -> None:
+def test_invalid_prune_is_an_error() -> None:
     reply = respond(NomadApi(calm_cluster()), "s1.global", f"{LEAVE}?node=nobody&prune=maybe")
 
     assert status_and_text(reply) == (400, "invalid prune value")
@@ -210,14 +210,14 @@ def test_a_prune_that_is_no_truth_is_an_error() -> None:
 
 @pytest.mark.parametrize("series", ["2.0", "1.10"])
 @pytest.mark.parametrize(
-    ("encrypted", "fields"),
+    ("encrypted", "error"),
     [
         (True, "encryption is configured but remote state is not encrypted"),
         (False, "remote state is encrypted and encryption is not configured"),
     ],
 )
-def test_one_with_the_key_of_gossip_and_one_without_do_not_join(encrypted: bool, fields: str, series: str) -> None:
-    api = apart(series)
+def test_join_fails_unless_both_encrypt_gossip(encrypted: bool, error: str, series: str) -> None:
+    api = separate_regions(series)
     east = api.cluster.world.agents["s1.east"]
     api.cluster.reload("s1.east", replace(east.setup, encrypted=encrypted))
     west = api.cluster.world.agents["s1.west"]
@@ -226,6 +226,6 @@ def test_one_with_the_key_of_gossip_and_one_without_do_not_join(encrypted: bool,
     reply = body_of(respond(api, "s1.east", f"{JOIN}?address=127.0.2.1"))
 
     assert reply["num_joined"] == 0
-    new, old = f"failed to join 127.0.2.1:4648: {fields}", f"Failed to join 127.0.2.1:4648: {fields.capitalize()}"
+    new, old = f"failed to join 127.0.2.1:4648: {error}", f"Failed to join 127.0.2.1:4648: {error.capitalize()}"
     assert f"\t* {new if series == '2.0' else old}\n" in reply["error"]
     assert status(api.cluster, "s1.east", "s1.west") is None

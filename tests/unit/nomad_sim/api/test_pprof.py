@@ -1,14 +1,13 @@
-"""Profiles: who may have them, of which agent, and in which form."""
+"""Profiles: permissions, target agents and formats."""
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import replace
 
 import pytest
 
-from nomad_sim.api.http import TEXT, ApiResponse, Profiling
-from nomad_sim.api.profile import KINDS, Frame, Stack
+from nomad_sim.api.http import TEXT, ApiResponse
+from nomad_sim.api.profile import EXECUTION_TRACE, SAMPLE_TYPES, encode_profile
 from nomad_sim.api.routes import NomadApi
 from nomad_sim.model.cluster import Cluster
 from nomad_sim.model.timing import Timing
@@ -21,8 +20,8 @@ from tests.support.sim_requests import (
     UNKNOWN_TOKEN,
     api_with_acl,
     respond,
-    send,
     status_and_text,
+    wait_for_response,
 )
 
 CMDLINE = "GET /v1/agent/pprof/cmdline"
@@ -30,8 +29,8 @@ NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 DENIED = (403, "Permission denied")
 
 
-def debuggable(*names: str) -> NomadApi:
-    """Three servers and a client without access control, of which the named may be debugged."""
+def api_with_debug(*names: str) -> NomadApi:
+    """Return three servers and a client without ACLs; the named agents have ``enable_debug``."""
     servers = server_setups()
     setups = [replace(setup, enable_debug=setup.name in names) for setup in (*servers, *client_setups(1, servers))]
     cluster = Cluster(setups, Timing(), 1, 0.0)
@@ -39,23 +38,22 @@ def debuggable(*names: str) -> NomadApi:
     return NomadApi(cluster)
 
 
-def profile_of(query: str) -> Profiling:
-    sampled = send(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/profile{query}")
-    assert isinstance(sampled, Profiling), sampled
-    return sampled
+def file_response(name: str, body: bytes) -> ApiResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **NOSNIFF}
+    return ApiResponse(200, body, "application/octet-stream", headers)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
-def test_the_command_line_is_that_of_an_agent(method: str) -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"{method} /v1/agent/pprof/cmdline")
+def test_cmdline_is_the_command_line_of_nomad(method: str) -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"{method} /v1/agent/pprof/cmdline")
 
-    assert reply == ApiResponse(200, b"/usr/bin/nomad\0agent\0-config\0/opt/nomad/agent.json", TEXT, NOSNIFF)
+    assert response == ApiResponse(200, b"/usr/bin/nomad\0agent\0-config\0/opt/nomad/agent.json", TEXT, NOSNIFF)
 
 
 @pytest.mark.parametrize("name", ["cmdline", "profile", "trace", "goroutine", "nothing"])
 @pytest.mark.parametrize("agent", ["s1.global", "c1"])
-def test_without_access_control_nobody_may_where_debugging_is_not_enabled(agent: str, name: str) -> None:
-    assert status_and_text(respond(debuggable(), agent, f"GET /v1/agent/pprof/{name}")) == DENIED
+def test_profiles_without_acl_require_enable_debug(agent: str, name: str) -> None:
+    assert status_and_text(respond(api_with_debug(), agent, f"GET /v1/agent/pprof/{name}")) == DENIED
 
 
 @pytest.mark.parametrize(
@@ -63,13 +61,11 @@ def test_without_access_control_nobody_may_where_debugging_is_not_enabled(agent:
     [("", 403), (UNKNOWN_TOKEN, 403), ("not-a-token", 403), (AGENT_READER, 403), (MONITOR, 403), (MANAGER, 200)],
 )
 @pytest.mark.parametrize("agent", ["s1.global", "c1"])
-def test_with_access_control_who_may_write_may_though_debugging_is_not_enabled(
-    agent: str, token: str, status: int
-) -> None:
+def test_profiles_with_acl_require_agent_write_only(agent: str, token: str, status: int) -> None:
     assert respond(api_with_acl(), agent, CMDLINE, token).status == status
 
 
-def test_an_older_version_tells_why_a_token_is_none() -> None:
+def test_older_version_names_the_token_error() -> None:
     api = api_with_acl(VERSIONS["1.2"])
 
     assert status_and_text(respond(api, "s1.global", CMDLINE, UNKNOWN_TOKEN)) == (403, "ACL token not found")
@@ -79,65 +75,53 @@ def test_an_older_version_tells_why_a_token_is_none() -> None:
     )
 
 
-def test_there_is_no_index() -> None:
-    assert status_and_text(respond(debuggable("s1"), "s1.global", "GET /v1/agent/pprof/")) == (404, "Invalid method")
+def test_index_of_profiles_does_not_exist() -> None:
+    response = respond(api_with_debug("s1"), "s1.global", "GET /v1/agent/pprof/")
+
+    assert status_and_text(response) == (404, "Invalid method")
 
 
 @pytest.mark.parametrize("name", ["nothing", "cpu", "goroutine/x", "Heap"])
-def test_a_profile_that_there_is_not_is_not_found(name: str) -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
+def test_unknown_profile_is_not_found(name: str) -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
 
-    assert status_and_text(reply) == (404, f"Pprof profile not found profile: {name}")
-
-
-def test_a_trace_is_what_a_simulated_agent_has_not() -> None:
-    reply = respond(debuggable("s1"), "s1.global", "GET /v1/agent/pprof/trace")
-
-    assert status_and_text(reply) == (501, "a simulated agent has no execution trace")
+    assert status_and_text(response) == (404, f"Pprof profile not found profile: {name}")
 
 
-@pytest.mark.parametrize("name", [kind for kind in KINDS if kind != "cpu"])
-def test_a_profile_of_this_moment_is_a_file(name: str) -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
+@pytest.mark.parametrize("name", [name for name in SAMPLE_TYPES if name != "profile"])
+def test_instant_profile_is_a_file(name: str) -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
 
-    assert (reply.status, reply.content_type) == (200, "application/octet-stream")
-    assert reply.headers == {"Content-Disposition": f'attachment; filename="{name}"', **NOSNIFF}
-    assert KINDS[name].measures[0].type.encode() in gzip.decompress(reply.body)
-
-
-@pytest.mark.parametrize("name", ["goroutine", "threadcreate"])
-def test_some_of_them_know_the_threads_of_this_process(name: str) -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}")
-
-    assert b"test_some_of_them_know_the_threads_of_this_process" in gzip.decompress(reply.body)
+    assert response == file_response(name, encode_profile(name))
 
 
 @pytest.mark.parametrize(
-    ("debug", "begin"),
+    ("debug", "prefix"),
     [("1", "goroutine profile: total "), ("2", "goroutine 1 [running]:\n"), ("3", "goroutine 1 [running]:\n")],
 )
-def test_goroutines_can_be_read(debug: str, begin: str) -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
+def test_debug_selects_text_format_of_goroutines(debug: str, prefix: str) -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
 
-    assert (reply.status, reply.content_type, reply.headers) == (200, TEXT, NOSNIFF)
-    assert reply.body.decode().startswith(begin)
-    assert "test_goroutines_can_be_read" in reply.body.decode()
+    assert (response.status, response.content_type, response.headers) == (200, TEXT, NOSNIFF)
+    assert response.body.decode().startswith(prefix)
+    assert "main.main" in response.body.decode()
 
 
 @pytest.mark.parametrize("name", ["heap", "allocs", "block", "mutex", "threadcreate"])
-def test_of_the_others_there_is_nothing_to_read(name: str) -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/{name}?debug=1")
+def test_text_format_of_other_profiles_is_empty(name: str) -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"GET /v1/agent/pprof/{name}?debug=1")
 
-    assert status_and_text(reply) == (200, f"{name} profile: total 0\n")
+    assert status_and_text(response) == (200, f"{name} profile: total 0\n")
 
 
 @pytest.mark.parametrize("debug", ["0", "", "x", "-1", "1.5"])
-def test_what_is_no_number_is_none(debug: str) -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
+def test_invalid_debug_value_is_0(debug: str) -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"GET /v1/agent/pprof/goroutine?debug={debug}")
 
-    assert reply.content_type == "application/octet-stream"
+    assert response.content_type == "application/octet-stream"
 
 
+@pytest.mark.parametrize("name", ["profile", "trace"])
 @pytest.mark.parametrize(
     ("query", "seconds"),
     [
@@ -153,44 +137,45 @@ def test_what_is_no_number_is_none(debug: str) -> None:
         ("?seconds=٣", 1.0),
     ],
 )
-def test_a_profile_takes_as_many_seconds_as_were_asked_for(query: str, seconds: float) -> None:
-    assert profile_of(query).seconds == seconds
+def test_timed_profile_takes_the_requested_seconds(name: str, query: str, seconds: float) -> None:
+    api = api_with_debug("s1")
+    response, waited = wait_for_response(api, "s1.global", f"GET /v1/agent/pprof/{name}{query}", timeout=70.0)
+
+    assert response == file_response(name, EXECUTION_TRACE if name == "trace" else encode_profile(name))
+    assert seconds <= waited < seconds + 0.2
 
 
-def test_a_profile_is_made_of_what_was_seen_meanwhile() -> None:
-    capture: tuple[Stack, ...] = ((Frame("work", "work.py", 1),),)
+def test_cpu_profile_ignores_debug() -> None:
+    response, _ = wait_for_response(api_with_debug("s1"), "s1.global", "GET /v1/agent/pprof/profile?debug=1")
 
-    reply = profile_of("").finish([capture] * 3)
-
-    assert reply.headers["Content-Disposition"] == 'attachment; filename="profile"'
-    assert b"work.py" in gzip.decompress(reply.body)
+    assert response.content_type == "application/octet-stream"
 
 
-def test_two_agents_at_once_are_too_many() -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"{CMDLINE}?node_id=a&server_id=b")
+def test_two_targets_are_rejected() -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"{CMDLINE}?node_id=a&server_id=b")
 
-    assert status_and_text(reply) == (400, "Cannot target node and server simultaneously")
+    assert status_and_text(response) == (400, "Cannot target node and server simultaneously")
 
 
 @pytest.mark.parametrize(
     ("query", "status"),
     [("?node_id=id-global-c1", 200), ("?server_id=s2", 403), ("?server_id=s1", 200), ("?node_id=x", 404), ("", 200)],
 )
-def test_the_agent_that_is_meant_must_be_debuggable(query: str, status: int) -> None:
-    assert respond(debuggable("s1", "c1"), "s1.global", CMDLINE + query).status == status
+def test_target_agent_requires_enable_debug(query: str, status: int) -> None:
+    assert respond(api_with_debug("s1", "c1"), "s1.global", CMDLINE + query).status == status
 
 
-def test_an_unknown_server_is_an_error() -> None:
-    reply = respond(debuggable("s1"), "s1.global", f"{CMDLINE}?server_id=nothing")
+def test_unknown_server_is_an_error() -> None:
+    response = respond(api_with_debug("s1"), "s1.global", f"{CMDLINE}?server_id=nothing")
 
-    assert status_and_text(reply) == (500, "unknown Nomad server nothing")
+    assert status_and_text(response) == (500, "unknown Nomad server nothing")
 
 
-def test_whom_it_means_is_looked_at_only_for_who_may_write() -> None:
+def test_token_is_checked_before_target() -> None:
     assert status_and_text(respond(api_with_acl(), "s1.global", f"{CMDLINE}?node_id=nothing", MONITOR)) == DENIED
 
 
-def test_a_profile_of_one_that_may_not_be_debugged_is_told_before_its_name() -> None:
+def test_enable_debug_is_checked_before_profile_name() -> None:
     api = NomadApi(calm_cluster())
 
     assert status_and_text(respond(api, "s1.global", "GET /v1/agent/pprof/nothing")) == DENIED

@@ -1,4 +1,4 @@
-"""What the servers of a region say together: leader, peers, clients, and autopilot's opinion."""
+"""The state of a region: leader, peers, client nodes and autopilot health."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ LEADER, PEERS, NODES = "GET /v1/status/leader", "GET /v1/status/peers", "GET /v1
 AUTOPILOT = "GET /v1/operator/autopilot/health"
 
 
-def without_majority(cluster: Cluster) -> str:
-    """Kills two of three servers; gives the third once it has no leader."""
+def kill_majority(cluster: Cluster) -> str:
+    """Kill two of three servers; return the third when it has no leader."""
     for name in (leader(cluster), followers(cluster)[0]):
         cluster.kill(name)
-    (left,) = cluster.world.running()
-    time_until(cluster, lambda: raft_of(cluster, left).leader is None)
-    return left
+    (remaining,) = cluster.world.running()
+    time_until(cluster, lambda: raft_of(cluster, remaining).leader is None)
+    return remaining
 
 
 def autopilot(cluster: Cluster) -> tuple[int, dict[str, Any]]:
@@ -49,14 +49,14 @@ def autopilot(cluster: Cluster) -> tuple[int, dict[str, Any]]:
 
 
 def server(cluster: Cluster, name: str) -> dict[str, Any]:
-    """What autopilot says of one server."""
+    """Return the autopilot health of one server."""
     servers = {one["ID"]: one for one in autopilot(cluster)[1]["Servers"]}
     found: dict[str, Any] = servers[cluster.world.agents[name].setup.raft_id]
     return found
 
 
 @pytest.mark.parametrize("target", ["s1.global", "s2.global", "s3.global", "c1"])
-def test_every_agent_names_the_leader(target: str) -> None:
+def test_every_agent_returns_the_leader(target: str) -> None:
     cluster = with_clients()
 
     assert (
@@ -65,35 +65,35 @@ def test_every_agent_names_the_leader(target: str) -> None:
 
 
 @pytest.mark.parametrize("line", [LEADER, PEERS, NODES, AUTOPILOT])
-def test_without_a_leader_a_question_about_the_region_is_held_and_fails(line: str) -> None:
+def test_request_without_leader_is_held_and_fails(line: str) -> None:
     cluster = calm_cluster()
 
-    reply, seconds = wait_for_response(NomadApi(cluster), without_majority(cluster), line)
+    reply, seconds = wait_for_response(NomadApi(cluster), kill_majority(cluster), line)
 
     assert status_and_text(reply) == (500, "No cluster leader")
     assert seconds >= 5
 
 
-def test_a_question_that_is_not_to_be_stale_waits_for_a_leader() -> None:
+def test_stale_false_waits_for_leader() -> None:
     cluster = calm_cluster()
 
-    reply, seconds = wait_for_response(NomadApi(cluster), without_majority(cluster), f"{LEADER}?stale=false")
+    reply, seconds = wait_for_response(NomadApi(cluster), kill_majority(cluster), f"{LEADER}?stale=false")
 
     assert status_and_text(reply) == (500, "No cluster leader")
     assert seconds >= 5
 
 
-def test_a_stale_question_is_answered_without_a_leader() -> None:
+def test_stale_request_does_not_wait_for_leader() -> None:
     cluster = calm_cluster()
-    left = without_majority(cluster)
+    remaining = kill_majority(cluster)
     api = NomadApi(cluster)
 
-    assert body_of(respond(api, left, f"{LEADER}?stale")) == ""
-    assert len(body_of(respond(api, left, f"{PEERS}?stale"))) == 3
-    assert respond(api, left, f"{NODES}?stale").headers["X-Nomad-Knownleader"] == "false"
+    assert body_of(respond(api, remaining, f"{LEADER}?stale")) == ""
+    assert len(body_of(respond(api, remaining, f"{PEERS}?stale"))) == 3
+    assert respond(api, remaining, f"{NODES}?stale").headers["X-Nomad-Knownleader"] == "false"
 
 
-def test_peers_are_all_servers_by_address() -> None:
+def test_peers_are_addresses_of_all_servers() -> None:
     assert sorted(body_of(respond(NomadApi(calm_cluster()), "s2.global", PEERS))) == [
         "127.0.1.1:4647",
         "127.0.1.2:4647",
@@ -101,7 +101,7 @@ def test_peers_are_all_servers_by_address() -> None:
     ]
 
 
-def test_another_region_answers_for_itself() -> None:
+def test_request_for_other_region_is_forwarded() -> None:
     api = api_of_two_regions()
 
     assert body_of(respond(api, "s1.east", f"{LEADER}?region=west")) == "127.0.2.1:4647"
@@ -109,7 +109,7 @@ def test_another_region_answers_for_itself() -> None:
     assert status_and_text(respond(api, "s1.east", f"{LEADER}?region=nowhere")) == (500, "No path to region")
 
 
-def test_nodes_are_the_clients_by_id() -> None:
+def test_nodes_are_clients_sorted_by_id() -> None:
     cluster = with_clients(2)
     reply = respond(NomadApi(cluster), "s1.global", NODES)
     nodes = body_of(reply)
@@ -126,7 +126,7 @@ def test_nodes_are_the_clients_by_id() -> None:
 
 
 @pytest.mark.parametrize("series", VERSIONS)
-def test_a_node_is_as_its_version_lists_it(series: str) -> None:
+def test_node_has_keys_of_version(series: str) -> None:
     (node,) = body_of(respond(NomadApi(with_clients(version=VERSIONS[series])), "s1.global", NODES))
     pool = {"NodePool": "default"} if series in ("2.0", "1.10", "1.6") else {}
 
@@ -149,13 +149,13 @@ def test_a_node_is_as_its_version_lists_it(series: str) -> None:
     }
 
 
-def test_a_region_without_clients_has_an_index_still() -> None:
+def test_region_without_clients_has_index_1() -> None:
     reply = respond(NomadApi(calm_cluster()), "s1.global", NODES)
 
     assert (body_of(reply), reply.headers["X-Nomad-Index"]) == ([], "1")
 
 
-def test_a_client_that_died_is_down_when_its_time_to_live_is_over() -> None:
+def test_dead_client_is_down_after_its_heartbeat_ttl() -> None:
     cluster = with_clients()
     cluster.kill("c1")
     pass_time(cluster, 60)
@@ -166,14 +166,14 @@ def test_a_client_that_died_is_down_when_its_time_to_live_is_over() -> None:
 
 
 @pytest.mark.parametrize("line", [PEERS, NODES])
-def test_what_cannot_be_asked_is_an_error(line: str) -> None:
+def test_client_without_servers_reports_an_error(line: str) -> None:
     cluster = with_clients()
     cluster.set_servers("c1", ())
 
     assert status_and_text(respond(NomadApi(cluster), "c1", line)) == (500, "no servers")
 
 
-def test_a_region_of_three_that_is_well_can_lose_one() -> None:
+def test_healthy_region_of_three_tolerates_one_failure() -> None:
     cluster = calm_cluster()
     status, health = autopilot(cluster)
     ids = {"id-global-s1", "id-global-s2", "id-global-s3"}
@@ -184,29 +184,29 @@ def test_a_region_of_three_that_is_well_can_lose_one() -> None:
 
 
 @pytest.mark.parametrize(("servers", "tolerance"), [(1, 0), (2, 0), (3, 1), (5, 2)])
-def test_a_region_can_lose_the_smaller_half(servers: int, tolerance: int) -> None:
+def test_failure_tolerance_is_the_minority(servers: int, tolerance: int) -> None:
     assert autopilot(calm_cluster(servers))[1]["FailureTolerance"] == tolerance
 
 
-def test_of_the_leader_autopilot_needs_no_contact() -> None:
+def test_last_contact_of_leader_is_0() -> None:
     cluster = calm_cluster()
-    of_leader, of_other = (server(cluster, name) for name in (leader(cluster), followers(cluster)[0]))
+    leader_health, follower_health = (server(cluster, name) for name in (leader(cluster), followers(cluster)[0]))
 
-    assert of_leader["Address"] == cluster.world.agents[leader(cluster)].setup.rpc_address
-    assert (of_leader["Leader"], of_leader["LastContact"]) == (True, "0s")
-    assert of_other["Leader"] is False
-    assert of_other["LastContact"].endswith("ms")
-    assert of_leader["LastIndex"] == of_other["LastIndex"] == raft_of(cluster, leader(cluster)).log.last
-    assert of_leader["LastTerm"] == of_other["LastTerm"] == raft_of(cluster, leader(cluster)).term
+    assert leader_health["Address"] == cluster.world.agents[leader(cluster)].setup.rpc_address
+    assert (leader_health["Leader"], leader_health["LastContact"]) == (True, "0s")
+    assert follower_health["Leader"] is False
+    assert follower_health["LastContact"].endswith("ms")
+    assert leader_health["LastIndex"] == follower_health["LastIndex"] == raft_of(cluster, leader(cluster)).log.last
+    assert leader_health["LastTerm"] == follower_health["LastTerm"] == raft_of(cluster, leader(cluster)).term
 
 
-def test_a_server_is_stable_since_it_has_been_well() -> None:
+def test_stable_since_is_set_for_healthy_server() -> None:
     cluster = calm_cluster()
 
     assert server(cluster, leader(cluster))["StableSince"].startswith("1970-01-01T00:00:0")
 
 
-def test_an_old_region_that_is_ill_says_what_it_sends() -> None:
+def test_unhealthy_old_region_sends_content_type() -> None:
     cluster = calm_cluster(version=VERSIONS["1.2"])
     dead = followers(cluster)[0]
     cluster.kill(dead)
@@ -216,45 +216,45 @@ def test_an_old_region_that_is_ill_says_what_it_sends() -> None:
     assert (reply.status, reply.content_type) == (429, "application/json")
 
 
-def test_a_region_calls_itself_well_until_gossip_notices_a_death() -> None:
+def test_region_is_healthy_until_gossip_detects_failure() -> None:
     cluster = calm_cluster()
     dead = followers(cluster)[0]
     cluster.kill(dead)
     pass_time(cluster, 22)
     reply = respond(NomadApi(cluster), leader(cluster), AUTOPILOT)
-    of_dead = server(cluster, dead)
+    dead_health = server(cluster, dead)
 
     assert (reply.status, body_of(reply)["FailureTolerance"]) == (200, 1)
-    assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (True, "alive", "200ms")
+    assert (dead_health["Healthy"], dead_health["SerfStatus"], dead_health["LastContact"]) == (True, "alive", "200ms")
 
 
-def test_too_many_requests_is_how_a_region_says_that_it_is_ill() -> None:
+def test_unhealthy_region_has_status_429() -> None:
     cluster = calm_cluster()
     dead = followers(cluster)[0]
     cluster.kill(dead)
     time_until(cluster, lambda: server(cluster, dead)["SerfStatus"] == "failed")
     pass_time(cluster, 1)
     reply = respond(NomadApi(cluster), leader(cluster), AUTOPILOT)
-    of_dead = server(cluster, dead)
+    dead_health = server(cluster, dead)
 
     assert (reply.status, reply.content_type) == (429, None)
     assert (body_of(reply)["Healthy"], body_of(reply)["FailureTolerance"]) == (False, 0)
-    assert (of_dead["Healthy"], of_dead["SerfStatus"], of_dead["LastContact"]) == (False, "failed", "-1ns")
-    assert of_dead["StableSince"] == "0001-01-01T00:00:00Z"
+    assert (dead_health["Healthy"], dead_health["SerfStatus"], dead_health["LastContact"]) == (False, "failed", "-1ns")
+    assert dead_health["StableSince"] == "0001-01-01T00:00:00Z"
 
 
-def test_a_server_that_gossip_has_forgotten_has_no_name() -> None:
+def test_server_missing_from_gossip_has_unknown_name() -> None:
     cluster = calm_cluster()
     dead = followers(cluster)[0]
     cluster.kill(dead)
     time_until(cluster, lambda: server(cluster, dead)["SerfStatus"] == "failed")
     cluster.force_leave(leader(cluster), dead, prune=True)
-    of_dead = server(cluster, dead)
+    dead_health = server(cluster, dead)
 
-    assert (of_dead["Name"], of_dead["SerfStatus"], of_dead["Version"]) == ("(unknown)", "none", "")
+    assert (dead_health["Name"], dead_health["SerfStatus"], dead_health["Version"]) == ("(unknown)", "none", "")
 
 
-def test_a_new_server_has_no_vote_yet() -> None:
+def test_new_server_is_not_a_voter_at_first() -> None:
     cluster = calm_cluster(servers=1)
     new = replace(server_setups(2)[1], bootstrap_expect=0)
     cluster.add(new)
@@ -267,15 +267,15 @@ def test_a_new_server_has_no_vote_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("series", "names"), [("2.0", True), ("1.10", True), ("1.6", False), ("1.2", False), ("0.12", False)]
+    ("series", "has_leader"), [("2.0", True), ("1.10", True), ("1.6", False), ("1.2", False), ("0.12", False)]
 )
-def test_only_newer_versions_name_the_leader_and_the_voters(series: str, names: bool) -> None:
+def test_only_newer_versions_return_leader_and_voters(series: str, has_leader: bool) -> None:
     _, health = autopilot(calm_cluster(version=VERSIONS[series]))
 
-    assert health.keys() - {"FailureTolerance", "Healthy", "Servers"} == ({"Leader", "Voters"} if names else set())
+    assert health.keys() - {"FailureTolerance", "Healthy", "Servers"} == ({"Leader", "Voters"} if has_leader else set())
 
 
-def test_autopilot_of_another_region_is_asked_there() -> None:
+def test_autopilot_of_other_region_is_forwarded() -> None:
     api = api_of_two_regions()
     health = body_of(respond(api, "s1.east", f"{AUTOPILOT}?region=west"))
 
@@ -283,19 +283,19 @@ def test_autopilot_of_another_region_is_asked_there() -> None:
     assert status_and_text(respond(api, "s1.east", f"{AUTOPILOT}?region=nowhere")) == (500, "No path to region")
 
 
-def test_a_server_that_gossip_has_lost_and_raft_reaches_is_not_well_but_in_contact() -> None:
+def test_server_failed_only_in_gossip_keeps_raft_contact() -> None:
     cluster, name = cluster_with_unencrypted_follower()
     time_until(cluster, lambda: status(cluster, leader(cluster), name) == "failed")
 
     status_code, _ = autopilot(cluster)
-    lost = server(cluster, name)
+    unreachable = server(cluster, name)
 
     assert status_code == 429
-    assert (lost["Healthy"], lost["SerfStatus"], lost["Voter"]) == (False, "failed", True)
-    assert lost["LastContact"].endswith("ms")
+    assert (unreachable["Healthy"], unreachable["SerfStatus"], unreachable["Voter"]) == (False, "failed", True)
+    assert unreachable["LastContact"].endswith("ms")
 
 
-def test_one_server_of_another_version_is_told_apart_everywhere() -> None:
+def test_version_of_each_server_is_visible_everywhere() -> None:
     cluster = calm_cluster()
     name = followers(cluster)[0]
     cluster.kill(name)
@@ -304,11 +304,11 @@ def test_one_server_of_another_version_is_told_apart_everywhere() -> None:
     api = NomadApi(cluster)
 
     members = body_of(respond(api, leader(cluster), "GET /v1/agent/members"))["Members"]
-    itself = body_of(respond(api, name, "GET /v1/agent/self"))
+    own = body_of(respond(api, name, "GET /v1/agent/self"))
 
     assert {one["Name"]: one["Tags"]["build"] for one in members}[name] == "1.10.5"
     assert sorted(one["Tags"]["build"] for one in members) == ["1.10.5", "2.0.5", "2.0.5"]
-    assert itself["config"]["Version"]["Version"] == "1.10.5"
-    assert "logstore_backend" not in itself["stats"]["raft"]
+    assert own["config"]["Version"]["Version"] == "1.10.5"
+    assert "logstore_backend" not in own["stats"]["raft"]
     assert server(cluster, name)["Version"] == "1.10.5"
     assert server(cluster, name)["Voter"]

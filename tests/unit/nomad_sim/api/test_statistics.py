@@ -1,4 +1,4 @@
-"""The stats of an agent: groups by role and version, and every value a text."""
+"""The stats of an agent: groups by role and version, with string values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stats_of(cluster: Cluster, name: str) -> dict[str, Group]:
 
 
 @pytest.mark.parametrize("series", VERSIONS)
-def test_a_server_has_the_groups_of_its_version(series: str) -> None:
+def test_server_has_groups_of_its_version(series: str) -> None:
     vault = {"vault"} if series in ("1.6", "1.2", "0.12") else set()
 
     assert stats_of(calm_cluster(version=VERSIONS[series]), "s1.global").keys() == {
@@ -45,27 +45,29 @@ def test_a_server_has_the_groups_of_its_version(series: str) -> None:
 
 
 @pytest.mark.parametrize("series", VERSIONS)
-def test_a_client_has_two_groups(series: str) -> None:
+def test_client_has_two_groups(series: str) -> None:
     assert stats_of(calm_cluster(clients=1, version=VERSIONS[series]), "c1").keys() == {"runtime", "client"}
 
 
-def test_an_agent_of_both_roles_has_the_groups_of_both() -> None:
+def test_agent_of_both_roles_has_groups_of_both() -> None:
     assert stats_of(api_of_one_agent().cluster, "s1.global").keys() == {"runtime", "nomad", "raft", "serf", "client"}
 
 
 @pytest.mark.parametrize("series", VERSIONS)
-def test_every_value_is_a_text(series: str) -> None:
+def test_every_value_is_a_string(series: str) -> None:
     groups = stats_of(api_of_one_agent(VERSIONS[series]).cluster, "s1.global")
 
     assert {type(value) for group in groups.values() for value in group.values()} == {str}
 
 
-@pytest.mark.parametrize(("series", "result"), [("2.0", True), ("1.10", False), ("0.12", False)])
-def test_only_the_newest_tells_its_log_store(series: str, result: bool) -> None:
-    assert ("logstore_backend" in stats_of(calm_cluster(version=VERSIONS[series]), "s1.global")["raft"]) is result
+@pytest.mark.parametrize(("series", "has_log_store"), [("2.0", True), ("1.10", False), ("0.12", False)])
+def test_only_newest_version_has_logstore_backend(series: str, has_log_store: bool) -> None:
+    assert (
+        "logstore_backend" in stats_of(calm_cluster(version=VERSIONS[series]), "s1.global")["raft"]
+    ) is has_log_store
 
 
-def test_all_servers_tell_one_leader_by_its_address() -> None:
+def test_all_servers_name_the_same_leader_address() -> None:
     cluster = calm_cluster()
     address = cluster.world.agents[leader(cluster)].setup.rpc_address
     groups = {name: stats_of(cluster, name)["nomad"] for name in cluster.world.agents}
@@ -75,7 +77,7 @@ def test_all_servers_tell_one_leader_by_its_address() -> None:
     assert [name for name, group in groups.items() if group["leader"] == "true"] == [leader(cluster)]
 
 
-def test_a_server_without_a_leader_tells_none() -> None:
+def test_server_without_leader_has_empty_leader_address() -> None:
     cluster = new_cluster()
     group = stats_of(cluster, "s1.global")
 
@@ -84,7 +86,7 @@ def test_a_server_without_a_leader_tells_none() -> None:
     assert (group["raft"]["latest_configuration"], group["raft"]["num_peers"]) == ("[]", "0")
 
 
-def test_a_leader_has_contact_to_nobody_and_a_follower_to_it_a_moment_ago() -> None:
+def test_last_contact_is_0_for_leader_and_recent_for_follower() -> None:
     cluster = calm_cluster()
     contacts = {name: stats_of(cluster, name)["raft"]["last_contact"] for name in cluster.world.agents}
 
@@ -93,19 +95,19 @@ def test_a_leader_has_contact_to_nobody_and_a_follower_to_it_a_moment_ago() -> N
         assert DURATION.fullmatch(contacts[name])
 
 
-def test_a_server_without_a_leader_counts_the_time_since_it_had_one() -> None:
+def test_last_contact_grows_without_leader() -> None:
     cluster = calm_cluster()
     for name in (leader(cluster), followers(cluster)[0]):
         cluster.kill(name)
-    (left,) = cluster.world.running()
+    (remaining,) = cluster.world.running()
     pass_time(cluster, 30)
-    group = stats_of(cluster, left)
+    group = stats_of(cluster, remaining)
 
     assert (group["raft"]["state"], group["nomad"]["leader_addr"]) == ("Candidate", "")
     assert re.fullmatch(r"(29|30)\.\d+s", group["raft"]["last_contact"])
 
 
-def test_the_raft_group_tells_the_raft() -> None:
+def test_raft_group_reflects_raft_state() -> None:
     cluster = calm_cluster(clients=1)
     pass_time(cluster, 60)
     name = leader(cluster)
@@ -134,7 +136,7 @@ def test_the_raft_group_tells_the_raft() -> None:
     }
 
 
-def test_a_snapshot_has_an_index_and_a_term() -> None:
+def test_raft_group_has_index_and_term_of_snapshot() -> None:
     cluster = calm_cluster(servers=1)
     server = cluster.world.server("s1.global")
     cluster.world.put_server("s1.global", replace(server, raft=replace(server.raft, snapshot=(8192, 7))))
@@ -144,7 +146,7 @@ def test_a_snapshot_has_an_index_and_a_term() -> None:
 
 
 @pytest.mark.parametrize(("series", "id"), [("2.0", "id-global-s1"), ("0.12", "127.0.1.1:4647")])
-def test_the_configuration_is_as_go_writes_it(series: str, id: str) -> None:
+def test_latest_configuration_has_format_of_go(series: str, id: str) -> None:
     cluster = calm_cluster(servers=1, version=VERSIONS[series])
     group = stats_of(cluster, "s1.global")["raft"]
 
@@ -152,17 +154,19 @@ def test_the_configuration_is_as_go_writes_it(series: str, id: str) -> None:
     assert group["protocol_version"] == str(VERSIONS[series].raft_protocol)
 
 
-def test_several_servers_in_it_stand_apart_by_a_space() -> None:
-    written = stats_of(calm_cluster(), "s1.global")["raft"]["latest_configuration"]
+def test_peers_in_latest_configuration_are_separated_by_space() -> None:
+    configuration = stats_of(calm_cluster(), "s1.global")["raft"]["latest_configuration"]
 
-    assert len(re.findall(r"\{Suffrage:Voter ID:id-global-s\d Address:127\.0\.1\.\d:4647\}(?: |\])", written)) == 3
+    assert (
+        len(re.findall(r"\{Suffrage:Voter ID:id-global-s\d Address:127\.0\.1\.\d:4647\}(?: |\])", configuration)) == 3
+    )
 
 
-def test_peers_are_the_other_voters() -> None:
+def test_num_peers_counts_other_voters() -> None:
     assert stats_of(calm_cluster(), "s1.global")["raft"]["num_peers"] == "2"
 
 
-def test_a_server_without_a_vote_counts_no_peers() -> None:
+def test_num_peers_of_nonvoter_is_0() -> None:
     cluster = calm_cluster()
     (fourth,) = [replace(setup, nonvoter=True, bootstrap_expect=0) for setup in server_setups(4) if setup.name == "s4"]
     cluster.add(fourth)
@@ -173,7 +177,7 @@ def test_a_server_without_a_vote_counts_no_peers() -> None:
     assert stats_of(cluster, "s1.global")["raft"]["num_peers"] == "2"
 
 
-def test_gossip_counts_who_failed_and_who_left() -> None:
+def test_serf_group_counts_failed_and_left_members() -> None:
     cluster = calm_cluster(servers=5, version=VERSIONS["2.0"])
     cluster.kill("s4.global")
     cluster.leave("s5.global")
@@ -197,7 +201,7 @@ def test_gossip_counts_who_failed_and_who_left() -> None:
 
 
 @pytest.mark.parametrize(("dead", "score"), [(0, "0"), (1, "1"), (2, "2"), (7, "7"), (8, "7")])
-def test_gossip_is_less_sure_of_itself_the_more_servers_are_not_heard(dead: int, score: str) -> None:
+def test_health_score_counts_suspected_members_up_to_7(dead: int, score: str) -> None:
     cluster = calm_cluster(servers=9)
     for number in range(2, 2 + dead):
         cluster.kill(f"s{number}.global")
@@ -206,14 +210,14 @@ def test_gossip_is_less_sure_of_itself_the_more_servers_are_not_heard(dead: int,
     assert stats_of(cluster, "s1.global")["serf"]["health_score"] == score
 
 
-def test_encrypted_gossip_says_so() -> None:
+def test_serf_group_reports_encryption() -> None:
     (setup,) = server_setups(1)
     cluster = Cluster([replace(setup, encrypted=True)], Timing(), 1, 0.0)
 
     assert stats_of(cluster, "s1.global")["serf"]["encrypted"] == "true"
 
 
-def test_a_region_counts_while_one_of_its_servers_is_alive() -> None:
+def test_known_regions_have_a_live_server() -> None:
     cluster = api_of_two_regions().cluster
 
     assert stats_of(cluster, "s1.east")["nomad"]["known_regions"] == "2"
@@ -223,11 +227,11 @@ def test_a_region_counts_while_one_of_its_servers_is_alive() -> None:
 
 
 @pytest.mark.parametrize(("servers", "bootstrap"), [(1, "true"), (3, "false")])
-def test_a_server_alone_has_bootstrapped_itself(servers: int, bootstrap: str) -> None:
+def test_bootstrap_is_true_for_single_server(servers: int, bootstrap: str) -> None:
     assert stats_of(calm_cluster(servers=servers), "s1.global")["nomad"]["bootstrap"] == bootstrap
 
 
-def test_a_client_tells_its_heartbeats() -> None:
+def test_client_group_has_heartbeats_and_servers() -> None:
     cluster = with_clients()
     client = client_of(cluster, "c1")
     group = stats_of(cluster, "c1")["client"]
@@ -239,7 +243,7 @@ def test_a_client_tells_its_heartbeats() -> None:
     assert 10 <= float(group["heartbeat_ttl"].removesuffix("s")) <= 20
 
 
-def test_a_client_that_never_registered_counts_from_its_start() -> None:
+def test_last_heartbeat_of_unregistered_client_is_its_uptime() -> None:
     cluster = new_cluster(clients=1)
     for name in cluster.world.running():
         cluster.kill(name)
@@ -249,14 +253,14 @@ def test_a_client_that_never_registered_counts_from_its_start() -> None:
     assert (group["last_heartbeat"], group["heartbeat_ttl"]) == ("1m30s", "0s")
 
 
-def test_a_client_that_was_told_no_servers_knows_an_empty_text() -> None:
+def test_known_servers_are_empty_without_servers() -> None:
     cluster = new_cluster(clients=1)
     cluster.set_servers("c1", ())
 
     assert stats_of(cluster, "c1")["client"]["known_servers"] == ""
 
 
-def test_a_client_that_is_cut_off_lets_its_time_to_live_pass() -> None:
+def test_last_heartbeat_of_isolated_client_exceeds_ttl() -> None:
     cluster = with_clients()
     for name in cluster.world.running():
         cluster.pause(name)
@@ -268,7 +272,7 @@ def test_a_client_that_is_cut_off_lets_its_time_to_live_pass() -> None:
 
 
 @pytest.mark.parametrize("series", VERSIONS)
-def test_the_runtime_is_that_of_the_version(series: str) -> None:
+def test_runtime_group_has_go_version(series: str) -> None:
     group = stats_of(calm_cluster(version=VERSIONS[series]), "s1.global")["runtime"]
 
     assert int(group.pop("goroutines")) > 0
@@ -281,13 +285,13 @@ def test_the_runtime_is_that_of_the_version(series: str) -> None:
     }
 
 
-def test_an_older_server_tells_that_it_has_no_vault() -> None:
+def test_older_server_has_vault_group() -> None:
     groups = stats_of(calm_cluster(version=VERSIONS["1.2"]), "s1.global")
 
     assert groups["vault"] == {"tracked_for_revoked": "0", "token_ttl": "0s", "token_expire_time": ""}
 
 
-def test_1_6_tells_besides_when_it_renewed_no_token() -> None:
+def test_vault_group_of_1_6_has_renewal_times() -> None:
     groups = stats_of(calm_cluster(version=VERSIONS["1.6"]), "s1.global")
 
     assert groups["vault"] == {
@@ -299,10 +303,10 @@ def test_1_6_tells_besides_when_it_renewed_no_token() -> None:
     }
 
 
-def test_who_has_more_to_do_has_more_goroutines() -> None:
+def test_goroutines_grow_with_leadership_and_allocations() -> None:
     cluster = with_clients()
     time_until(cluster, lambda: client_of(cluster, "c1").allocations >= 3)
-    count = {name: int(stats_of(cluster, name)["runtime"]["goroutines"]) for name in cluster.world.agents}
+    goroutines = {name: int(stats_of(cluster, name)["runtime"]["goroutines"]) for name in cluster.world.agents}
 
-    assert count[leader(cluster)] >= 60 + min(count[name] for name in followers(cluster)) - 8
-    assert count["c1"] >= 60 + 3 * 15
+    assert goroutines[leader(cluster)] >= 60 + min(goroutines[name] for name in followers(cluster)) - 8
+    assert goroutines["c1"] >= 60 + 3 * 15

@@ -1,4 +1,4 @@
-"""Which agent is meant by ``node_id`` and ``server_id``."""
+"""Target agents of requests with ``node_id`` and ``server_id``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tests.support.clusters import calm_cluster, followers, leader
 from tests.support.sim_requests import api_of_two_regions, status_and_text, with_clients
 
 STATUS = 418
-"""The status for an unknown server, as no endpoint has it."""
+"""A status for unknown servers that no endpoint uses."""
 
 
-def intended(cluster: Cluster, name: str, **parameters: str) -> Agent | ApiResponse | Pending:
-    asked = {key: [value] for key, value in parameters.items()}
-    question = ApiRequest("GET", "/v1/agent/monitor", asked, "", cluster.world.now)
-    return find_target(cluster.world, cluster.world.agents[name], question, STATUS)
+def target_of(cluster: Cluster, name: str, **parameters: str) -> Agent | ApiResponse | Pending:
+    query = {key: [value] for key, value in parameters.items()}
+    request = ApiRequest("GET", "/v1/agent/monitor", query, "", cluster.world.now)
+    return find_target(cluster.world, cluster.world.agents[name], request, STATUS)
 
 
 def error(cluster: Cluster, name: str, **parameters: str) -> tuple[int, str]:
-    found = intended(cluster, name, **parameters)
+    found = target_of(cluster, name, **parameters)
     assert isinstance(found, ApiResponse), found
     return status_and_text(found)
 
@@ -34,92 +34,92 @@ def name_of(found: Agent | ApiResponse | Pending) -> str:
 
 
 @pytest.mark.parametrize("name", ["s1.global", "c1"])
-@pytest.mark.parametrize("word", ["node_id", "server_id"])
-def test_without_a_word_it_is_the_agent_that_was_asked(name: str, word: str) -> None:
+@pytest.mark.parametrize("parameter", ["node_id", "server_id"])
+def test_default_target_is_the_agent_itself(name: str, parameter: str) -> None:
     cluster = with_clients()
 
-    assert name_of(intended(cluster, name)) == name
-    assert name_of(intended(cluster, name, **{word: ""})) == name
+    assert name_of(target_of(cluster, name)) == name
+    assert name_of(target_of(cluster, name, **{parameter: ""})) == name
 
 
-@pytest.mark.parametrize("asked", ["s1.global", "c1", "c2"])
-def test_a_node_is_a_client_by_its_id(asked: str) -> None:
-    assert name_of(intended(with_clients(2), asked, node_id="id-global-c2")) == "c2"
+@pytest.mark.parametrize("agent", ["s1.global", "c1", "c2"])
+def test_node_id_selects_a_client(agent: str) -> None:
+    assert name_of(target_of(with_clients(2), agent, node_id="id-global-c2")) == "c2"
 
 
 @pytest.mark.parametrize("id", ["c2", "id-global-s1", "nothing"])
-def test_what_is_no_id_of_a_client_is_an_unknown_node(id: str) -> None:
+def test_unknown_node_id_is_an_error(id: str) -> None:
     assert error(with_clients(2), "s1.global", node_id=id) == (404, f'Unknown node "{id}"')
 
 
-def test_there_is_no_path_to_a_node_that_died() -> None:
+def test_dead_client_has_no_path() -> None:
     cluster = with_clients()
     cluster.kill("c1")
 
     assert error(cluster, "s1.global", node_id="id-global-c1") == (500, "No path to node")
 
 
-@pytest.mark.parametrize("word", ["s2.global", "s2", "id-global-s2"])
-@pytest.mark.parametrize("asked", ["s1.global", "s2.global", "c1"])
-def test_a_server_is_named_by_its_member_its_name_or_its_id(asked: str, word: str) -> None:
-    assert name_of(intended(with_clients(), asked, server_id=word)) == "s2.global"
+@pytest.mark.parametrize("server_id", ["s2.global", "s2", "id-global-s2"])
+@pytest.mark.parametrize("agent", ["s1.global", "s2.global", "c1"])
+def test_server_id_is_a_member_name_a_name_or_an_id(agent: str, server_id: str) -> None:
+    assert name_of(target_of(with_clients(), agent, server_id=server_id)) == "s2.global"
 
 
-@pytest.mark.parametrize("asked", ["s1.global", "c1"])
-def test_the_leader_has_a_name_too(asked: str) -> None:
+@pytest.mark.parametrize("agent", ["s1.global", "c1"])
+def test_server_id_leader_selects_the_leader(agent: str) -> None:
     cluster = with_clients()
 
-    assert name_of(intended(cluster, asked, server_id="leader")) == leader(cluster)
+    assert name_of(target_of(cluster, agent, server_id="leader")) == leader(cluster)
 
 
-@pytest.mark.parametrize("word", ["c1", "id-global-c1", "nothing", "Leader"])
-def test_what_names_no_server_is_unknown(word: str) -> None:
-    assert error(with_clients(), "s1.global", server_id=word) == (STATUS, f"unknown Nomad server {word}")
+@pytest.mark.parametrize("server_id", ["c1", "id-global-c1", "nothing", "Leader"])
+def test_unknown_server_id_is_an_error(server_id: str) -> None:
+    assert error(with_clients(), "s1.global", server_id=server_id) == (STATUS, f"unknown Nomad server {server_id}")
 
 
-def test_a_server_of_another_region_is_found_only_there() -> None:
+def test_server_of_other_region_is_found_only_there() -> None:
     cluster = api_of_two_regions().cluster
 
     assert error(cluster, "s1.east", server_id="s1.west") == (STATUS, "unknown Nomad server s1.west")
-    assert name_of(intended(cluster, "s1.east", server_id="s1.west", region="west")) == "s1.west"
-    assert name_of(intended(cluster, "s1.east", server_id="s1", region="west")) == "s1.west"
+    assert name_of(target_of(cluster, "s1.east", server_id="s1.west", region="west")) == "s1.west"
+    assert name_of(target_of(cluster, "s1.east", server_id="s1", region="west")) == "s1.west"
 
 
-def test_a_server_that_died_refuses() -> None:
+def test_dead_server_refuses_connection() -> None:
     cluster = calm_cluster()
-    asked, dead = followers(cluster)
+    follower, dead = followers(cluster)
     cluster.kill(dead)
 
-    assert error(cluster, asked, server_id=dead) == (
+    assert error(cluster, follower, server_id=dead) == (
         500,
         connection_refused(cluster.world.agents[dead].setup.rpc_address).text,
     )
 
 
-@pytest.mark.parametrize("word", ["s2.global", "leader"])
-def test_a_server_that_is_frozen_is_waited_for(word: str) -> None:
+@pytest.mark.parametrize("server_id", ["s2.global", "leader"])
+def test_request_to_paused_server_is_pending(server_id: str) -> None:
     cluster = with_clients()
     for name in cluster.world.running():
         cluster.pause(name)
 
-    assert intended(cluster, "c1", server_id=word) == Pending()
+    assert target_of(cluster, "c1", server_id=server_id) == Pending()
     cluster.resume("s1.global")
-    assert intended(cluster, "s1.global", server_id="s2.global") == Pending()
+    assert target_of(cluster, "s1.global", server_id="s2.global") == Pending()
 
 
-def test_a_client_that_knows_no_server_finds_none() -> None:
+def test_client_without_servers_finds_no_target() -> None:
     cluster = with_clients()
     cluster.set_servers("c1", ())
 
     assert error(cluster, "c1", server_id="s1") == (STATUS, "no servers")
 
 
-def test_two_at_once_are_too_many() -> None:
+def test_two_targets_are_rejected() -> None:
     agent = calm_cluster().world.agents["s1.global"]
     one = ApiRequest("GET", "/v1/agent/monitor", {"node_id": ["a"]}, "", 0.0)
     two = ApiRequest("GET", "/v1/agent/monitor", {"node_id": ["a"], "server_id": ["b"]}, "", 0.0)
-    refusal = reject_two_targets(agent, two)
+    denied = reject_two_targets(agent, two)
 
     assert reject_two_targets(agent, one) is None
-    assert refusal
-    assert status_and_text(refusal) == (400, "Cannot target node and server simultaneously")
+    assert denied
+    assert status_and_text(denied) == (400, "Cannot target node and server simultaneously")

@@ -1,4 +1,4 @@
-"""Questions to the agents from within."""
+"""Requests to simulated agents without a socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.sim_harness import SimHarness, run_with_harness
 S1, S2 = "s1.global", "s2.global"
 
 
-def test_what_is_asked_is_done() -> None:
+def test_request_changes_the_cluster() -> None:
     async def scenario(harness: SimHarness) -> None:
         harness.cluster.kill(S2)
         await harness.later(60.0)
@@ -24,24 +24,24 @@ def test_what_is_asked_is_done() -> None:
     run_with_harness(scenario)
 
 
-def test_behind_access_control_a_token_is_shown_that_may() -> None:
+def test_request_has_a_token_if_acls_are_enabled() -> None:
     async def scenario(harness: SimHarness) -> None:
         await call_api(harness.api, S1, "PUT", f"/v1/agent/force-leave?node={S2}")
 
     run_with_harness(scenario, acl=True)
 
 
-def test_an_agent_that_refuses_is_told_in_its_own_words() -> None:
+def test_error_response_raises_message_of_agent() -> None:
     async def scenario(harness: SimHarness) -> None:
         with pytest.raises(
-            ConflictError, match=r"^s1.global answers 400 to PUT /v1/agent/join: missing address to join$"
+            ConflictError, match=r"^s1.global returned 400 for PUT /v1/agent/join: missing address to join$"
         ):
             await call_api(harness.api, S1, "PUT", "/v1/agent/join")
 
     run_with_harness(scenario)
 
 
-def test_an_answer_that_is_held_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_response_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(harness: SimHarness) -> None:
         waited = []
 

@@ -1,4 +1,4 @@
-"""The stories: each can be played as it stands, and tells only what the exporter can say."""
+"""All incidents: each can run, and expects only reasons and metrics that the exporter has."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ EXPECTED_NAMES = [
     "leader-blackholed",
 ]
 
-NEVER_CERTAIN = {"nomad_agent_leader_losses_total", "nomad_agent_last_change_timestamp_seconds"}
-"""No incident must end under the leader it began with; when a change was seen is no number of a story."""
+UNPREDICTABLE = {"nomad_agent_leader_losses_total", "nomad_agent_last_change_timestamp_seconds"}
+"""Metrics that no incident can expect: whether the first leader leads again depends on chance, and so does a time."""
 
 LABELS = {family.name: set(family.labels) for table in CATALOGUE for family in table}
 
@@ -50,106 +50,109 @@ def expectations(incident: Incident) -> list[Expectation]:
     return [expected for step in incident.steps for expected in step.expectations]
 
 
-def deeds(step: Step) -> list[Action]:
+def faults_of(step: Step) -> list[Action]:
     return [action for action in step.actions if isinstance(action, Action)]
 
 
 def cluster_for(incident: Incident) -> Cluster:
-    """The cluster that ``--incident`` gives it."""
+    """Return the cluster that ``--incident`` starts."""
     options = fit_options(Options(port=20000), incident, ())
     cluster = Cluster(setups(options, None), Timing(), 1, 0.0)
     pass_time(cluster, 20.0)
     return cluster
 
 
-def test_every_incident_of_the_plan_is_there_by_its_name() -> None:
+def test_catalogue_has_all_incidents_by_name() -> None:
     assert list(INCIDENTS) == EXPECTED_NAMES
     assert [incident.name for incident in INCIDENTS.values()] == EXPECTED_NAMES
 
 
 @each_incident
-def test_every_reason_is_of_the_closed_list_and_answers_its_question(incident: Incident) -> None:
-    result = [
+def test_expected_reasons_exist_for_their_questions(incident: Incident) -> None:
+    reasons = [
         (question, reason) for expected in expectations(incident) for question, reason in expected.reasons.items()
     ]
 
-    assert result
-    assert all(Question(question) in VERDICT_REASONS[VerdictReason(reason)].questions for question, reason in result)
+    assert reasons
+    assert all(Question(question) in VERDICT_REASONS[VerdictReason(reason)].questions for question, reason in reasons)
 
 
 @each_incident
-def test_every_sample_is_of_a_family_with_these_labels(incident: Incident) -> None:
+def test_expected_samples_belong_to_known_families(incident: Incident) -> None:
     for expected in expectations(incident):
-        for output in expected.samples:
-            assert output.labels.keys() <= LABELS[output.name]
-            assert output.match is not Match.GROWN or output.name.endswith("_total")
+        for sample in expected.samples:
+            assert sample.labels.keys() <= LABELS[sample.name]
+            assert sample.match is not Match.INCREASED or sample.name.endswith("_total")
 
 
-def test_every_change_that_is_counted_is_counted_in_some_story() -> None:
-    result = {
-        output.name for one in INCIDENTS.values() for expected in expectations(one) for output in expected.samples
+def test_every_transition_metric_is_expected_somewhere() -> None:
+    found = {
+        sample.name
+        for incident in INCIDENTS.values()
+        for expected in expectations(incident)
+        for sample in expected.samples
     }
 
-    assert {family.name for family in TRANSITIONS} - result == NEVER_CERTAIN
+    assert {family.name for family in TRANSITIONS} - found == UNPREDICTABLE
 
 
 @each_incident
-def test_every_deed_can_be_done_and_everybody_in_it_is_cast(incident: Incident) -> None:
+def test_every_action_is_known_and_every_role_assigned(incident: Incident) -> None:
     cluster = cluster_for(incident)
     role_map = dict(assign_roles(cluster.world.agents))
 
-    assert Role.NEWCOMER not in role_map
+    assert Role.NEW_SERVER not in role_map
     for step in incident.steps:
         for action in step.actions:
             if isinstance(action, Action) and action.fault == ADD:
-                role_map[Role.NEWCOMER] = role_map[Role.LEADER]
+                role_map[Role.NEW_SERVER] = role_map[Role.LEADER]
             assert isinstance(action, ApiCall) or action.fault in {ADD, *(FAULTS if action.roles else CLUSTER_FAULTS)}
             assert set((action.role,) if isinstance(action, ApiCall) else action.roles) <= role_map.keys()
             assert "{" not in describe_action(action, role_map)
         for expected in step.expectations:
             assert set(expected.roles) <= role_map.keys()
-            assert "newcomer" not in describe_expectation(expected, role_map)
+            assert "new_server" not in describe_expectation(expected, role_map)
 
 
 @each_incident
-def test_what_an_incident_switches_on_is_all_that_it_needs(incident: Incident) -> None:
+def test_required_options_make_cluster_suitable(incident: Incident) -> None:
     shape = cluster_shape(cluster_for(incident).world.agents)
 
     assert missing_requirements(incident.requirements, shape) == ("TLS (--tls)" if incident.requirements.tls else "")
 
 
 @each_incident
-def test_in_the_end_all_is_well_again(incident: Incident) -> None:
-    """The last step expects nothing bad to last, and nobody was left dead, frozen, cut off or without his rights."""
+def test_incident_ends_with_a_healthy_cluster(incident: Incident) -> None:
+    """The last step expects only good reasons to last, and every fault is repaired."""
     last = [expected for expected in incident.steps[-1].expectations if not expected.transient]
     reasons = [(question, reason) for expected in last for question, reason in expected.reasons.items()]
-    undo = {
+    repairs = {
         "kill": "start",
         "pause": "resume",
         "leave": "start",
         "partition": "heal",
         "expire-certificate": "renew-certificate",
-        "revoke": "restore",
+        "revoke-token": "restore-token",
     }
-    done = [
-        (action.fault, role) for step in incident.steps for action in deeds(step) for role in action.roles or [None]
+    applied = [
+        (action.fault, role) for step in incident.steps for action in faults_of(step) for role in action.roles or [None]
     ]
-    removed = {role for what, role in done if what == "remove"}
+    removed = {role for fault, role in applied if fault == "remove"}
 
     assert reasons
     assert all(Question(question) in VERDICT_REASONS[VerdictReason(reason)].yes for question, reason in reasons)
-    for number, (what, role) in enumerate(done):
-        if what in undo and role not in removed:
-            assert (undo[what], role) in done[number:]
+    for number, (fault, role) in enumerate(applied):
+        if fault in repairs and role not in removed:
+            assert (repairs[fault], role) in applied[number:]
 
 
 @each_incident
-def test_it_is_told_in_single_sentences(incident: Incident) -> None:
+def test_texts_are_sentences(incident: Incident) -> None:
     for text in (incident.title, *(step.description for step in incident.steps)):
         assert text.endswith(".")
         assert text[0].isupper()
         assert "\n" not in text
 
 
-def test_one_incident_is_watched_at_every_moment() -> None:
+def test_only_rolling_restart_is_strict() -> None:
     assert [incident.name for incident in INCIDENTS.values() if incident.strict] == ["rolling-restart"]

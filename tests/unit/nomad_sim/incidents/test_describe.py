@@ -1,4 +1,4 @@
-"""A story in words."""
+"""Incidents as text."""
 
 from __future__ import annotations
 
@@ -12,49 +12,50 @@ from nomad_sim.incidents.describe import (
 from nomad_sim.incidents.roles import RoleAgent
 from nomad_sim.incidents.scenario import Action, ApiCall, Expectation, Match, Role, SampleExpectation, Step
 
-CAST = {
+ROLE_MAP = {
     Role.LEADER: RoleAgent("s2.global", "s2", "s2.global", "127.0.0.1:2", "127.0.0.1:3"),
     Role.FOLLOWER: RoleAgent("s1.global", "s1", "s1.global", "127.0.0.1:5", "127.0.0.1:6"),
 }
 
 
-def test_a_deed_names_those_to_whom_it_is_done() -> None:
-    assert describe_action(Action("kill", (Role.LEADER, Role.FOLLOWER)), CAST) == "kill s2.global, s1.global"
-    assert describe_action(Action("revoke"), CAST) == "revoke"
-    assert describe_action(Action("add", (Role.NEWCOMER,)), CAST) == "add newcomer"
+def test_action_names_its_agents() -> None:
+    assert describe_action(Action("kill", (Role.LEADER, Role.FOLLOWER)), ROLE_MAP) == "kill s2.global, s1.global"
+    assert describe_action(Action("revoke-token"), ROLE_MAP) == "revoke-token"
+    assert describe_action(Action("add", (Role.NEW_SERVER,)), ROLE_MAP) == "add new_server"
 
 
-def test_a_question_is_told_as_it_is_asked() -> None:
-    ask = ApiCall(Role.FOLLOWER, "PUT", "/v1/agent/join?address={leader.serf}")
+def test_api_call_shows_method_path_and_agent() -> None:
+    call = ApiCall(Role.FOLLOWER, "PUT", "/v1/agent/join?address={leader.serf}")
 
-    assert describe_action(ask, CAST) == "PUT /v1/agent/join?address=127.0.0.1:3 to s1.global"
+    assert describe_action(call, ROLE_MAP) == "PUT /v1/agent/join?address=127.0.0.1:3 to s1.global"
 
 
-def test_a_sample_is_told_as_it_stands_on_the_page() -> None:
+def test_sample_has_exposition_format() -> None:
     member = SampleExpectation("nomad_agent_member_status", 1, {"member": "{follower.member}", "status": "left"})
 
-    assert describe_sample(member, CAST) == 'nomad_agent_member_status{member="s1.global",status="left"} 1'
-    assert describe_sample(SampleExpectation("up", 0.5), CAST) == "up 0.5"
-    assert describe_sample(SampleExpectation("up", match=Match.ABSENT), CAST) == "up is absent"
+    assert describe_sample(member, ROLE_MAP) == 'nomad_agent_member_status{member="s1.global",status="left"} 1'
+    assert describe_sample(SampleExpectation("up", 0.5), ROLE_MAP) == "up 0.5"
+    assert describe_sample(SampleExpectation("up", match=Match.ABSENT), ROLE_MAP) == "up is absent"
     assert (
-        describe_sample(SampleExpectation("restarts_total", 2, match=Match.GROWN), CAST) == "restarts_total grows by 2"
+        describe_sample(SampleExpectation("restarts_total", 2, match=Match.INCREASED), ROLE_MAP)
+        == "restarts_total increases by 2"
     )
 
 
-def test_what_is_expected_names_agents_verdicts_and_samples() -> None:
+def test_expectation_names_agents_verdicts_and_samples() -> None:
     expected = Expectation(
         (Role.LEADER, Role.FOLLOWER), live="ok", quorum="would_lose_quorum", samples=(SampleExpectation("up"),)
     )
 
-    assert describe_expectation(expected, CAST) == "s2, s1: live ok, quorum would_lose_quorum, up 1"
-    assert describe_expectation(Expectation((Role.NEWCOMER,), ready="ok"), CAST) == "newcomer: ready ok"
+    assert describe_expectation(expected, ROLE_MAP) == "s2, s1: live ok, quorum would_lose_quorum, up 1"
+    assert describe_expectation(Expectation((Role.NEW_SERVER,), ready="ok"), ROLE_MAP) == "new_server: ready ok"
 
 
-def test_a_scene_is_its_sentence_and_a_line_for_each_deed_and_sight() -> None:
-    step = Step("It dies.", (Action("kill", (Role.LEADER,)),), (Expectation((Role.FOLLOWER,), ready="ok"),))
+def test_step_has_description_actions_and_expectations() -> None:
+    step = Step("A server dies.", (Action("kill", (Role.LEADER,)),), (Expectation((Role.FOLLOWER,), ready="ok"),))
 
-    assert list(describe_step(step, CAST)) == ["It dies.", "  kill s2.global", "  see s1: ready ok"]
+    assert list(describe_step(step, ROLE_MAP)) == ["A server dies.", "  kill s2.global", "  expect s1: ready ok"]
 
 
-def test_the_cast_is_one_line() -> None:
-    assert describe_roles(CAST) == "leader s2.global, follower s1.global"
+def test_roles_are_one_line() -> None:
+    assert describe_roles(ROLE_MAP) == "leader s2.global, follower s1.global"

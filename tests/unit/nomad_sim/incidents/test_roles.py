@@ -1,25 +1,25 @@
-"""Who plays which role."""
+"""The assignment of roles to agents."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from nomad_sim.incidents.roles import assign_roles
-from nomad_sim.incidents.scenario import FAR, HOME, Role
+from nomad_sim.incidents.scenario import LOCAL, REMOTE, Role
 from nomad_sim.model.cluster import Cluster
 from nomad_sim.model.timing import Timing
 from tests.support.clusters import calm_cluster, client_setups, followers, leader, new_cluster, pass_time, server_setups
 
 
-def test_the_one_that_leads_is_the_leader_and_the_others_follow_in_order() -> None:
+def test_leader_and_followers_are_assigned_in_order() -> None:
     cluster = calm_cluster(3, clients=2)
     role_map = assign_roles(cluster.world.agents)
 
-    assert [role_map[role].name for role in HOME] == [leader(cluster), *followers(cluster), "c1"]
-    assert role_map.keys() == set(HOME)
+    assert [role_map[role].name for role in LOCAL] == [leader(cluster), *followers(cluster), "c1"]
+    assert role_map.keys() == set(LOCAL)
 
 
-def test_an_agent_is_called_as_the_exporter_and_the_others_call_it() -> None:
+def test_role_has_names_and_addresses() -> None:
     role_map = assign_roles(calm_cluster().world.agents)
     name = role_map[Role.LEADER].name
     host = f"127.0.1.{name[1]}"
@@ -32,7 +32,7 @@ def test_an_agent_is_called_as_the_exporter_and_the_others_call_it() -> None:
     )
 
 
-def test_a_second_region_has_roles_of_its_own_and_a_third_has_none() -> None:
+def test_second_region_has_roles_and_third_has_none() -> None:
     regions = [server_setups(3, region=region, net=net) for net, region in enumerate(("east", "west", "north"), 1)]
     clients = [replace(client_setups(1, servers)[0], name=f"c{net}") for net, servers in enumerate(regions, 1)]
     cluster = Cluster([*regions[0], *regions[1], *regions[2], *clients], Timing(), 1, 0.0)
@@ -40,19 +40,19 @@ def test_a_second_region_has_roles_of_its_own_and_a_third_has_none() -> None:
     role_map = assign_roles(cluster.world.agents)
 
     assert role_map[Role.LEADER].agent == leader(cluster, "east")
-    assert role_map[Role.FAR_LEADER].agent == leader(cluster, "west")
-    assert role_map.keys() == {*HOME, *FAR}
-    assert (role_map[Role.CLIENT].name, role_map[Role.FAR_CLIENT].name) == ("c1", "c2")
-    assert not any("north" in actor.name for actor in role_map.values())
+    assert role_map[Role.REMOTE_LEADER].agent == leader(cluster, "west")
+    assert role_map.keys() == {*LOCAL, *REMOTE}
+    assert (role_map[Role.CLIENT].name, role_map[Role.REMOTE_CLIENT].name) == ("c1", "c2")
+    assert not any("north" in agent.name for agent in role_map.values())
 
 
-def test_without_a_leader_no_server_has_a_role() -> None:
+def test_servers_have_no_roles_without_leader() -> None:
     cluster = new_cluster(3, clients=1)
 
     assert assign_roles(cluster.world.agents).keys() == {Role.CLIENT}
 
 
-def test_a_leader_that_was_killed_leads_no_more() -> None:
+def test_killed_leader_has_no_role() -> None:
     cluster = calm_cluster()
     cluster.kill(leader(cluster))
 

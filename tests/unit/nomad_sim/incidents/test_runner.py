@@ -1,4 +1,4 @@
-"""Incidents on the stage: one at a time, step after step, and only where all was well."""
+"""The runner of incidents: one at a time, steps in order, from a healthy cluster."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ REPLACED = INCIDENTS["server-replaced"]
 
 
 def state(harness: SimHarness, role: Role) -> State:
-    course = harness.runner.progress
-    assert course
-    return harness.cluster.world.agents[course.role_map[role].name].state
+    progress = harness.runner.progress
+    assert progress
+    return harness.cluster.world.agents[progress.role_map[role].name].state
 
 
-def test_a_scene_does_what_it_says_to_whom_plays_the_role_and_tells_it() -> None:
+def test_step_applies_faults_and_is_printed() -> None:
     async def scenario(harness: SimHarness) -> None:
         await harness.runner.run_step(KILLED, 1)
 
@@ -36,44 +36,44 @@ def test_a_scene_does_what_it_says_to_whom_plays_the_role_and_tells_it() -> None
     run_with_harness(scenario)
 
 
-def test_a_role_is_kept_until_the_end_though_another_server_leads() -> None:
+def test_roles_are_kept_after_an_election() -> None:
     async def scenario(harness: SimHarness) -> None:
         await harness.runner.run_step(KILLED, 1)
-        cast = harness.runner.progress and harness.runner.progress.role_map
+        role_map = harness.runner.progress and harness.runner.progress.role_map
         await harness.later(60.0)
         await harness.runner.run_step(KILLED, 2)
         await harness.runner.run_step(KILLED, 3)
 
         assert harness.runner.progress
-        assert harness.runner.progress.role_map == cast
-        assert harness.runner.progress.is_over
+        assert harness.runner.progress.role_map == role_map
+        assert harness.runner.progress.is_complete
         assert state(harness, Role.LEADER) is State.RUNNING
 
     run_with_harness(scenario)
 
 
-def test_a_scene_comes_only_after_the_one_before_it_of_the_same_incident() -> None:
+def test_steps_run_in_order_only() -> None:
     async def scenario(harness: SimHarness) -> None:
         for number in (2, 3):
-            with pytest.raises(ConflictError, match=f"leader-killed has not come to its step {number}"):
+            with pytest.raises(ConflictError, match=f"leader-killed cannot run step {number} now"):
                 await harness.runner.run_step(KILLED, number)
         await harness.runner.run_step(KILLED, 1)
-        with pytest.raises(ConflictError, match="leader-killed has not come to its step 3"):
+        with pytest.raises(ConflictError, match="leader-killed cannot run step 3 now"):
             await harness.runner.run_step(KILLED, 3)
-        with pytest.raises(ConflictError, match="quorum-lost has not come to its step 2"):
+        with pytest.raises(ConflictError, match="quorum-lost cannot run step 2 now"):
             await harness.runner.run_step(INCIDENTS["quorum-lost"], 2)
 
     run_with_harness(scenario)
 
 
-def test_an_incident_begins_only_where_all_is_well() -> None:
+def test_incident_requires_running_agents_and_no_partition() -> None:
     async def scenario(harness: SimHarness) -> None:
         harness.cluster.kill("c1")
-        with pytest.raises(ConflictError, match=r"first all must be well again: c1 does not run"):
+        with pytest.raises(ConflictError, match=r"repair the cluster first \(not running: c1\)"):
             await harness.runner.run_step(KILLED, 1)
         harness.cluster.start("c1")
         harness.cluster.partition("c1", ["s1.global"])
-        with pytest.raises(ConflictError, match="first all must be well again: some are partitioned"):
+        with pytest.raises(ConflictError, match=r"repair the cluster first \(agents are partitioned\)"):
             harness.runner.start(KILLED)
         harness.cluster.heal("c1")
         await harness.runner.run_step(KILLED, 1)
@@ -81,11 +81,11 @@ def test_an_incident_begins_only_where_all_is_well() -> None:
     run_with_harness(scenario)
 
 
-def test_an_incident_begins_only_where_every_agent_is_set_up_as_at_first() -> None:
+def test_incident_requires_initial_setups() -> None:
     async def scenario(harness: SimHarness) -> None:
         await inject(harness.server, "s2.global", "disable-gossip-encryption")
         await harness.later(5.0)
-        with pytest.raises(ConflictError, match=r"first all must be well again: s2.global is not set up as at first"):
+        with pytest.raises(ConflictError, match=r"repair the cluster first \(changed setup: s2\.global\)"):
             await harness.runner.run_step(KILLED, 1)
         await inject(harness.server, "s2.global", "restart")
         await harness.later(5.0)
@@ -94,10 +94,10 @@ def test_an_incident_begins_only_where_every_agent_is_set_up_as_at_first() -> No
     run_with_harness(scenario)
 
 
-def test_an_incident_begins_only_where_no_token_is_revoked() -> None:
+def test_incident_requires_that_no_token_is_revoked() -> None:
     async def scenario(harness: SimHarness) -> None:
         await harness.runner.run_step(INCIDENTS["token-revoked"], 1)
-        with pytest.raises(ConflictError, match="first all must be well again: a token is revoked"):
+        with pytest.raises(ConflictError, match=r"repair the cluster first \(a token is revoked\)"):
             await harness.runner.run_step(KILLED, 1)
         await harness.runner.run_step(INCIDENTS["token-revoked"], 2)
         await harness.runner.run_step(KILLED, 1)
@@ -105,121 +105,121 @@ def test_an_incident_begins_only_where_no_token_is_revoked() -> None:
     run_with_harness(scenario, acl=True)
 
 
-def test_an_incident_waits_for_a_leader() -> None:
+def test_incident_requires_a_leader() -> None:
     async def scenario(harness: SimHarness) -> None:
         for name in ("s1.global", "s2.global", "s3.global"):
             harness.cluster.kill(name)
             harness.cluster.start(name)
-        with pytest.raises(ConflictError, match="first there must be a leader"):
+        with pytest.raises(ConflictError, match="no leader; wait for an election"):
             await harness.runner.run_step(KILLED, 1)
 
     run_with_harness(scenario)
 
 
-def test_an_incident_that_needs_another_cluster_is_refused() -> None:
+def test_incident_requires_suitable_cluster() -> None:
     async def scenario(harness: SimHarness) -> None:
-        with pytest.raises(ConflictError, match=r"token-revoked needs access control \(--acl\)"):
+        with pytest.raises(ConflictError, match=r"token-revoked requires ACLs \(--acl\)"):
             harness.runner.start(INCIDENTS["token-revoked"])
 
     run_with_harness(scenario)
 
 
-async def over(harness: SimHarness) -> None:
+async def wait_until_complete(harness: SimHarness) -> None:
     while harness.runner.is_running:
         await asyncio.sleep(0)
 
 
-def test_a_whole_incident_goes_on_by_itself_and_says_when_it_is_over() -> None:
+def test_complete_run_prints_steps_and_end() -> None:
     async def scenario(harness: SimHarness) -> None:
         harness.runner.start(KILLED)
 
         assert harness.runner.is_running
-        await over(harness)
-        assert [part.partition(":")[0] for part in harness.output] == [
+        await wait_until_complete(harness)
+        assert [text.partition(":")[0] for text in harness.output] == [
             "leader-killed, step 1 of 3",
             "leader-killed, step 2 of 3",
             "leader-killed, step 3 of 3",
-            "leader-killed is over.",
+            "leader-killed is complete.",
         ]
         assert harness.runner.progress
-        assert harness.runner.progress.title(is_running=False) == "leader-killed is over; this was its end"
+        assert harness.runner.progress.title(is_running=False) == "leader-killed, step 3 of 3, complete"
         assert harness.runner.progress.title(is_running=True) == "leader-killed, step 3 of 3"
 
     run_with_harness(scenario)
 
 
-def test_while_one_plays_no_other_begins_and_its_end_can_be_had_at_once() -> None:
+def test_only_one_incident_runs_until_it_is_stopped() -> None:
     async def scenario(harness: SimHarness) -> None:
-        player = IncidentRunner(harness.server, harness.api, 1.0, harness.output.append)
-        player.start(KILLED, after=60.0)
+        runner = IncidentRunner(harness.server, harness.api, 1.0, harness.output.append)
+        runner.start(KILLED, after=60.0)
         for number in (1, 2):
-            with pytest.raises(ConflictError, match="leader-killed is being played"):
-                await player.run_step(INCIDENTS["quorum-lost"], number)
-        with pytest.raises(ConflictError, match="leader-killed is being played"):
-            player.start(KILLED)
-        await player.stop()
+            with pytest.raises(ConflictError, match="leader-killed is running"):
+                await runner.run_step(INCIDENTS["quorum-lost"], number)
+        with pytest.raises(ConflictError, match="leader-killed is running"):
+            runner.start(KILLED)
+        await runner.stop()
 
-        assert not player.is_running
+        assert not runner.is_running
         assert not harness.output
 
     run_with_harness(scenario)
 
 
-def test_two_scenes_are_not_played_at_the_same_time() -> None:
+def test_only_one_step_runs_at_a_time() -> None:
     async def scenario(harness: SimHarness) -> None:
         first = asyncio.create_task(harness.runner.run_step(KILLED, 1))
         await asyncio.sleep(0)
-        with pytest.raises(ConflictError, match="a step is being played"):
+        with pytest.raises(ConflictError, match="a step is running"):
             await harness.runner.run_step(KILLED, 1)
         await first
 
     run_with_harness(scenario)
 
 
-def test_what_cannot_be_done_ends_the_play_and_that_is_told() -> None:
-    invalid = Incident("wrong", "It cannot be.", (Step("Who runs starts.", (Action("start", (Role.CLIENT,)),)),))
+def test_refused_action_stops_run() -> None:
+    invalid = Incident("wrong", "A test.", (Step("A running client starts.", (Action("start", (Role.CLIENT,)),)),))
 
     async def scenario(harness: SimHarness) -> None:
         harness.runner.start(invalid)
-        await over(harness)
+        await wait_until_complete(harness)
 
-        assert harness.output == ["wrong cannot go on: c1 is running."]
+        assert harness.output == ["wrong stopped: c1 is running."]
 
     run_with_harness(scenario)
 
 
-def test_a_newcomer_is_added_knows_nobody_and_joins_whom_it_is_told() -> None:
+def test_new_server_joins_by_api_call() -> None:
     async def scenario(harness: SimHarness) -> None:
         for number in (1, 2, 3, 4):
             await harness.runner.run_step(REPLACED, number)
-        course = harness.runner.progress
-        assert course
-        newcomer, leader = course.role_map[Role.NEWCOMER].name, course.role_map[Role.LEADER].name
+        progress = harness.runner.progress
+        assert progress
+        new_server, leader = progress.role_map[Role.NEW_SERVER].name, progress.role_map[Role.LEADER].name
 
-        assert newcomer == "s4.global"
-        assert not harness.cluster.world.agents[newcomer].setup.retry_join
-        assert newcomer in harness.cluster.world.server(leader).gossip.members
-        assert newcomer in harness.runner.agents
-        assert course.role_map[Role.FOLLOWER].name not in harness.runner.agents
+        assert new_server == "s4.global"
+        assert not harness.cluster.world.agents[new_server].setup.retry_join
+        assert new_server in harness.cluster.world.server(leader).gossip.members
+        assert new_server in harness.runner.agents
+        assert progress.role_map[Role.FOLLOWER].name not in harness.runner.agents
 
     run_with_harness(scenario)
 
 
-def test_the_play_goes_on_where_nobody_listens() -> None:
-    def deaf(_: str) -> None:
+def test_closed_output_does_not_stop_run() -> None:
+    def closed_output(_: str) -> None:
         raise BrokenPipeError
 
     async def scenario(harness: SimHarness) -> None:
-        player = IncidentRunner(harness.server, harness.api, 1.0, deaf)
-        await player.run_step(KILLED, 1)
+        runner = IncidentRunner(harness.server, harness.api, 1.0, closed_output)
+        await runner.run_step(KILLED, 1)
 
-        assert player.progress
-        assert player.progress.position == "leader-killed, step 1 of 3"
+        assert runner.progress
+        assert runner.progress.position == "leader-killed, step 1 of 3"
 
     run_with_harness(scenario)
 
 
-def test_a_newcomer_whose_port_is_taken_is_not_added_and_that_is_told() -> None:
+def test_new_server_is_refused_if_port_is_in_use() -> None:
     async def scenario(harness: SimHarness) -> None:
         for number in (1, 2, 3):
             await harness.runner.run_step(REPLACED, number)
@@ -235,7 +235,7 @@ def test_a_newcomer_whose_port_is_taken_is_not_added_and_that_is_told() -> None:
     run_with_harness(scenario)
 
 
-def test_what_is_done_to_the_cluster_as_a_whole_is_done_once() -> None:
+def test_cluster_faults_are_applied_once() -> None:
     async def scenario(harness: SimHarness) -> None:
         await harness.runner.run_step(INCIDENTS["token-revoked"], 1)
         assert harness.api.acl.revoked

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad import decode_members
 from nomad_exporter.nomad.lenient import ERRORS, TooMany
 from nomad_exporter.nomad.models import Member, Members
-from nomad_exporter.nomad.sources import MEMBERS_PATH
+from nomad_exporter.nomad.sources import MEMBERS, Reply
+from nomad_exporter.nomad.sources.members import MEMBERS_LIMIT
 from tests.support.answers import recorded
 from tests.support.recordings import situations
 
-RECORDED = [s.name for s in situations() if (answer := s.answers.get(MEMBERS_PATH)) and answer.status == 200]
+RECORDED = [s.name for s in situations() if (answer := s.answers.get(MEMBERS.path)) and answer.status == 200]
 
 S1: dict[str, Any] = {
     "Name": "s1.global",
@@ -35,14 +35,18 @@ S1: dict[str, Any] = {
 }
 
 
+def decode(body: bytes) -> Members:
+    return MEMBERS.decode(Reply(200, body))
+
+
 def decoded(*members: Any) -> Members:
-    return decode_members.decode(json.dumps({"Members": members}).encode())
+    return decode(json.dumps({"Members": members}).encode())
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_answers_have_no_invalid_fields(name: str) -> None:
-    body = recorded(name, MEMBERS_PATH).body
-    answer = decode_members.decode(body)
+    body = recorded(name, MEMBERS.path).body
+    answer = decode(body)
 
     assert {member.name for member in answer.members} == {item["Name"] for item in json.loads(body)["Members"]}
     assert answer.invalid_fields == ()
@@ -75,13 +79,13 @@ def test_members_are_sorted_by_name() -> None:
 
 
 def test_servers_of_other_regions_are_members() -> None:
-    answer = decode_members.decode(recorded("2.0.5/two-regions/east-s1", MEMBERS_PATH).body)
+    answer = decode(recorded("2.0.5/two-regions/east-s1", MEMBERS.path).body)
 
     assert {member.region for member in answer.members} == {"east", "west"}
 
 
 def test_member_without_newer_tags_is_decoded() -> None:
-    (member,) = decode_members.decode(recorded("0.5.5-documented/single/bacon-mac", MEMBERS_PATH).body).members
+    (member,) = decode(recorded("0.5.5-documented/single/bacon-mac", MEMBERS.path).body).members
 
     assert (member.id, member.raft_version, member.expect) == ("", "", "")
     assert member.build == "0.5.5dev"
@@ -184,14 +188,14 @@ def test_empty_member_list_is_decoded() -> None:
 
 
 def test_members_up_to_limit_are_decoded() -> None:
-    answer = decoded(*({**S1, "Name": f"s{number}"} for number in range(decode_members.MEMBERS_LIMIT)))
+    answer = decoded(*({**S1, "Name": f"s{number}"} for number in range(MEMBERS_LIMIT)))
 
-    assert len(answer.members) == decode_members.MEMBERS_LIMIT
+    assert len(answer.members) == MEMBERS_LIMIT
 
 
 def test_more_members_than_limit_are_rejected() -> None:
     with pytest.raises(TooMany, match="more than 5000 members"):
-        decoded(*([S1] * (decode_members.MEMBERS_LIMIT + 1)))
+        decoded(*([S1] * (MEMBERS_LIMIT + 1)))
 
 
 @pytest.mark.parametrize(
@@ -208,4 +212,4 @@ def test_more_members_than_limit_are_rejected() -> None:
 )
 def test_body_without_member_list_is_rejected(body: bytes) -> None:
     with pytest.raises(ERRORS):
-        decode_members.decode(body)
+        decode(body)

@@ -1,4 +1,4 @@
-"""Real programs that some tests need, such as Prometheus."""
+"""Programs that some tests need, such as Prometheus."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 
-def real(program: str) -> str:
-    """The path of ``program``; without it the test is skipped, or fails where REQUIRE_REAL_PARTS is set, as in CI."""
+def require_tool(program: str) -> str:
+    """Return the path of ``program``. If it is missing, skip the test, or fail it if REQUIRE_REAL_PARTS is set."""
     found = shutil.which(program)
     if found:
         return found

@@ -8,23 +8,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.nomad import decode_health
 from nomad_exporter.nomad.lenient import ERRORS
 from nomad_exporter.nomad.models import Check, HealthAnswer, Role
-from nomad_exporter.nomad.sources import HEALTH_PATH
-from tests.support.answers import WELL, recorded
+from nomad_exporter.nomad.sources import HEALTH, Reply
+from nomad_exporter.nomad.sources.health import MESSAGE_LIMIT, encode
+from tests.support.answers import HEALTHY, recorded
 from tests.support.recordings import situations
 
-RECORDED = [s.name for s in situations() if (answer := s.answers.get(HEALTH_PATH)) and answer.status is not None]
+RECORDED = [s.name for s in situations() if (answer := s.answers.get(HEALTH.path)) and answer.status is not None]
+
+
+def decode(status: int, body: bytes) -> HealthAnswer:
+    """Return the answer in one reply, which is the same with and without ``?stale``."""
+    health = HEALTH.decode(Reply(status, body))
+    assert health.plain == health.stale
+    return health.plain
 
 
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        pytest.param("2.0.5/healthy/s1-follower", HealthAnswer(200, {Role.SERVER: WELL}), id="server"),
-        pytest.param("2.0.5/healthy/c1-client", HealthAnswer(200, {Role.CLIENT: WELL}), id="client"),
+        pytest.param("2.0.5/healthy/s1-follower", HealthAnswer(200, {Role.SERVER: HEALTHY}), id="server"),
+        pytest.param("2.0.5/healthy/c1-client", HealthAnswer(200, {Role.CLIENT: HEALTHY}), id="client"),
         pytest.param(
-            "2.0.5/single/bacon-mac", HealthAnswer(200, {Role.CLIENT: WELL, Role.SERVER: WELL}), id="both roles"
+            "2.0.5/single/bacon-mac", HealthAnswer(200, {Role.CLIENT: HEALTHY, Role.SERVER: HEALTHY}), id="both roles"
         ),
         pytest.param(
             "2.0.5/no-leader/s3-follower",
@@ -39,55 +46,55 @@ RECORDED = [s.name for s in situations() if (answer := s.answers.get(HEALTH_PATH
     ],
 )
 def test_recorded_answer_is_decoded(name: str, answer: HealthAnswer) -> None:
-    reply = recorded(name, HEALTH_PATH)
+    reply = recorded(name, HEALTH.path)
 
-    assert decode_health.decode(reply.status, reply.body) == answer
+    assert decode(reply.status, reply.body) == answer
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_encode_reproduces_recorded_body(name: str) -> None:
-    reply = recorded(name, HEALTH_PATH)
-    answer = decode_health.decode(reply.status, reply.body)
+    reply = recorded(name, HEALTH.path)
+    answer = decode(reply.status, reply.body)
 
-    encoded = decode_health.encode({str(role): check for role, check in answer.checks.items()})
+    encoded = encode({str(role): check for role, check in answer.checks.items()})
 
     assert json.loads(encoded) == json.loads(reply.body)
 
 
 def test_unhealthy_role_does_not_affect_other_role() -> None:
     body = b'{"client": {"ok": true, "message": "ok"}, "server": {"ok": false, "message": "no leader"}}'
-    answer = decode_health.decode(500, body)
+    answer = decode(500, body)
 
-    assert answer.checks == {Role.CLIENT: WELL, Role.SERVER: Check(ok=False, message="no leader")}
+    assert answer.checks == {Role.CLIENT: HEALTHY, Role.SERVER: Check(ok=False, message="no leader")}
 
 
 def test_check_without_message_is_decoded() -> None:
-    answer = decode_health.decode(200, b'{"server": {"ok": true}}')
+    answer = decode(200, b'{"server": {"ok": true}}')
 
     assert answer.checks == {Role.SERVER: Check(ok=True, message="")}
 
 
 def test_null_role_is_ignored() -> None:
-    answer = decode_health.decode(200, b'{"client": null, "server": {"ok": true, "message": "ok"}}')
+    answer = decode(200, b'{"client": null, "server": {"ok": true, "message": "ok"}}')
 
-    assert answer.checks == {Role.SERVER: WELL}
+    assert answer.checks == {Role.SERVER: HEALTHY}
 
 
 def test_unknown_fields_are_ignored() -> None:
-    answer = decode_health.decode(200, b'{"server": {"ok": true, "message": "ok", "since": 7}, "proxy": {"ok": false}}')
+    answer = decode(200, b'{"server": {"ok": true, "message": "ok", "since": 7}, "proxy": {"ok": false}}')
 
-    assert answer.checks == {Role.SERVER: WELL}
+    assert answer.checks == {Role.SERVER: HEALTHY}
 
 
 def test_long_message_is_truncated() -> None:
-    answer = decode_health.decode(500, json.dumps({"server": {"ok": False, "message": "é" * 10_000}}).encode())
+    answer = decode(500, json.dumps({"server": {"ok": False, "message": "é" * 10_000}}).encode())
 
-    assert answer.checks[Role.SERVER].message == "é" * decode_health.MESSAGE_LIMIT
+    assert answer.checks[Role.SERVER].message == "é" * MESSAGE_LIMIT
 
 
 def test_answer_without_checks_is_rejected() -> None:
     with pytest.raises(ValueError, match="no health check of a server or a client"):
-        decode_health.decode(200, b"{}")
+        decode(200, b"{}")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,7 @@ def test_answer_without_checks_is_rejected() -> None:
 )
 def test_body_of_another_form_is_rejected(body: bytes) -> None:
     with pytest.raises(ERRORS):
-        decode_health.decode(200, body)
+        decode(200, body)
 
 
 CHECKS = st.dictionaries(st.sampled_from(Role), st.builds(Check, st.booleans(), st.text(max_size=500)), min_size=1)
@@ -117,6 +124,6 @@ CHECKS = st.dictionaries(st.sampled_from(Role), st.builds(Check, st.booleans(), 
 @given(checks=CHECKS)
 @settings(deadline=None)
 def test_encoded_checks_are_decoded_again(checks: dict[Role, Check]) -> None:
-    body = decode_health.encode({str(role): check for role, check in checks.items()})
+    body = encode({str(role): check for role, check in checks.items()})
 
-    assert decode_health.decode(200, body).checks == checks
+    assert decode(200, body).checks == checks

@@ -1,11 +1,12 @@
-"""Decoder of ``/v1/operator/autopilot/health``; its JSON is the same under status 200 and 429."""
+"""The source ``autopilot``: the health of a region's servers, as determined by the leader."""
 
 from __future__ import annotations
 
 import msgspec
 
 from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
-from nomad_exporter.nomad.models import Autopilot, AutopilotServer
+from nomad_exporter.nomad.models import Autopilot, AutopilotServer, Role
+from nomad_exporter.nomad.sources.source import Reply, Source
 
 SERVERS_LIMIT = 100
 """Maximum number of servers; more than any raft configuration has. A longer answer is rejected."""
@@ -25,13 +26,13 @@ class _Server(msgspec.Struct, rename="pascal"):
     voter: msgspec.Raw = msgspec.Raw()
 
 
-def decode(body: bytes) -> Autopilot:
-    """Decode ``body``, with the servers sorted by name.
+def decode(reply: Reply) -> Autopilot:
+    """Decode a reply, with the servers sorted by name.
 
     Raises ValueError or a msgspec error if the body has no verdict, and TooMany for more than ``SERVERS_LIMIT``
     servers.
     """
-    content = msgspec.json.decode(body, type=_Body)
+    content = msgspec.json.decode(reply.body, type=_Body)
     raw_servers = content.servers or ()  # A leader whose autopilot has not run yet returns null.
     if len(raw_servers) > SERVERS_LIMIT:
         raise TooMany(f"more than {SERVERS_LIMIT} servers")
@@ -71,3 +72,17 @@ def _is_duplicate(server: AutopilotServer, other: AutopilotServer) -> bool:
 
 def _name_and_address(server: AutopilotServer) -> tuple[str, str]:
     return server.name, server.address
+
+
+AUTOPILOT = Source(
+    name="autopilot",
+    path="/v1/operator/autopilot/health",
+    decode=decode,
+    statuses=(200, 429),  # The status is 429 if a server is unhealthy.
+    permission="operator:read",
+    verdicts=("quorum",),
+    role=Role.SERVER,
+    # A server forwards the request to the leader, and responds only after seconds while there is none.
+    needs_leader=True,
+    optional=True,
+)

@@ -1,4 +1,4 @@
-"""Decoder of ``/v1/agent/self``, for every Nomad since 0.5.
+"""The source ``self``: an agent's own state, from every Nomad since 0.5.
 
 Of ``config`` only an allow-list of fields is read: the rest can hold tokens and licences.
 """
@@ -11,9 +11,10 @@ from collections.abc import Mapping
 import msgspec
 
 from nomad_exporter.nomad import stats
-from nomad_exporter.nomad.decode_members import decode_member
 from nomad_exporter.nomad.lenient import TEXT_LIMIT, LenientDecoder
 from nomad_exporter.nomad.models import SUFFRAGES, AgentSelf, RaftServer, Role
+from nomad_exporter.nomad.sources.members import decode_member
+from nomad_exporter.nomad.sources.source import MIB, Reply, Source
 from nomad_exporter.nomad.stats import Kind, Number, Stat
 
 UNKNOWN_LIMIT = 50
@@ -63,9 +64,9 @@ class _Config(msgspec.Struct, rename="pascal"):
     tls: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="TLSConfig")
 
 
-def decode(body: bytes) -> AgentSelf:
-    """Decode ``body``. Raises ValueError or a msgspec error if it is not the answer of an agent."""
-    content = msgspec.json.decode(body, type=_Body)
+def decode(reply: Reply) -> AgentSelf:
+    """Decode a reply. Raises ValueError or a msgspec error if it is not the answer of an agent."""
+    content = msgspec.json.decode(reply.body, type=_Body)
     decoder = LenientDecoder()
     texts = _decode_texts(content.stats, decoder)
     roles = frozenset(
@@ -177,3 +178,13 @@ def _decode_bootstrap_expect(config: _Config, tag: str, decoder: LenientDecoder)
     server = decoder.read(config.server, _Server, "config.Server") or _Server()
     expect = decoder.read(server.bootstrap_expect, int, "config.Server.BootstrapExpect")
     return expect or (int(tag) if re.fullmatch(r"[0-9]{1,4}", tag) else None)
+
+
+SELF = Source(
+    name="self",
+    path="/v1/agent/self",
+    decode=decode,
+    body_limit=2 * MIB,  # A real answer has about 10 kB.
+    permission="agent:read",
+    verdicts=("ready", "quorum"),
+)

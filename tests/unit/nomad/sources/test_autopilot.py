@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.nomad import decode_autopilot
 from nomad_exporter.nomad.lenient import ERRORS, TooMany
 from nomad_exporter.nomad.models import Autopilot, AutopilotServer
-from nomad_exporter.nomad.sources import AUTOPILOT_PATH
+from nomad_exporter.nomad.sources import AUTOPILOT, Reply
+from nomad_exporter.nomad.sources.autopilot import SERVERS_LIMIT
 from tests.support.answers import recorded
 from tests.support.recordings import situations
 
-RECORDED = [s.name for s in situations() if AUTOPILOT_PATH in s.answers]
+RECORDED = [s.name for s in situations() if AUTOPILOT.path in s.answers]
 
 S1: dict[str, Any] = {
     "ID": "41cc56e1",
@@ -29,14 +29,18 @@ S1: dict[str, Any] = {
 S2 = {**S1, "ID": "bf642eea", "Name": "s2.global", "Address": "10.0.0.2:4647"}
 
 
+def decode(body: bytes) -> Autopilot:
+    return AUTOPILOT.decode(Reply(200, body))
+
+
 def decoded(*servers: Any, **more: Any) -> Autopilot:
-    return decode_autopilot.decode(json.dumps({"Healthy": True, "Servers": servers, **more}).encode())
+    return decode(json.dumps({"Healthy": True, "Servers": servers, **more}).encode())
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_answers_have_no_invalid_fields(name: str) -> None:
-    body = recorded(name, AUTOPILOT_PATH).body
-    content, answer = json.loads(body), decode_autopilot.decode(body)
+    body = recorded(name, AUTOPILOT.path).body
+    content, answer = json.loads(body), decode(body)
 
     assert (answer.healthy, answer.failure_tolerance) == (content["Healthy"], content["FailureTolerance"])
     assert {(s.id, s.name, s.address, s.healthy, s.voter) for s in answer.servers} == {
@@ -72,7 +76,7 @@ def test_missing_fields_stay_empty() -> None:
     "body", [b'{"Healthy": false, "Servers": null}', b'{"Healthy": false}'], ids=["null", "missing"]
 )
 def test_answer_without_servers_is_decoded(body: bytes) -> None:
-    assert decode_autopilot.decode(body) == Autopilot(healthy=False)
+    assert decode(body) == Autopilot(healthy=False)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +148,12 @@ def numbered(count: int) -> list[dict[str, Any]]:
 
 
 def test_servers_up_to_limit_are_decoded() -> None:
-    assert len(decoded(*numbered(decode_autopilot.SERVERS_LIMIT)).servers) == decode_autopilot.SERVERS_LIMIT
+    assert len(decoded(*numbered(SERVERS_LIMIT)).servers) == SERVERS_LIMIT
 
 
 def test_more_servers_than_limit_are_rejected() -> None:
     with pytest.raises(TooMany, match="more than 100 servers"):
-        decoded(*numbered(decode_autopilot.SERVERS_LIMIT + 1))
+        decoded(*numbered(SERVERS_LIMIT + 1))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_more_servers_than_limit_are_rejected() -> None:
 )
 def test_body_without_verdict_is_rejected(body: bytes) -> None:
     with pytest.raises(ERRORS):
-        decode_autopilot.decode(body)
+        decode(body)
 
 
 KEYS = st.sampled_from(["ID", "Name", "Address", "Healthy", "Voter", "Servers", "FailureTolerance"]) | st.text()
@@ -183,7 +187,7 @@ BODIES = st.binary() | st.dictionaries(KEYS, TREES, max_size=6).map(lambda tree:
 @settings(deadline=None)
 def test_any_body_is_decoded_or_rejected(body: bytes) -> None:
     with contextlib.suppress(*ERRORS):
-        answer = decode_autopilot.decode(body)
+        answer = decode(body)
         assert all(server.id for server in answer.servers)
 
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomad_exporter.nomad import decode_self, stats
+from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.lenient import ERRORS, TEXT_LIMIT
 from nomad_exporter.nomad.models import AgentSelf, RaftServer, Role
-from nomad_exporter.nomad.sources import SELF_PATH
+from nomad_exporter.nomad.sources import SELF, Reply
+from nomad_exporter.nomad.sources.agent_self import UNKNOWN_LIMIT
 from nomad_exporter.nomad.stats import Kind
 from tests.support.answers import recorded, self_body
 from tests.support.recordings import situations
 
-RECORDED = [s.name for s in situations() if (answer := s.answers.get(SELF_PATH)) and answer.status == 200]
+RECORDED = [s.name for s in situations() if (answer := s.answers.get(SELF.path)) and answer.status == 200]
 
 FOLLOWER = "2.0.5/healthy/s1-follower"
 CLIENT = "2.0.5/healthy/c1-client"
@@ -26,12 +27,16 @@ BOTH = "2.0.5/single/bacon-mac"
 DOCUMENTED = "0.5.5-documented/single/bacon-mac"
 
 
+def decode(body: bytes) -> AgentSelf:
+    return SELF.decode(Reply(200, body))
+
+
 def decode_recorded(name: str) -> AgentSelf:
-    return decode_self.decode(recorded(name).body)
+    return decode(recorded(name).body)
 
 
 def decoded(**parts: Any) -> AgentSelf:
-    return decode_self.decode(self_body(**parts))
+    return decode(self_body(**parts))
 
 
 def raft(**values: Any) -> AgentSelf:
@@ -371,7 +376,7 @@ def test_selection_of_unknown_stats_is_stable() -> None:
     answers = [raft(**dict.fromkeys(order, "1")) for order in (names, reversed(names))]
 
     assert answers[0].unknown == answers[1].unknown
-    assert list(answers[0].unknown) == [f"raft.{name}" for name in names[: decode_self.UNKNOWN_LIMIT]]
+    assert list(answers[0].unknown) == [f"raft.{name}" for name in names[:UNKNOWN_LIMIT]]
 
 
 def test_invalid_unknown_stat_is_recorded_without_name() -> None:
@@ -389,7 +394,7 @@ def with_stat(stat: stats.Stat, value: object) -> AgentSelf:
     """Decode the answer of an agent with both roles in which one stat has another value."""
     body = json.loads(recorded(BOTH).body)
     body["stats"].setdefault(stat.group, {})[stat.key] = value
-    return decode_self.decode(json.dumps(body).encode())
+    return decode(json.dumps(body).encode())
 
 
 def without_stat(stat: stats.Stat) -> AgentSelf:
@@ -466,7 +471,7 @@ def test_invalid_config_field_loses_only_its_value(config: dict[str, Any], inval
     body = json.loads(recorded(CLIENT).body)
     complete = decode_recorded(CLIENT)
     body["config"] |= config
-    answer = decode_self.decode(json.dumps(body).encode())
+    answer = decode(json.dumps(body).encode())
 
     fields = ("region", "datacenter", "node_name", "version", "acl_enabled", "tls_http", "bootstrap_expect")
     assert sum(getattr(answer, field) != getattr(complete, field) for field in fields) <= 1
@@ -493,7 +498,7 @@ def test_invalid_part_of_version_loses_only_that_part(fields: dict[str, Any], ve
 def test_invalid_config_loses_only_its_fields(config: Any) -> None:
     body = json.loads(recorded(FOLLOWER).body)
     body["config"] = config
-    answer = decode_self.decode(json.dumps(body).encode())
+    answer = decode(json.dumps(body).encode())
 
     assert answer.region == ""
     assert answer.numbers == decode_recorded(FOLLOWER).numbers
@@ -557,26 +562,26 @@ def test_only_allowed_config_fields_are_decoded() -> None:
 )
 def test_invalid_body_is_rejected(body: bytes) -> None:
     with pytest.raises(ERRORS):
-        decode_self.decode(body)
+        decode(body)
 
 
 @pytest.mark.parametrize("groups", [{}, {"runtime": {"arch": "amd64"}}, {"raft": {"term": "4"}}], ids=repr)
 def test_answer_without_role_is_rejected(groups: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no stats of a server or a client"):
-        decode_self.decode(json.dumps({"stats": groups}).encode())
+        decode(json.dumps({"stats": groups}).encode())
 
 
 @pytest.mark.parametrize("text", [b'"\xff"', b'"\xed\xa0\x80"'], ids=["invalid byte", "surrogate"])
 def test_text_that_is_not_utf_8_loses_only_its_value(text: bytes) -> None:
     body = b'{"stats": {"nomad": {"leader_addr": %b, "leader": "true"}}, "config": {"Region": %b}}' % (text, text)
-    answer = decode_self.decode(body)
+    answer = decode(body)
 
     assert (answer.texts, answer.numbers, answer.region) == ({}, {"nomad.leader": 1}, "")
     assert answer.invalid_fields == ("stats.nomad.leader_addr", "config.Region")
 
 
 def test_last_of_duplicate_keys_wins() -> None:
-    answer = decode_self.decode(b'{"stats": {"nomad": {"known_regions": "1", "known_regions": "2"}}}')
+    answer = decode(b'{"stats": {"nomad": {"known_regions": "1", "known_regions": "2"}}}')
 
     assert answer.numbers == {"nomad.known_regions": 2}
 
@@ -601,7 +606,7 @@ BODIES = st.binary(max_size=50) | st.fixed_dictionaries(
 @settings(max_examples=200, deadline=None)
 def test_any_body_is_decoded_or_raises_known_error(body: bytes) -> None:
     try:
-        answer = decode_self.decode(body)
+        answer = decode(body)
     except ERRORS:
         return
 
@@ -615,7 +620,7 @@ def test_corrupt_recording_is_decoded_or_raises_known_error(position: int, repla
     body = recorded(CLIENT).body
     start = position % len(body)
     try:
-        answer = decode_self.decode(body[:start] + replacement + body[start + len(replacement) :])
+        answer = decode(body[:start] + replacement + body[start + len(replacement) :])
     except ERRORS:
         return
 
@@ -623,6 +628,6 @@ def test_corrupt_recording_is_decoded_or_raises_known_error(position: int, repla
 
 
 def test_recorded_invalid_fields_are_limited() -> None:
-    answer = decode_self.decode(self_body(stats={"raft": {f"key_{number}": number for number in range(100_000)}}))
+    answer = decode(self_body(stats={"raft": {f"key_{number}": number for number in range(100_000)}}))
 
     assert len(answer.invalid_fields) <= 1000

@@ -1,11 +1,12 @@
-"""Decoder of ``/v1/agent/members``, and of the one member in ``/v1/agent/self``."""
+"""The source ``members``: the servers in gossip. The source ``self`` has one of these members, too."""
 
 from __future__ import annotations
 
 import msgspec
 
 from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
-from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members
+from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members, Role
+from nomad_exporter.nomad.sources.source import MIB, Reply, Source
 
 MEMBERS_LIMIT = 5000
 """Maximum number of members; more than any gossip pool has. A longer answer is rejected."""
@@ -24,14 +25,14 @@ class _Member(msgspec.Struct, rename="pascal"):
     delegate_cur: msgspec.Raw = msgspec.Raw()
 
 
-def decode(body: bytes) -> Members:
-    """Decode ``body``, with the members sorted by name.
+def decode(reply: Reply) -> Members:
+    """Decode a reply, with the members sorted by name.
 
     Raises ValueError or a msgspec error if the body has no list of members, and TooMany for more than
     ``MEMBERS_LIMIT`` members.
     """
     # An agent that is stopping returns null for the list. That is rejected too: it says nothing about the members.
-    raw_members = msgspec.json.decode(body, type=_Body).members
+    raw_members = msgspec.json.decode(reply.body, type=_Body).members
     if len(raw_members) > MEMBERS_LIMIT:
         raise TooMany(f"more than {MEMBERS_LIMIT} members")
     decoder = LenientDecoder()
@@ -86,3 +87,15 @@ def _rpc_address(host: str, port: str) -> str:
     if not (host and port):
         return ""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+MEMBERS = Source(
+    name="members",
+    path="/v1/agent/members",
+    decode=decode,
+    body_limit=8 * MIB,  # An answer with 5000 members has 2 MB.
+    permission="node:read",
+    verdicts=("quorum",),
+    # A client forwards the request to a server, and does not respond while it reaches none.
+    role=Role.SERVER,
+)

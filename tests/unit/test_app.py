@@ -1,0 +1,99 @@
+"""The wiring: what a failed reload leaves unchanged, and the log lines of changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from nomad_exporter.app import Exporter, _log_changes
+from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_config
+from nomad_exporter.config.settings import Settings
+from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.polling.transitions import MAX_LOG_LINES, Change, Event
+from nomad_exporter.web.site import ReloadError
+from tests.support.answers import AGENT
+from tests.support.schedules import RecordingHandler
+from tests.support.settings import DEFAULTS
+
+CONFIG = build_config(Settings(**DEFAULTS), (AGENT,))
+ERRORS = [
+    DocumentError("fleet.yml:3: agents[0].adress: unknown key"),
+    ConfigError("key_file", "requires {}", "cert_file"),
+]
+
+
+@pytest.fixture
+def records() -> Iterator[list[logging.LogRecord]]:
+    """Yield the records that the module logs."""
+    handler, logger = RecordingHandler(), logging.getLogger("nomad_exporter.app")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler.records
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+def failing_exporter(error: Exception) -> Exporter:
+    """Return an exporter, not started, whose configuration has an ``error`` since its start."""
+
+    def load_config() -> Config:
+        raise error
+
+    return Exporter(CONFIG, load_config)
+
+
+def metrics(exporter: Exporter) -> str:
+    return exporter.site.self_metrics.page(Format.TEXT).decode()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_failed_reload_raises_one_line_and_changes_nothing(error: Exception) -> None:
+    exporter = failing_exporter(error)
+    before = exporter.site
+
+    with pytest.raises(ReloadError) as raised:
+        exporter.reload()
+
+    assert str(raised.value) == str(error)
+    assert exporter.site is before
+    assert "nomad_exporter_config_last_reload_successful 0" in metrics(exporter)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_failed_reload_by_signal_is_one_log_line(error: Exception, records: list[logging.LogRecord]) -> None:
+    failing_exporter(error).reload_or_log()
+
+    (record,) = records
+    assert (record.levelname, record.getMessage()) == ("ERROR", "reload failed, keeping the current configuration")
+    assert {key: str(value) for key, value in vars(record)["fields"].items()} == {"error": str(error)}
+
+
+def test_reload_is_logged_and_recorded(records: list[logging.LogRecord]) -> None:
+    exporter = Exporter(CONFIG, lambda: CONFIG)
+    exporter.reload()
+
+    assert [(record.getMessage(), vars(record)["fields"]) for record in records] == [("reloaded", {"agents": 1})]
+    assert "nomad_exporter_config_last_reload_successful 1" in metrics(exporter)
+
+
+def test_change_is_one_log_line_with_event_first_and_agent_last(records: list[logging.LogRecord]) -> None:
+    _log_changes(AGENT, [Change(Event.UNHEALTHY, {"role": "server", "detail": "no leader"})])
+
+    (record,) = records
+    assert (record.levelname, record.getMessage()) == ("WARNING", "agent unhealthy")
+    assert [*vars(record)["fields"].items()] == [
+        ("event", "unhealthy"),
+        ("role", "server"),
+        ("detail", "no leader"),
+        ("agent", AGENT.name),
+    ]
+
+
+def test_log_lines_of_one_reading_are_limited(records: list[logging.LogRecord]) -> None:
+    _log_changes(AGENT, [Change(Event.MEMBER_APPEARED)] * (MAX_LOG_LINES + 7))
+
+    assert len(records) == MAX_LOG_LINES + 1
+    assert records[-1].getMessage() == "further changes omitted"
