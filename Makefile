@@ -7,18 +7,27 @@ INSTALLED := $(VENV)/installed
 RUNNABLE := $(VENV)/runnable
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint format docs golden fuzz soak clean
+.PHONY: demo unit test lint format docs golden fuzz soak clean
 
 # A simulated Nomad cluster and an exporter that monitors it; options in ARGS, such as ARGS="--version 1.6 --prometheus".
 demo: $(RUNNABLE)
 	@$(BIN)/nomad-exporter demo $(ARGS)
 
-test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+PYTEST := $(BIN)/python -m pytest --numprocesses auto
+
+# The unit tests without the slow ones: quick enough for every change.
+unit: $(INSTALLED)
+	$(PYTEST) -m "not slow" tests/unit
+
+# All tests; those that need a real part skip if it is not installed. More options in ARGS.
+test: $(INSTALLED)
+	$(PYTEST) $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(INSTALLED)

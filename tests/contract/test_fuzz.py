@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nomad_exporter.nomad.sources import SELF, SOURCES, Reply, Source
 from tests.support.fuzzing import STATUSES, bodies, outcome
 from tests.support.mutations import KEYS, TEXTS, VALUES, mutated
+from tests.support.profiles import scaled
 
 LEAVES = st.sampled_from(TEXTS) | st.sampled_from(VALUES) | st.text() | st.integers() | st.floats()
 TREES = st.recursive(
@@ -34,7 +35,9 @@ def replies(source: Source[Any]) -> st.SearchStrategy[Reply]:
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)
-@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=scaled(150), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(data=st.data())
 def test_any_reply_is_a_valid_page_or_a_failure(source: Source[Any], data: st.DataObject) -> None:
     outcome(source, data.draw(replies(source)))

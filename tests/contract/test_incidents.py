@@ -71,7 +71,7 @@ def is_progress(line: str) -> bool:
 
 @pytest.mark.usefixtures("runs")  # The other incidents start meanwhile.
 def test_incident_of_command_line_prints_its_steps() -> None:
-    with running_demo("--incident", "token-revoked", "--pace", "100") as demo:
+    with running_demo("--incident", "token-revoked", "--pace", str(PACE)) as demo:
         assert demo.process.stdout
         lines = list(takewhile(is_progress, (line.rstrip() for line in demo.process.stdout)))
 

@@ -37,8 +37,8 @@ RETIRED_TERMS = re.compile(
 )
 """Terms that readers had to translate; the field's own terms replace them."""
 
-QUOTATIONS: tuple[str, ...] = ()
-"""Texts of Nomad, Consul and Go that hold such a term and are quoted as they are."""
+QUOTATIONS = ("ignore-words-list",)
+"""Texts of Nomad and names of other tools that hold such a term."""
 
 
 def product_files() -> list[Path]:

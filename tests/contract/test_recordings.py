@@ -1,6 +1,6 @@
-"""What real agents said is what the page says: nothing is lost, nothing is made up, and every reader can read it.
+"""The page shows what real agents reported: nothing is lost, nothing is invented, and every parser can read the page.
 
-What is expected is worked out from the recorded JSON alone, without the product's own reading of it.
+The expected samples are derived from the recorded JSON alone, without the exporter's decoder.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.self_metrics import SelfMetrics
-from tests.regenerate import GOLDEN, golden, path
+from tests.regenerate import AGENTS, GOLDEN, golden, golden_situations, path
 from tests.support.pages import page_of
 from tests.support.real_tools import require_tool
 from tests.support.recordings import Situation, situations
 from tests.support.replay import AT, MAX_AGE, TIMEOUT, replay
 
 Series = tuple[str, frozenset[tuple[str, str]]]
-"""A name and its labels."""
+"""A metric name and its labels."""
 
 Samples = Iterator[tuple[Series, float]]
 
 SITUATIONS = situations()
 every_recorded_agent = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
 
-UNSAID = {
-    ("nomad.server", "true"): "it says no more than the label role of info",
-    ("nomad.leader_addr", ""): "no leader is known, which leader_known says",
-    ("raft.last_contact", "never"): "no leader was ever heard from",
-    ("client.heartbeat_ttl", "0s"): "the client has not registered yet, which client_registered says",
+NULL_VALUES = {
+    ("nomad.server", "true"): "the label role of info has the same information",
+    ("nomad.leader_addr", ""): "no leader is known; leader_known is 0",
+    ("raft.last_contact", "never"): "the server never heard from a leader",
+    ("client.heartbeat_ttl", "0s"): "the client has not registered; client_registered is 0",
     ("vault.token_ttl", "0s"): "the server has no Vault token",
     ("vault.token_expire_time", ""): "the server has no Vault token",
     ("vault.token_last_renewal_time", ""): "the server has no Vault token",
     ("vault.token_next_renewal_time", ""): "the server has no Vault token",
 }
-"""What a stat says where there is nothing to say, and why it is not on the page."""
+"""Values of stats that mean "no value", and why the page has no sample of them."""
 
 NAMES = {
     "raft.last_contact": "raft_last_contact_seconds",
@@ -52,15 +52,16 @@ NAMES = {
     "client.heartbeat_ttl": "client_heartbeat_ttl_seconds",
     "runtime.cpu_count": "runtime_cpus",
 }
-"""Names of stats that are more than the stat's own: durations have a unit, and no gauge may end in ``_count``."""
+"""Metric names that are not the key of the stat: durations have a unit, and no gauge may end in ``_count``."""
 
 NANOSECONDS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "µs": 10**3}
 
 
-def said(situation: Situation, asked: str, *statuses: int) -> Any:
-    """The JSON that the agent answered with one of the ``statuses``, in time; None where it did not."""
-    told = situation.answers.get(asked)
-    return json.loads(told.body) if told and told.status in statuses and told.seconds < TIMEOUT else None
+def body_of(situation: Situation, target: str, *statuses: int) -> Any:
+    """Return the JSON of a recorded response with one of the ``statuses``; None if there was none in time."""
+    response = situation.answers.get(target)
+    in_time = response and response.status in statuses and response.seconds < TIMEOUT
+    return json.loads(response.body) if response and in_time else None
 
 
 def sample(name: str, value: float = 1, **labels: str) -> tuple[Series, float]:
@@ -68,7 +69,7 @@ def sample(name: str, value: float = 1, **labels: str) -> tuple[Series, float]:
 
 
 def number(text: str) -> float:
-    """A truth, a whole number or a Go duration, as Nomad writes them."""
+    """Return a boolean, an integer or a Go duration of Nomad as a number; durations in seconds."""
     if text in ("true", "false"):
         return float(text == "true")
     if text.isdigit():
@@ -78,16 +79,18 @@ def number(text: str) -> float:
 
 
 def expected(situation: Situation) -> Samples:
-    """All that the page must say of a recorded agent that was asked once."""
-    health = said(situation, "/v1/agent/health", 200, 500) or said(situation, "/v1/agent/health?stale", 200, 500) or {}
-    own = said(situation, "/v1/agent/self", 200)
+    """Return all samples of a recorded agent that was polled once."""
+    health = (
+        body_of(situation, "/v1/agent/health", 200, 500) or body_of(situation, "/v1/agent/health?stale", 200, 500) or {}
+    )
+    own = body_of(situation, "/v1/agent/self", 200)
     yield sample("up", own is not None)
     if own:
         yield from expected_of_self(own)
     if "server" in health or (own and "nomad" in own["stats"]):
-        yield from expected_of_members(said(situation, "/v1/agent/members", 200))
+        yield from expected_of_members(body_of(situation, "/v1/agent/members", 200))
     if own and own["stats"].get("nomad", {}).get("leader") == "true":
-        yield from expected_of_autopilot(said(situation, "/v1/operator/autopilot/health", 200, 429))
+        yield from expected_of_autopilot(body_of(situation, "/v1/operator/autopilot/health", 200, 429))
     for role, check in health.items():
         yield sample("healthy", check["ok"], role=role)
     if "server" in health:
@@ -98,7 +101,7 @@ def expected_of_self(own: Mapping[str, Any]) -> Samples:
     stats, runtime = own["stats"], own["stats"]["runtime"]
     for group, texts in stats.items():
         for key, text in texts.items():
-            if (f"{group}.{key}", text) not in UNSAID:
+            if (f"{group}.{key}", text) not in NULL_VALUES:
                 yield from expected_of_stat(f"{group}.{key}", text)
     yield sample("runtime_info", kernel_name=runtime["kernel.name"], arch=runtime["arch"], version=runtime["version"])
     if "nomad" in stats:
@@ -110,7 +113,7 @@ def expected_of_self(own: Mapping[str, Any]) -> Samples:
 
 def expected_of_stat(stat: str, text: str) -> Samples:
     if stat.startswith("runtime.") and not text.isdigit():
-        return  # One series tells all that the agent runs on.
+        return  # runtime_info has all of these.
     if stat == "nomad.leader_addr":
         yield sample("leader_info", address=text)
     elif stat == "raft.state":
@@ -129,11 +132,11 @@ def expected_of_stat(stat: str, text: str) -> Samples:
 
 
 def expected_of_servers(servers: Iterable[str]) -> Samples:
-    told = [dict(field.split(":", 1) for field in server.split(" ")) for server in servers]
-    for server in told:
+    entries = [dict(field.split(":", 1) for field in server.split(" ")) for server in servers]
+    for server in entries:
         yield sample("raft_server_info", id=server["ID"], address=server["Address"], suffrage=server["Suffrage"])
     for suffrage in ("Voter", "Nonvoter", "Staging"):
-        yield sample("raft_servers", [server["Suffrage"] for server in told].count(suffrage), suffrage=suffrage)
+        yield sample("raft_servers", [server["Suffrage"] for server in entries].count(suffrage), suffrage=suffrage)
 
 
 def expected_of_configuration(
@@ -143,7 +146,7 @@ def expected_of_configuration(
     yield sample(
         "info",
         member=member["Name"] or config["NodeName"],
-        region=config["Region"],
+        nomad_region=config["Region"],
         datacenter=config["Datacenter"],
         version=version["Version"] if isinstance(version, dict) else f"{version}-{config['VersionPrerelease']}",
         role=",".join(role for role, group in (("server", "nomad"), ("client", "client")) if group in stats),
@@ -166,7 +169,7 @@ def expected_of_members(answer: Mapping[str, Any] | None) -> Samples:
             member=member["Name"],
             id=tags.get("id", ""),
             address=f"{member['Addr']}:{tags['port']}",
-            region=tags["region"],
+            nomad_region=tags["region"],
             datacenter=tags["dc"],
             build=tags["build"],
             raft_version=tags.get("raft_vsn", ""),
@@ -178,7 +181,7 @@ def expected_of_members(answer: Mapping[str, Any] | None) -> Samples:
         for member in members:
             yield sample("member_status", member["Status"] == status, member=member["Name"], status=status)
         for region in {region for region, _ in tally}:
-            yield sample("members", tally[region, status], region=region, status=status)
+            yield sample("members", tally[region, status], nomad_region=region, status=status)
 
 
 def expected_of_autopilot(answer: Mapping[str, Any] | None) -> Samples:
@@ -189,11 +192,14 @@ def expected_of_autopilot(answer: Mapping[str, Any] | None) -> Samples:
         yield sample("autopilot_server_healthy", server["Healthy"], member=server["Name"], address=server["Address"])
 
 
-def shown(situation: Situation) -> dict[Series, float]:
-    """All that the page passes on of a recorded agent, without the label ``agent``: neither verdicts nor counts."""
-    text = page_of(replay({"watched": situation}), AT, MAX_AGE, Format.TEXT).decode()
+_MONITORED = {("agent", "monitored"), ("nomad_cluster", "default")}
+
+
+def samples_of(situation: Situation) -> dict[Series, float]:
+    """Return the samples that the agent reported, without the labels of the configuration, verdicts and counters."""
+    text = page_of(replay({"monitored": situation}), AT, MAX_AGE, Format.TEXT).decode()
     return {
-        (found.name, frozenset(label for label in found.labels.items() if label != ("agent", "watched"))): found.value
+        (found.name, frozenset(found.labels.items() - _MONITORED)): found.value
         for family in read_text(text)
         for found in family.samples
         if found.name.startswith("nomad_agent_")
@@ -203,38 +209,38 @@ def shown(situation: Situation) -> dict[Series, float]:
 
 
 @every_recorded_agent
-def test_nothing_that_an_agent_said_is_lost(situation: Situation) -> None:
-    lost = dict(expected(situation)).items() - shown(situation).items()
+def test_no_reported_value_is_lost(situation: Situation) -> None:
+    lost = dict(expected(situation)).items() - samples_of(situation).items()
 
     assert lost == set()
 
 
 @every_recorded_agent
-def test_nothing_that_an_agent_did_not_say_is_made_up(situation: Situation) -> None:
-    made_up = shown(situation).items() - dict(expected(situation)).items()
+def test_no_value_is_invented(situation: Situation) -> None:
+    invented = samples_of(situation).items() - dict(expected(situation)).items()
 
-    assert made_up == set()
+    assert invented == set()
 
 
-@pytest.mark.parametrize(("stat", "text"), UNSAID, ids=lambda told: told or "nothing")
-def test_what_counts_as_unsaid_was_seen_of_a_real_agent(stat: str, text: str) -> None:
+@pytest.mark.parametrize(("stat", "text"), NULL_VALUES, ids=lambda value: value or "empty")
+def test_null_value_was_recorded_of_a_real_agent(stat: str, text: str) -> None:
     group, _, key = stat.partition(".")
-    answers = [said(situation, "/v1/agent/self", 200) for situation in SITUATIONS]
+    recorded = [body_of(situation, "/v1/agent/self", 200) for situation in SITUATIONS]
 
-    assert text in {own["stats"].get(group, {}).get(key) for own in answers if own}
-
-
-@every_recorded_agent
-def test_the_page_of_a_recorded_agent_is_its_golden_one(situation: Situation) -> None:
-    assert golden(situation) == path(situation).read_text(), "make golden, and read the difference"
+    assert text in {own["stats"].get(group, {}).get(key) for own in recorded if own}
 
 
-def test_there_is_no_golden_page_without_a_recording() -> None:
-    assert set(GOLDEN.rglob("*.txt")) - {path(situation) for situation in SITUATIONS} == set()
+@pytest.mark.parametrize("situation", golden_situations(), ids=lambda situation: situation.name)
+def test_page_equals_golden_page(situation: Situation) -> None:
+    assert golden(situation) == path(situation).read_text(), "run make golden and read the difference"
+
+
+def test_golden_pages_are_those_of_the_table() -> None:
+    assert {str(page.relative_to(GOLDEN).with_suffix("")) for page in GOLDEN.rglob("*.txt")} == set(AGENTS)
 
 
 def read(reader: Callable[[str], Iterable[Metric]], text: str) -> Counter[tuple[Series, float]]:
-    """How often ``reader`` finds each sample."""
+    """Return how often ``reader`` finds each sample."""
     return Counter(
         ((found.name, frozenset(found.labels.items())), found.value)
         for family in reader(text)
@@ -243,8 +249,8 @@ def read(reader: Callable[[str], Iterable[Metric]], text: str) -> Counter[tuple[
 
 
 @every_recorded_agent
-def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: Situation) -> None:
-    agents = replay({"watched": situation})
+def test_both_formats_have_the_same_unique_samples(situation: Situation) -> None:
+    agents = replay({"monitored": situation})
     text = page_of(agents, AT, MAX_AGE, Format.TEXT) + Format.TEXT.trailer
     openmetrics = page_of(agents, AT, MAX_AGE, Format.OPENMETRICS) + Format.OPENMETRICS.trailer
     found = read(read_text, text.decode())
@@ -260,7 +266,7 @@ def test_both_formats_are_read_as_the_same_samples_each_of_them_once(situation: 
         pytest.param([found for found in SITUATIONS if found.name == "2.0.5/single/bacon-mac"], id="one agent"),
     ],
 )
-def test_promtool_has_no_complaint_about_a_page(agents: Iterable[Situation]) -> None:
+def test_promtool_accepts_the_page(agents: Iterable[Situation]) -> None:
     text = page_of(replay({situation.name: situation for situation in agents}), AT, MAX_AGE, Format.TEXT)
     whole = text + SelfMetrics().page(Format.TEXT)
     checked = subprocess.run(

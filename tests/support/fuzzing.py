@@ -42,7 +42,7 @@ _DEFAULT = {
     ),
     AUTOPILOT.path: Reply(200, b'{"Healthy":true,"Servers":[{"ID":"i","Name":"m","Healthy":true}]}'),
 }
-"""Minimal replies of a healthy leader with both roles and one unknown stat. Small pages allow more inputs per second."""
+"""Minimal replies of a leader with both roles and one unknown stat. Small pages allow more inputs per second."""
 
 _SELF_METRICS = SelfMetrics()
 

@@ -42,7 +42,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
 
 @pytest.fixture
 def foreign_files(tmp_path: Path) -> CertificateFiles:
-    """The files of another cluster, which a test may change."""
+    """Return the certificate files of another cluster, which a test may change."""
     return make_certificates(tmp_path, HOSTS, ["global"], NOW)
 
 

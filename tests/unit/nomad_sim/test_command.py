@@ -18,7 +18,7 @@ from nomad_sim.sockets import Address, PortInUse
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
-    """The options of each demo that was started."""
+    """Record the options of each demo that is started."""
     recorded: list[Options] = []
 
     def record(options: Options, _: Any) -> int:

@@ -61,7 +61,7 @@ class Agent:
 
 @pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 def event_loop(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[EventLoop]:
-    """An event loop in a thread; nothing logs a warning until its end."""
+    """Run an event loop in a thread, and fail if it logs a warning."""
     with running_loop(request.param) as event_loop:
         yield event_loop
     gc.collect()

@@ -29,6 +29,7 @@ from tests.support.clusters import (
     suffrage,
     time_until,
 )
+from tests.support.profiles import scaled
 
 S1, S2, S3 = NAMES = ("s1.global", "s2.global", "s3.global")
 
@@ -48,7 +49,7 @@ def test_clock_never_goes_back() -> None:
     assert cluster.world.now == 7.0
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=scaled(10))
 @given(st.integers(0, 99), st.lists(st.floats(0.001, 5), min_size=1, max_size=8))
 def test_result_of_a_seed_does_not_depend_on_step_sizes(seed: int, steps: list[float]) -> None:
     single, repeated = new_cluster(clients=1, seed=seed), new_cluster(clients=1, seed=seed)

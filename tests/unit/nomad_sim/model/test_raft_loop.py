@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -13,6 +14,7 @@ from nomad_sim.model.gossip import ALIVE
 from nomad_sim.model.timing import Timing
 from nomad_sim.versions import VERSIONS
 from tests.support.clusters import advance_by_event, client_setups, leaders, raft_of, server_setups
+from tests.support.profiles import scaled
 from tests.unit.nomad_sim.model.safety import SafetyProperties
 
 NAMES = [f"s{number}.global" for number in range(1, 6)]
@@ -121,11 +123,10 @@ class RandomFaults(RuleBasedStateMachine):
         return self.cluster.world.agents[self._name(server)].state
 
 
-TestRandomFaults = RandomFaults.TestCase
+TestRandomFaults = pytest.mark.slow(RandomFaults.TestCase)
 TestRandomFaults.settings = settings(
-    max_examples=20,
+    max_examples=scaled(20),
     stateful_step_count=25,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -28,6 +29,7 @@ from nomad_sim.model.raft_log import NONVOTER, VOTER, Peer
 from nomad_sim.model.timing import Range, Timing
 from nomad_sim.setup import Setup
 from nomad_sim.versions import VERSIONS
+from tests.support.profiles import scaled
 from tests.unit.nomad_sim.model.safety import SafetyProperties
 
 NAMES = "abcde"
@@ -130,7 +132,7 @@ class UnreliableNetwork(RuleBasedStateMachine):
         self.safety.check(self.rafts)
 
 
-TestUnreliableNetwork = UnreliableNetwork.TestCase
+TestUnreliableNetwork = pytest.mark.slow(UnreliableNetwork.TestCase)
 TestUnreliableNetwork.settings = settings(
-    max_examples=250, stateful_step_count=40, deadline=None, derandomize=True, database=None
+    max_examples=scaled(250), stateful_step_count=40, derandomize=True, database=None
 )
