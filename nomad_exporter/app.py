@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nomad_exporter import __version__, clock, logs
-from nomad_exporter.config.model import Config, ConfigError, PollConfig
+from nomad_exporter.config.model import Config, ConfigError, DocumentError, PollConfig
 from nomad_exporter.config.settings import SETTINGS
-from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
@@ -26,8 +25,8 @@ from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import EVENTS, Change, truncate
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
-from nomad_exporter.web.asgi import application
-from nomad_exporter.web.routes import ReloadError, Site
+from nomad_exporter.web.routes import application
+from nomad_exporter.web.site import ReloadError, Site
 
 STOP_SECONDS = 0.5
 """How long to wait for running polls to end, after their connections were closed."""

@@ -9,8 +9,8 @@ import platform
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import FrameType
@@ -19,57 +19,65 @@ from typing import Any, NoReturn
 import click
 
 from nomad_exporter import __version__
+from nomad_exporter.cli_errors import ERRORS, print_error
 from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, from_context, options
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.load import load_config, locate
 from nomad_exporter.config.model import Config, ConfigError
-from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Agent
 
 USAGE_ERROR = 2
 INTERNAL_ERROR = 70
-CHECK_ERROR = 3
-"""Exit code of ``check`` instead of both: 2 would mean that the check failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LazyCommand:
+    """A command that ``load`` imports when the command runs, and its line in the help."""
+
+    load: Callable[[], click.Command]
+    title: str
+
+
+def _check() -> click.Command:
+    from nomad_exporter.check.command import command
+
+    return command()
+
+
+def _demo() -> click.Command:
+    from nomad_sim.command import command
+
+    return command()
+
+
+COMMANDS: Mapping[str, LazyCommand] = {
+    "check": LazyCommand(_check, "Check agents once, without a running exporter."),
+    "demo": LazyCommand(_demo, "Run a simulated cluster."),
+}
 
 
 def main() -> NoReturn:
     """Run the command and exit: 0 after a clean stop, 2 and one line on standard error if a setting is wrong."""
-    arguments = sys.argv[1:]
-    is_check = "check" in arguments
     _open_standard_streams()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL if is_check else _stop_early)
+        signal.signal(number, signal.SIG_DFL)
     # SIGHUP would end the process; blocked, it waits until the exporter serves and can reload.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        code = _run(arguments)
-    except ERRORS as error:
-        _fail(format_error(error), CHECK_ERROR if is_check else USAGE_ERROR)
+        code = _run(sys.argv[1:])
     except Exception as error:  # noqa: BLE001  # The outermost function: no traceback may reach a user.
-        line = f"internal error, please report it: {type(error).__name__} in {_location(error)}"
-        _fail(line, CHECK_ERROR if is_check else INTERNAL_ERROR)
+        print_error(error)
+        code = USAGE_ERROR if isinstance(error, ERRORS) else INTERNAL_ERROR
     sys.exit(code)
-
-
-ERRORS = (click.ClickException, ConfigError, DocumentError)
-"""Exceptions for a wrong command line or a wrong setting."""
-
-
-def format_error(error: Exception) -> str:
-    """Return the message of one of ``ERRORS``."""
-    return error.format_message() if isinstance(error, click.ClickException) else str(error)
 
 
 def _run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
-    # A subcommand reads no settings of the exporter, so only the first argument can select one.
-    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
-    selected, rest = (COMMANDS[name](), arguments[1:]) if name else (command(), arguments)
-    code: int = selected.main(list(rest), prog_name=f"nomad-exporter {name}".strip(), standalone_mode=False)
+    code: int = command().main([*arguments], prog_name="nomad-exporter", standalone_mode=False)
     return code
 
 
-def command() -> click.Command:
+def command() -> click.Group:
     """Return the command of the exporter, with an option for every setting that may be on a command line."""
     check = click.Option(
         ["--config.check", "only_check"], is_flag=True, help="Check the settings and the credential files, and exit."
@@ -88,35 +96,37 @@ def command() -> click.Command:
     return click.version_option(__version__, message=version)(exporter)
 
 
-def _check() -> click.Command:
-    from nomad_exporter.check.command import command
-
-    return command()
-
-
-def _demo() -> click.Command:
-    from nomad_sim.command import command
-
-    return command()
-
-
-COMMANDS: Mapping[str, Callable[[], click.Command]] = {"check": _check, "demo": _demo}
-"""The subcommands; only the one that runs is imported."""
-
-
 class _Exporter(click.Group, GroupedHelp):
-    """The exporter, with the subcommands in its help."""
+    """The exporter and its commands, which are imported when they run."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        return COMMANDS[name]() if name in COMMANDS else None
+        return COMMANDS[name].load() if name in COMMANDS else None
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.title) for name, lazy in COMMANDS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the settings, or pass them to the command that follows them: a command reads its own settings."""
+        _, rest, _ = self.make_parser(ctx).parse_args([*args])
+        if not rest:
+            return super().parse_args(ctx, args)
+        name, *arguments = rest
+        return _COMMANDS_ONLY.parse_args(ctx, [name, *args[: len(args) - len(rest)], *arguments])
 
 
-def _command(context: click.Context, only_check: bool, **_: Any) -> int:
-    if name := context.invoked_subcommand:
-        raise click.UsageError(f"put the command first: nomad-exporter {name} [OPTIONS]")
+_COMMANDS_ONLY = click.Group("nomad-exporter")
+"""A group that parses the name of a command and no settings."""
+
+
+def _command(context: click.Context, only_check: bool = False, **_: Any) -> int:
+    if context.invoked_subcommand:
+        return 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_early)
     raw = from_context(context)
     # The node name is requested once, so that a reload does not rename the agent.
     load = partial(load_config, raw, socket.gethostname(), cache(_node_name))
@@ -162,16 +172,6 @@ def _open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-
-
-def _fail(line: str, code: int) -> NoReturn:
-    print(f"nomad-exporter: {' '.join(line.split())}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _location(error: Exception) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 def _stop_early(_: int, __: FrameType | None) -> NoReturn:

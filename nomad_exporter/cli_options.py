@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from nomad_exporter.config.load import RawSettings
 from nomad_exporter.config.parsers import mask_password
-from nomad_exporter.config.settings import AGENT, PREFIX, SETTINGS, Setting
+from nomad_exporter.config.settings import PREFIX, SECTIONS, SETTINGS, Setting
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 """Context settings of the commands that have these options."""
@@ -26,7 +26,6 @@ NOMAD_TLS_SERVER_NAME, NOMAD_SKIP_VERIFY.
 Documentation: README.md and docs/ of the nomad-exporter source distribution."""
 """The end of the help of these commands."""
 
-_HEADINGS = {AGENT: "Agent", "poll": "Polling", "verdict": "Verdicts", "web": "Web", "log": "Logging"}
 _GENERAL = "General"
 _MAX_OPTION_WIDTH = 40
 
@@ -47,8 +46,8 @@ class GroupedHelp(click.Command):
 
 
 def _heading(parameter: click.Parameter) -> str:
-    section = parameter.opts[0].removeprefix("--").partition(".")[0]
-    return _HEADINGS.get(section, _GENERAL)
+    setting = SETTINGS.get(parameter.name or "")
+    return SECTIONS[setting.section] if setting else _GENERAL
 
 
 def options(flags: Collection[str] = frozenset(_PUBLIC)) -> list[click.Parameter]:

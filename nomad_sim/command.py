@@ -33,7 +33,6 @@ def command() -> click.Command:
         callback=click.pass_context(_demo),
         params=[option for options in _OPTIONS.values() for option in options],
         help=_HELP,
-        short_help="Run a simulated cluster.",
         context_settings=_CONTEXT,
     )
 

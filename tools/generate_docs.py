@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nomad_exporter import cli
-from nomad_exporter.config.settings import AGENT, SETTINGS, Setting
+from nomad_exporter.config.settings import AGENT, SECTIONS, SETTINGS, Setting
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.families.transitions import TRANSITIONS
 from nomad_exporter.metrics.family import Family
@@ -84,21 +84,13 @@ def _sections(sections: Iterable[tuple[str, str]]) -> str:
 
 # Settings
 
-_SECTIONS = {
-    AGENT: "The default agent",
-    "poll": "Polling",
-    "verdict": "Verdicts",
-    "web": "Web server",
-    "log": "Logging",
-}
-
 
 def settings() -> str:
     """Return one table for each section of settings."""
     head = ("Flag", "Environment variables", "Key in the file", "Default", "Meaning")
     tables = [("Configuration file", _table(("Flag", "Environment variables", "Meaning"), _file_options()))]
     for section, rows in groupby(SETTINGS.values(), lambda setting: setting.section):
-        tables.append((_SECTIONS[section], _table(head, map(_setting, rows))))
+        tables.append((SECTIONS[section], _table(head, map(_setting, rows))))
     return _sections(tables)
 
 

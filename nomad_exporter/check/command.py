@@ -9,23 +9,28 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nomad_exporter import clock
+from nomad_exporter.cli_errors import print_error
 from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, Value, from_context, options
 from nomad_exporter.config import parsers
 from nomad_exporter.config.load import RawSettings, load_config
-from nomad_exporter.config.settings import AGENT, SETTINGS
+from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.verdicts.reasons import Question
 
 if TYPE_CHECKING:
     from nomad_exporter.nomad.sources import Source
     from nomad_exporter.polling.snapshot import Snapshot
+
+UNKNOWN = 3
+"""Exit code of an error, as in ``evaluate.State``; any other would be read as the result of the check."""
 
 QUESTIONS = (*map(str, Question), "health")
 MAX_TIMEOUT = 60.0
@@ -40,13 +45,6 @@ _SINGLE_POLL: Mapping[str, Any] = {
     "failure_threshold": 1,
 }
 """Values that replace the settings here: with a single poll, no interval limits anything and one failure decides."""
-
-_FLAGS = {
-    field
-    for field, setting in SETTINGS.items()
-    if (setting.section in (AGENT, "verdict") and field != "failure_threshold") or field in ("timeout", "autopilot")
-}
-"""The settings of the exporter that have an effect on a single poll."""
 
 _HELP = """Check agents once, without a running exporter.
 
@@ -71,15 +69,37 @@ polled, because each of them is evidence."""
 
 def command() -> click.Command:
     """Return the command, with an option for every setting that has an effect on a single poll."""
-    return GroupedHelp(
+    return _Command(
         "check",
         callback=click.pass_context(_check),
-        params=[*_parameters(), *options(_FLAGS)],
+        params=[*_parameters(), *options({field for field, setting in SETTINGS.items() if setting.in_check})],
         help=_HELP,
         epilog=EPILOG,
-        short_help="Check agents once, without a running exporter.",
         context_settings=CONTEXT,
     )
+
+
+class _Command(GroupedHelp):
+    """The command; an error in its settings, or of its own, ends it with ``UNKNOWN``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _unknown_after_error():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _unknown_after_error():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _unknown_after_error() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.Exit:
+        raise
+    except Exception as error:  # noqa: BLE001  # The exit codes of the exporter mean something else here.
+        print_error(error)
+        raise click.exceptions.Exit(UNKNOWN) from None
 
 
 def _parameters() -> list[click.Parameter]:

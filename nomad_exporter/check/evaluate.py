@@ -12,7 +12,7 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, Source, enabled_sources
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
-from nomad_exporter.verdicts.reasons import Question, VerdictReason
+from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.report import Report, ages, build_report, health_messages
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets
 from nomad_exporter.verdicts.view import STABLE_ANSWERS
@@ -49,9 +49,6 @@ class Finding:
     state: State
     report: Report
 
-
-_INCONCLUSIVE = frozenset({VerdictReason.POLL_ERROR, VerdictReason.UNKNOWN, VerdictReason.INSUFFICIENT_EVIDENCE})
-"""Reasons that prove no fault of the agent: too little is known of it."""
 
 _CALLER_FAULTS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNAUTHORIZED})
 """Failures caused by the credentials of the caller."""
@@ -110,7 +107,7 @@ def _quorum(evaluation: Evaluation, fleet: Sequence[Snapshot]) -> Status:
     evidence = sorted(fleet, key=lambda snapshot: snapshot is not evaluation.snapshot)
     status = _status(evaluation.verdicts[Question.QUORUM], evidence)
     missing = [f"{snapshot.agent.name} ({failed[0]})" for snapshot in evidence if (failed := _failures(snapshot))]
-    if not missing or status.reason not in _INCONCLUSIVE:
+    if not missing or VERDICT_REASONS[status.reason].conclusive:
         return status
     return status._replace(message=f"{status.message} Not reporting: {', '.join(missing[:3])}.")
 
@@ -132,7 +129,7 @@ def _status(verdict: Verdict, evidence: Iterable[Snapshot]) -> Status:
     if verdict.ok:
         return Status(State.OK, verdict.reason, verdict.message)
     failures = (failure for snapshot in evidence for failure in _failures(snapshot))
-    state = _failed_state(failures) if verdict.reason in _INCONCLUSIVE else State.CRITICAL
+    state = State.CRITICAL if VERDICT_REASONS[verdict.reason].conclusive else _failed_state(failures)
     return Status(state, verdict.reason, verdict.message)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from nomad_exporter.config.model import ConfigError
+from nomad_exporter.config.model import ConfigError, DocumentError
 from nomad_exporter.config.settings import SETTINGS
-from nomad_exporter.config.yaml import DocumentError, Node
+from nomad_exporter.config.yaml import Node
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent
 

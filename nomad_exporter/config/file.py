@@ -20,15 +20,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nomad_exporter.config import yaml
 from nomad_exporter.config.model import ConfigError, build_agent
 from nomad_exporter.config.parsers import mask_password, name
-from nomad_exporter.config.settings import AGENT, SETTINGS, Setting, Settings
-from nomad_exporter.config.yaml import Node
+from nomad_exporter.config.settings import AGENT, SECTIONS, SETTINGS, Setting, Settings
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.server.listen import Listen
+
+if TYPE_CHECKING:
+    from nomad_exporter.config.yaml import Node
 
 RESERVED_LABELS = {
     *("agent", "address", "nomad_cluster", "nomad_region"),
@@ -36,10 +37,10 @@ RESERVED_LABELS = {
 }
 """Label names that the exporter, Prometheus or the Prometheus operator set."""
 
-AgentEntries = Mapping[str, Node]
+AgentEntries = Mapping[str, "Node"]
 """The entries of one agent, including the defaults that apply to it, by key."""
 
-_SECTIONS = ("poll", "verdict", "web", "log")
+_SECTIONS = [section for section in SECTIONS if section != AGENT]
 _FIELDS = {(setting.section, setting.key): field for field, setting in SETTINGS.items()}
 _AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"labels"}
 _DEFAULTS_KEYS = _AGENT_KEYS - {"name", "address"}
@@ -66,6 +67,9 @@ def read(path: Path | None) -> File:
     """Return the content of the file at ``path``, which is empty if there is no path. Raises DocumentError."""
     if path is None:
         return File()
+    # PyYAML would be a tenth of the start of a command that reads no file.
+    from nomad_exporter.config import yaml
+
     top = yaml.read(path).entries({"agents", "defaults", *_SECTIONS})
     nodes = _setting_nodes(top)
     if "defaults" in top and "agents" not in top:

@@ -9,9 +9,8 @@ from typing import Any
 
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import File
-from nomad_exporter.config.model import Config, ConfigError, build_agent, build_config, flag_of
+from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_agent, build_config, flag_of
 from nomad_exporter.config.settings import AGENT, SETTINGS, TASK_ADDRESS, Settings
-from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.nomad.agent import Agent
 
 GetNodeName = Callable[[Agent], str]

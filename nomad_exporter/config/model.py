@@ -46,6 +46,10 @@ class ConfigError(Exception):
         return f"{self._name(self.field)} {self.problem}"
 
 
+class DocumentError(Exception):
+    """An error in a configuration file; the message is one line with the file, the line and the key."""
+
+
 @dataclass(frozen=True, slots=True)
 class PollConfig:
     """Intervals, timeout and maximum age of polls, in seconds."""

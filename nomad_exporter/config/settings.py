@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,12 +20,20 @@ TASK_ADDRESS = "NOMAD_UNIX_ADDR"
 """Variable in which Nomad passes a task the socket of the task's own agent; used if no other address is set."""
 
 
+AGENT = "nomad"
+"""Section of the settings that describe one agent."""
+
+SECTIONS: Mapping[str, str] = {AGENT: "Agent", "poll": "Polling", "verdict": "Verdicts", "web": "Web", "log": "Logging"}
+"""The sections of settings, and the heading of each in the help and in the documentation."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One setting.
 
     ``name`` is dotted, such as ``poll.interval``. ``nomad`` are Nomad's own variables for the setting. A ``switch``
-    takes no value. The value of a setting that can ``repeat`` is a tuple.
+    takes no value. The value of a setting that can ``repeat`` is a tuple. The command ``check`` has no flag for a
+    setting that is not ``in_check``, because the setting has no effect on a single poll.
     """
 
     name: str
@@ -38,6 +46,7 @@ class Setting:
     secret: bool = False
     switch: bool = False
     repeat: bool = False
+    in_check: bool = True
 
     @property
     def flag(self) -> str:
@@ -45,7 +54,7 @@ class Setting:
 
     @property
     def section(self) -> str:
-        """Section in a configuration file, such as ``poll``; ``nomad`` for the settings of an agent."""
+        """Key in ``SECTIONS``, and the section in a configuration file for all but the settings of an agent."""
         return self.name.partition(".")[0]
 
     @property
@@ -157,6 +166,7 @@ class Settings:
         parsers.duration,
         metavar="DURATION",
         default="15s",
+        in_check=False,
     )
     health_interval: float = _setting(
         "poll.health-interval",
@@ -164,6 +174,7 @@ class Settings:
         parsers.duration,
         metavar="DURATION",
         default="5s",
+        in_check=False,
     )
     timeout: float | None = _optional(
         "poll.timeout",
@@ -176,6 +187,7 @@ class Settings:
         "Maximum age of exported values (default: 3 × the longest interval).",
         parsers.duration,
         metavar="DURATION",
+        in_check=False,
     )
     autopilot: bool = _switch("poll.autopilot", "Also poll the leader's autopilot health (requires operator:read).")
     failure_threshold: int = _setting(
@@ -184,6 +196,7 @@ class Settings:
         parsers.count,
         metavar="NUMBER",
         default="3",
+        in_check=False,
     )
     heartbeat_grace: float = _setting(
         "verdict.heartbeat-grace",
@@ -215,14 +228,18 @@ class Settings:
         parsers.listen_address,
         metavar="ADDRESS",
         default=":9441",
+        in_check=False,
     )
-    enable_lifecycle: bool = _switch("web.enable-lifecycle", "Enable reloading the configuration by POST /-/reload.")
+    enable_lifecycle: bool = _switch(
+        "web.enable-lifecycle", "Enable reloading the configuration by POST /-/reload.", in_check=False
+    )
     log_level: str = _setting(
         "log.level",
         "Minimum level of log lines: debug, info, warn or error.",
         parsers.one_of(logs.LEVELS),
         metavar="LEVEL",
         default="info",
+        in_check=False,
     )
     log_format: str = _setting(
         "log.format",
@@ -230,11 +247,9 @@ class Settings:
         parsers.one_of(logs.FORMATS),
         metavar="FORMAT",
         default="logfmt",
+        in_check=False,
     )
 
-
-AGENT = "nomad"
-"""Section of the settings that describe one agent."""
 
 SETTINGS: dict[str, Setting] = {entry.name: entry.metadata["setting"] for entry in fields(Settings)}
 """The setting of each field of ``Settings``, in the order of the help."""

@@ -14,9 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-
-class DocumentError(Exception):
-    """An error in a document; the message is one line with the file, the line and the key."""
+from nomad_exporter.config.model import DocumentError
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,7 +13,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nomad_exporter import logs
-from nomad_exporter.server.asgi import Application
+from nomad_exporter.server.http import Application
 
 _log = logs.get_logger(__name__)
 

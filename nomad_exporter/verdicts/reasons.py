@@ -7,7 +7,7 @@ reasons is generated from ``VERDICT_REASONS``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
 
@@ -47,13 +47,16 @@ class VerdictReason(StrEnum):
 class Remedy:
     """The meaning of a reason and what to do about it, in plain sentences.
 
-    ``questions`` are those that the reason may answer, ``yes`` those of them that it answers with yes.
+    ``questions`` are those that the reason may answer, ``yes`` those of them that it answers with yes. A reason that is
+    not ``conclusive`` proves no fault of the agent: too little is known of the agent.
     """
 
     questions: tuple[Question, ...]
     meaning: str
     remedy: str
+    _: KW_ONLY
     yes: tuple[Question, ...] = ()
+    conclusive: bool = True
 
 
 _LIVE, _READY, _QUORUM = (Question.LIVE,), (Question.READY,), (Question.QUORUM,)
@@ -91,6 +94,7 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
         "A poll that the verdict needs failed, although the agent may be healthy: for example, a certificate or the "
         "token was rejected, a host name was not resolved, or the response was not Nomad's.",
         "Look up the poll failure named in the message in docs/troubleshooting.md. Restarting the agent does not help.",
+        conclusive=False,
     ),
     VerdictReason.NO_LEADER: Remedy(
         (Question.READY, Question.QUORUM),
@@ -144,6 +148,7 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
         "No server of the agent's cluster has recently reported its Raft configuration.",
         "Check on the exporter's status page why polls of self and members fail, and look up the poll failure in "
         "docs/troubleshooting.md. Do not stop the server meanwhile.",
+        conclusive=False,
     ),
     VerdictReason.CONFLICTING_VIEWS: Remedy(
         _QUORUM,
@@ -164,6 +169,7 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
         "Check the voters (nomad operator autopilot health) before stopping the server. For a lasting fix, monitor "
         "every server with a token for node:read, or set --poll.autopilot; or accept gossip as the only evidence with "
         "--verdict.trust-gossip.",
+        conclusive=False,
     ),
     VerdictReason.WOULD_LOSE_QUORUM: Remedy(
         _QUORUM,

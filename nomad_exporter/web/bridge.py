@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.sources import HEALTH
 from nomad_exporter.nomad.sources.health import encode
 from nomad_exporter.polling.snapshot import SourceState
-from nomad_exporter.polling.store import Store
-from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.http import JSON, Request, Response
-from nomad_exporter.web.selection import select_agent
+from nomad_exporter.server.http import JSON, HTTPError, Request, Response
+from nomad_exporter.web.site import Site, select_agent
 
 _TRUE = dict.fromkeys(("", "1", "t", "T", "TRUE", "true", "True"), True)
 _FALSE = dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
@@ -26,20 +23,18 @@ _STALE = {**_TRUE, **_FALSE}
 """The values of ``?stale`` that Nomad accepts; it responds with 400 to any other."""
 
 
-def bridge(store: Store[Rendered], request: Request, now: Instant, thresholds: Thresholds) -> Response:
+def bridge(site: Site, request: Request, now: Instant) -> Response:
     """Return the health of one agent: 200 or 500 as Nomad reports it, 503 if it is unknown.
 
     An invalid request gets a 400, an unknown agent a 404.
     """
-    entry = select_agent(store, request)
-    if isinstance(entry, Response):
-        return _error(entry.status, entry.body.decode().strip())
     try:
-        roles, stale = _requested_roles(request), _requested_stale(request)
-    except ValueError as error:
-        return _error(400, str(error))
+        entry, roles, stale = select_agent(site, request), _requested_roles(request), _requested_stale(request)
+    except HTTPError as error:
+        # A client of Nomad's endpoint expects JSON in the shape of Nomad's answers.
+        return _response(error.status_code, {"exporter": Check(ok=False, message=error.detail)})
     state = entry.snapshot[HEALTH]
-    problem = _problem(state, now, thresholds.max_health_age)
+    problem = _problem(state, now, site.thresholds.max_health_age)
     if state.answer is None or problem:
         return _unknown(roles or sorted(entry.snapshot.roles), problem, state, now)
     answer = state.answer.stale if stale else state.answer.plain
@@ -47,19 +42,19 @@ def bridge(store: Store[Rendered], request: Request, now: Instant, thresholds: T
 
 
 def _requested_roles(request: Request) -> list[Role]:
-    """Return the roles in ``?type=``, none if the parameter is missing. Raises ValueError for any other value."""
-    types = request.parameters.get("type", [])
+    """Return the roles in ``?type=``, none if the parameter is missing. Raises HTTPError for any other value."""
+    types = request.query_params.get("type", [])
     for value in types:
         if value not in set(Role):
-            raise ValueError(f"type must be client or server (got {value!r})")
+            raise HTTPError(400, f"type must be client or server (got {value!r})")
     return [Role(value) for value in types]
 
 
 def _requested_stale(request: Request) -> bool:
-    """Return the value of ``?stale``, false if the parameter is missing. Raises ValueError if it is not a boolean."""
-    value = request.parameters.get("stale", ["false"])[0]
+    """Return the value of ``?stale``, false if the parameter is missing. Raises HTTPError if it is not a boolean."""
+    value = request.query_params.get("stale", ["false"])[0]
     if value not in _STALE:
-        raise ValueError(f"stale must be true or false (got {value!r})")
+        raise HTTPError(400, f"stale must be true or false (got {value!r})")
     return _STALE[value]
 
 
@@ -83,11 +78,6 @@ def _known(answer: HealthAnswer, roles: Sequence[Role]) -> Response:
 def _unknown(roles: Sequence[Role], problem: str, state: SourceState[Health], now: Instant) -> Response:
     check = Check(ok=False, message=f"exporter: {problem}")
     return _with_age(_response(503, dict.fromkeys(map(str, roles), check) or {"agent": check}), state, now)
-
-
-def _error(status: int, message: str) -> Response:
-    """Return the response to an invalid request, in the shape of Nomad's answers."""
-    return _response(status, {"exporter": Check(ok=False, message=message)})
 
 
 def _response(status: int, checks: Mapping[Role, Check] | Mapping[str, Check]) -> Response:

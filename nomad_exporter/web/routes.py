@@ -2,93 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from functools import partial
 
-from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.render import Rendered
-from nomad_exporter.metrics.self_metrics import SelfMetrics
-from nomad_exporter.polling.store import Store
+from nomad_exporter.clock import Clock, Instant
+from nomad_exporter.server.http import Application, HTTPError, Request, Response, request_response, text
 from nomad_exporter.verdicts.reasons import Question
-from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.bridge import bridge
-from nomad_exporter.web.http import Request, Response, text
-from nomad_exporter.web.management import healthy, ready
+from nomad_exporter.web.management import healthy, ready, reload
 from nomad_exporter.web.scrape import scrape
+from nomad_exporter.web.site import Route, Site
 from nomad_exporter.web.status import status
 from nomad_exporter.web.verdicts import verdict
-
-READ = ("GET", "HEAD")
 
 MAX_PARAMETERS = 1001
 """Maximum number of parameters in a query."""
 
-Page = Callable[["Site", Request, Instant], Response]
+_LINKED = (
+    Route(path="/metrics", handler=scrape, blocking=True, title="Metrics", per_agent=True),
+    Route(path="/health", handler=bridge, per_agent=True),
+    *(Route(path=f"/health/{question}", handler=verdict, per_agent=True) for question in Question),
+    Route(path="/-/healthy", handler=healthy, title="Exporter healthy"),
+    Route(path="/-/ready", handler=ready, title="Exporter ready"),
+)
+"""The routes that the status page links."""
+
+ROUTES = (
+    Route(path="/", handler=partial(status, _LINKED), blocking=True),
+    *_LINKED,
+    Route(path="/v1/agent/health", handler=bridge),
+    Route(path="/-/reload", handler=reload, methods=("POST",)),
+)
 
 
-class ReloadError(Exception):
-    """A failed reload; the message is one line, and the configuration is unchanged."""
+def application(site: Callable[[], Site], clock: Clock) -> Application:
+    """Return the ASGI application; it calls ``site`` for each request, as a reload replaces the site."""
 
+    async def respond(request: Request) -> Response:
+        call = partial(handle, site(), request, clock())
+        # A slow page on the event loop would delay health probes.
+        return await asyncio.to_thread(call) if _is_blocking(request) else call()
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """The data that the pages are built from.
-
-    ``reload`` reloads the configuration, or raises ReloadError; it is None if reloading over HTTP is disabled.
-    """
-
-    store: Store[Rendered]
-    self_metrics: SelfMetrics
-    thresholds: Thresholds
-    reload: Callable[[], None] | None = None
-
-
-def _bridge(site: Site, request: Request, now: Instant) -> Response:
-    return bridge(site.store, request, now, site.thresholds)
-
-
-def _verdict(question: Question) -> Page:
-    return lambda site, request, now: verdict(site.store, request, now, site.thresholds, question)
-
-
-def _reload(site: Site, _: Request, __: Instant) -> Response:
-    if site.reload is None:
-        return text(403, "reload over HTTP is disabled: start with --web.enable-lifecycle or send SIGHUP")
-    try:
-        site.reload()
-    except ReloadError as error:
-        return text(500, f"reload failed, configuration unchanged: {error}")
-    return text(200, "reloaded")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A page and the HTTP methods that it allows."""
-
-    page: Page
-    methods: tuple[str, ...] = READ
-
-
-ROUTES: Mapping[str, Route] = {
-    "/": Route(lambda site, request, now: status(site.store, request, now, site.thresholds)),
-    "/metrics": Route(lambda site, request, now: scrape(site.store, site.self_metrics, request, now, site.thresholds)),
-    "/health": Route(_bridge),
-    **{f"/health/{question}": Route(_verdict(question)) for question in Question},
-    "/v1/agent/health": Route(_bridge),
-    "/-/healthy": Route(lambda site, _, now: healthy(site.store, now)),
-    "/-/ready": Route(lambda site, _, __: ready(site.store)),
-    "/-/reload": Route(_reload, ("POST",)),
-}
+    return request_response(respond)
 
 
 def handle(site: Site, request: Request, now: Instant) -> Response:
     """Return the response to ``request``; a HEAD request gets the response to GET, body included."""
-    route = ROUTES.get(request.path)
+    try:
+        return _route(request).handler(site, request, now)
+    except HTTPError as error:
+        return text(error.status_code, error.detail, error.headers)
+
+
+def _route(request: Request) -> Route:
+    """Return the route of a request. Raises HTTPError if there is none, or if it does not allow the request."""
+    route = next((route for route in ROUTES if route.path == request.path), None)
     if route is None:
-        return text(404, "not found")
+        raise HTTPError(404, "not found")
     if request.method not in route.methods:
-        return text(405, "method not allowed").with_header("Allow", ", ".join(route.methods))
+        raise HTTPError(405, "method not allowed", {"Allow": ", ".join(route.methods)})
     parameters = request.query.count("&") + 1
     if parameters > MAX_PARAMETERS:
-        return text(400, f"query must have at most {MAX_PARAMETERS} parameters (got {parameters})")
-    return route.page(site, request, now)
+        raise HTTPError(400, f"query must have at most {MAX_PARAMETERS} parameters (got {parameters})")
+    return route
+
+
+def _is_blocking(request: Request) -> bool:
+    return any(route.blocking for route in ROUTES if route.path == request.path)

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.exposition import Format
-from nomad_exporter.metrics.render import Rendered, render_page
-from nomad_exporter.metrics.self_metrics import SelfMetrics
-from nomad_exporter.polling.store import Store
-from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.http import Request, Response
-from nomad_exporter.web.selection import evaluate_agents, select_agents
+from nomad_exporter.metrics.render import render_page
+from nomad_exporter.server.http import Request, Response
+from nomad_exporter.web.site import Site, evaluate_agents, select_agents
 
 
-def scrape(
-    store: Store[Rendered], self_metrics: SelfMetrics, request: Request, now: Instant, thresholds: Thresholds
-) -> Response:
+def scrape(site: Site, request: Request, now: Instant) -> Response:
     """Return the series of all agents and of the exporter; with ``?agent=NAME`` only those of the named agents."""
-    entries = select_agents(store, request)
-    if isinstance(entries, Response):
-        return entries
+    entries = select_agents(site, request)
     preferred = preferred_format(request.headers.get("accept", ""))
-    evaluations = evaluate_agents(store, entries, now, thresholds)
-    agents = render_page(entries, evaluations, now, thresholds.max_age, preferred)
-    exporter = b"" if request.parameters.get("agent") else self_metrics.page(preferred)
+    evaluations = evaluate_agents(site, entries, now)
+    agents = render_page(entries, evaluations, now, site.thresholds.max_age, preferred)
+    exporter = b"" if request.query_params.get("agent") else site.self_metrics.page(preferred)
     body = agents + exporter + preferred.trailer
     response = Response(200, body, preferred.value, {"Vary": "Accept, Accept-Encoding"})
     return _compressed(response) if accepts_gzip(request.headers.get("accept-encoding", "")) else response
@@ -34,7 +28,7 @@ def scrape(
 def _compressed(response: Response) -> Response:
     # Level 1 already shrinks an exposition to a tenth, in a fifth of the time of level 9.
     body = gzip.compress(response.body, compresslevel=1, mtime=0)
-    return Response(response.status, body, response.content_type, {**response.headers, "Content-Encoding": "gzip"})
+    return replace(response, body=body).with_header("Content-Encoding", "gzip")
 
 
 def preferred_format(accept: str) -> Format:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot, SourceState
-from nomad_exporter.polling.store import Store
+from nomad_exporter.server.http import HTML, Request, Response
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from nomad_exporter.web.http import HTML, Request, Response
-from nomad_exporter.web.selection import evaluate_agents, select_agents
+from nomad_exporter.verdicts.verdict import Verdict
+from nomad_exporter.web.site import Route, Site, evaluate_agents, select_agents
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
@@ -42,19 +40,18 @@ _SECURITY = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_AGENT_PAGES = ("/metrics", "/health", "/health/live", "/health/ready", "/health/quorum")
 _HEADINGS = ("Agent", "Role", "Status", "Health", "Verdicts", "Last answers")
 _LABELS = {Question.LIVE: "live", Question.READY: "ready", Question.QUORUM: "safe to stop"}
-_LINKS = (("Metrics", "/metrics"), ("Exporter healthy", "/-/healthy"), ("Exporter ready", "/-/ready"))
 
 
-def status(store: Store[Rendered], request: Request, now: Instant, thresholds: Thresholds) -> Response:
-    """Return the page: a row per agent with its role, poll status, health, verdicts and the age of its answers."""
-    entries = select_agents(store, request)
-    if isinstance(entries, Response):
-        return entries
-    rows = "".join(_row(evaluation, now) for evaluation in evaluate_agents(store, entries, now, thresholds))
-    links = "".join(f'<a href="{path}">{name}</a>' for name, path in _LINKS)
+def status(routes: Sequence[Route], site: Site, request: Request, now: Instant) -> Response:
+    """Return the page: a row per agent with its role, poll status, health, verdicts and the age of its answers.
+
+    ``routes`` are the pages to link.
+    """
+    evaluations = evaluate_agents(site, select_agents(site, request), now)
+    rows = "".join(_row(evaluation, routes, now) for evaluation in evaluations)
+    links = "".join(f'<a href="{route.path}">{route.title}</a>' for route in routes if route.title)
     headings = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
     body = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nomad-exporter</title>'
@@ -67,10 +64,10 @@ def status(store: Store[Rendered], request: Request, now: Instant, thresholds: T
     return Response(200, body.encode(), HTML, _SECURITY)
 
 
-def _row(evaluation: Evaluation, now: Instant) -> str:
+def _row(evaluation: Evaluation, routes: Iterable[Route], now: Instant) -> str:
     snapshot, agent = evaluation.snapshot, evaluation.snapshot.agent
     cells = (
-        f"<strong>{escape(agent.name)}</strong><br>{escape(str(agent.address))}<br>{_agent_links(agent.name)}",
+        f"<strong>{escape(agent.name)}</strong><br>{escape(str(agent.address))}<br>{_agent_links(agent.name, routes)}",
         _role(snapshot),
         _poll_status(snapshot),
         "<br>".join(_health(snapshot)),
@@ -80,9 +77,10 @@ def _row(evaluation: Evaluation, now: Instant) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _agent_links(name: str) -> str:
+def _agent_links(name: str, routes: Iterable[Route]) -> str:
     query = escape(urlencode({"agent": name}))
-    return " ".join(f'<a href="{path}?{query}">{path.rpartition("/")[2]}</a>' for path in _AGENT_PAGES)
+    paths = [route.path for route in routes if route.per_agent]
+    return " ".join(f'<a href="{path}?{query}">{path.rpartition("/")[2]}</a>' for path in paths)
 
 
 def _role(snapshot: Snapshot) -> str:

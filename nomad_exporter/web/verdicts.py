@@ -7,27 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.render import Rendered
-from nomad_exporter.polling.store import Store
+from nomad_exporter.server.http import JSON, Request, Response
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.reasons import Question
 from nomad_exporter.verdicts.report import age, build_report, summarize, to_dict
-from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.http import JSON, Request, Response
-from nomad_exporter.web.selection import evaluate_agents, select_agents
+from nomad_exporter.web.site import Site, evaluate_agents, select_agents
 
 MAX_FAILING = 20
 """Maximum number of agents in the list ``failing``."""
 
 
-def verdict(
-    store: Store[Rendered], request: Request, now: Instant, thresholds: Thresholds, question: Question
-) -> Response:
+def verdict(site: Site, request: Request, now: Instant) -> Response:
     """Return 200 if the verdict about every selected agent is ok, else 503; the body is a report as JSON."""
-    entries = select_agents(store, request)
-    if isinstance(entries, Response):
-        return entries
-    evaluations = evaluate_agents(store, entries, now, thresholds, [question])
+    question = Question(request.path.rpartition("/")[2])
+    evaluations = evaluate_agents(site, select_agents(site, request), now, [question])
     report = _report(evaluations, question, now)
     body = json.dumps({"verdict": question, **report}, ensure_ascii=False, indent=2).encode() + b"\n"
     response = Response(200 if report["ok"] else 503, body, JSON)

@@ -126,7 +126,7 @@ def test_options_of_commands_exist(name: str) -> None:
 
 def options() -> set[str]:
     """Return the options of all commands."""
-    commands = [cli.command(), *(make() for make in cli.COMMANDS.values())]
+    commands = [cli.command(), *(lazy.load() for lazy in cli.COMMANDS.values())]
     return {option for command in commands for parameter in command.params for option in parameter.opts}
 
 

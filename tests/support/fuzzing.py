@@ -22,7 +22,8 @@ from nomad_exporter.nomad.sources.health import STALE_PATH
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.routes import Site, handle
+from nomad_exporter.web.routes import handle
+from nomad_exporter.web.site import Site
 from tests.support.answers import AGENT, FakeWire, self_body
 from tests.support.pages import get, page_of
 from tests.support.recordings import situations
@@ -83,8 +84,8 @@ def outcome(source: Source[Any], reply: Reply) -> FailureReason | None:
     entries = store.entries()
     _check_page(lambda form: page_of((*_other_entries(), *entries), AT, MAX_AGE, form) + form.trailer)
     site = Site(store, _SELF_METRICS, Thresholds(TIMEOUT, MAX_AGE))
-    assert handle(site, get("/"), AT).status == 200
-    assert handle(site, get("/health"), AT).status in (200, 500, 503)
+    assert handle(site, get("/"), AT).status_code == 200
+    assert handle(site, get("/health"), AT).status_code in (200, 500, 503)
     state = entries[0].snapshot[source]
     assert state.failure or state.answer, "the source was not polled"
     return state.failure.reason if state.failure else None

@@ -8,6 +8,7 @@ from typing import Any
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import Rendered, render_agent, render_page
+from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Health
@@ -15,9 +16,10 @@ from nomad_exporter.nomad.sources import HEALTH, Source
 from nomad_exporter.polling.poller import poll
 from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Entry, Store
+from nomad_exporter.server.http import Request
 from nomad_exporter.verdicts.evaluate import evaluate
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.http import Request
+from nomad_exporter.web.site import Site
 from tests.support.recordings import situation
 from tests.support.replay import RecordedWire
 
@@ -41,6 +43,11 @@ def store_of(*readings: Reading[Any], name: str = "a1") -> Store[Rendered]:
 def fleet(*names: str) -> Store[Rendered]:
     """Return a store that monitors an agent of each name, none of which has been polled."""
     return Store(map(agent, names), render_agent)
+
+
+def site_of(store: Store[Rendered], thresholds: Thresholds | None = None) -> Site:
+    """Return a site of ``store``, by default with the default thresholds."""
+    return Site(store, SelfMetrics(), thresholds or Thresholds())
 
 
 def recorded(source: Source[Any], name: str, seconds: float = 4.0) -> Reading[Any]:

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from nomad_exporter.app import Exporter, _log_changes
-from nomad_exporter.config.model import Config, ConfigError, build_config
+from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_config
 from nomad_exporter.config.settings import Settings
-from nomad_exporter.config.yaml import DocumentError
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.polling.transitions import MAX_LOG_LINES, Change, Event
-from nomad_exporter.web.routes import ReloadError
+from nomad_exporter.web.site import ReloadError
 from tests.support.answers import AGENT
 from tests.support.schedules import RecordingHandler
 from tests.support.settings import DEFAULTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -311,7 +312,7 @@ def test_help_lists_every_flag_and_every_default(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize("name", ["", "check"])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_lists_options_by_section(name: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    selected = COMMANDS[name]() if name else command()
+    selected = COMMANDS[name].load() if name else command()
     selected.main([flag], standalone_mode=False)
 
     headings = re.findall(r"^([A-Z]\w+):$", capsys.readouterr().out, re.MULTILINE)
@@ -324,7 +325,7 @@ def test_help_lists_options_by_section(name: str, flag: str, capsys: pytest.Capt
 
 @pytest.mark.parametrize("name", ["", "check"])
 def test_help_names_documentation(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    selected = COMMANDS[name]() if name else command()
+    selected = COMMANDS[name].load() if name else command()
     selected.main(["--help"], standalone_mode=False)
 
     assert "\n  Documentation: README.md and docs/ " in capsys.readouterr().out
@@ -404,16 +405,31 @@ def test_unix_socket_in_use_is_refused_and_kept(tmp_path: Path) -> None:
     assert only_line(ended.stderr) == (f"nomad-exporter: --web.listen-address unix:{path}: Address already in use")
 
 
+@pytest.mark.parametrize("arguments", [[], ["--nomad.agent-name", "check"]], ids=["default", "named-check"])
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_signal_during_start_exits_cleanly(number: str) -> None:
+def test_signal_during_start_exits_cleanly(number: str, arguments: list[str]) -> None:
     script = (
         "import os, signal; from nomad_exporter import app, cli;"
         f"app.run = lambda *_: os.kill(os.getpid(), signal.{number}) or 1; cli.main()"
     )
 
-    ended = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, timeout=20)
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *arguments], env=environment(), capture_output=True, timeout=20
+    )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_check_without_a_result(number: signal.Signals) -> None:
+    script = (
+        "import os; from nomad_exporter import cli; from nomad_exporter.check import command;"
+        f"command.load_config = lambda *_: os.kill(os.getpid(), {number:d}); cli.main()"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", script, "check"], env=environment(), capture_output=True, timeout=20)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-number, b"", b"")
 
 
 @pytest.mark.parametrize("address", ["http://user:hidden-1@nomad:99999", "htp://user:hidden-1@nomad"])
@@ -441,12 +457,55 @@ def test_switch_with_empty_variable_is_off(load: LoadArguments, monkeypatch: pyt
     assert agent.tls.skip_verify is False
 
 
-@pytest.mark.parametrize(("name", "code"), [("check", 3), ("demo", 2)])
-def test_options_before_command_are_refused(name: str, code: int) -> None:
-    ended = run("--nomad.address", "http://127.0.0.1:1", name)
+def test_options_before_command_are_those_of_the_command() -> None:
+    before = run("--nomad.address", "http://127.0.0.1:1", "--nomad.agent-name", "a", "check", "live")
+    after = run("check", "live", "--nomad.address", "http://127.0.0.1:1", "--nomad.agent-name", "a")
+
+    assert (before.returncode, before.stdout, before.stderr) == (2, after.stdout, "")
+    assert before.stdout.startswith("CRITICAL a live: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["--web.listen-address", ":1", "check"], 3, "No such option '--web.listen-address'."),
+        (["--nomad.address", "http://127.0.0.1:1", "demo"], 2, "No such option '--nomad.address'."),
+        (["--nomad.address", "http://127.0.0.1:1", "chekc"], 2, "No such command 'chekc'."),
+        (["--poll.interval"], 2, "Option '--poll.interval' requires an argument."),
+    ],
+)
+def test_option_that_command_lacks_is_refused(arguments: list[str], code: int, line: str) -> None:
+    ended = run(*arguments)
 
     assert (ended.returncode, ended.stdout) == (code, "")
-    assert only_line(ended.stderr) == f"nomad-exporter: put the command first: nomad-exporter {name} [OPTIONS]"
+    assert only_line(ended.stderr) == f"nomad-exporter: {line}"
+
+
+def test_value_that_equals_a_command_selects_no_command() -> None:
+    ended = run("--nomad.agent-name", "check", "--poll.interval", "3")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert only_line(ended.stderr).startswith("nomad-exporter: --poll.interval must be a duration ")
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["check", "--help"], ["--version"]], ids=" ".join)
+def test_help_imports_no_other_command_and_nothing_heavy(flags: list[str]) -> None:
+    script = "import sys; from nomad_exporter import cli; cli._run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", script, *flags], env=environment(), capture_output=True, text=True)
+
+    loaded = {name.partition(".")[0] for name in ended.stderr.split()}
+    assert ended.returncode == 0
+    assert not loaded & {
+        "nomad_sim",
+        "requests",
+        "urllib3",
+        "ssl",
+        "msgspec",
+        "asyncio",
+        "uvicorn",
+        "prometheus_client",
+    }
+    assert ("nomad_exporter.check.command" in ended.stderr.split()) == ("check" in flags)
 
 
 def test_command_ignores_settings_that_it_does_not_read() -> None:
@@ -463,14 +522,23 @@ def test_help_lists_commands(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert re.search(rf"^  {name}  +[A-Z].*\.$", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_internal_error_is_one_line_for_exporter_and_check() -> None:
-    script = "from nomad_exporter import cli; cli._run = lambda _: {}[0]; cli.main()"
-    start = [sys.executable, "-c", script]
+@pytest.mark.parametrize(
+    ("patched", "arguments", "code"),
+    [
+        pytest.param("cli.load_config", [], 70, id="exporter"),
+        pytest.param("cli._run", ["check"], 70, id="outside of check"),
+        pytest.param("check.command.load_config", ["check"], 3, id="check"),
+    ],
+)
+def test_internal_error_is_one_line(patched: str, arguments: list[str], code: int) -> None:
+    script = (
+        "import nomad_exporter.cli, nomad_exporter.check.command;"
+        f"nomad_exporter.{patched} = lambda *_: {{}}[0]; nomad_exporter.cli.main()"
+    )
 
-    codes = {}
-    for arguments in ([], ["check"]):
-        ended = subprocess.run([*start, *arguments], env=environment(), capture_output=True, text=True, timeout=20)
-        assert only_line(ended.stderr).startswith("nomad-exporter: internal error, please report it: KeyError in ")
-        codes[len(arguments)] = ended.returncode
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *arguments], env=environment(), capture_output=True, text=True, timeout=20
+    )
 
-    assert codes == {0: 70, 1: 3}
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert only_line(ended.stderr).startswith("nomad-exporter: internal error, please report it: KeyError in ")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from nomad_exporter.check.command import _polling_seconds, command
+from nomad_exporter.check.command import UNKNOWN, _polling_seconds, command
+from nomad_exporter.check.evaluate import State
 from nomad_exporter.config.settings import SETTINGS, Setting
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, SELF, Source
@@ -66,10 +66,18 @@ def check(*arguments: str) -> int:
     return code
 
 
-def error_of(*arguments: str) -> str:
-    with pytest.raises(click.ClickException) as raised:
-        check(*arguments)
-    return raised.value.format_message()
+@pytest.fixture
+def error_of(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return the line with which a check refuses its arguments."""
+
+    def error_of_arguments(*arguments: str) -> str:
+        assert check(*arguments) == UNKNOWN
+        output = capsys.readouterr()
+        (line,) = output.err.splitlines()
+        assert output.out == ""
+        return line.removeprefix("nomad-exporter: ")
+
+    return error_of_arguments
 
 
 def test_default_check_polls_local_agent_for_ready(polled: list[Polled]) -> None:
@@ -107,7 +115,9 @@ def test_only_selected_agents_are_reported(
     assert line.startswith("CRITICAL s2 quorum: ")
 
 
-def test_unknown_agent_is_refused_with_known_names(polled: list[Polled], fleet: str) -> None:
+def test_unknown_agent_is_refused_with_known_names(
+    polled: list[Polled], fleet: str, error_of: Callable[..., str]
+) -> None:
     line = error_of("--config.file", fleet, "--agent", "s9")
 
     assert line == "--agent must be one of s1, s2, c1 (got 's9')"
@@ -157,7 +167,7 @@ def test_polling_takes_what_is_left_of_timeout(timeout: float, elapsed: float, s
     ("text", "problem"),
     [("soon", "a duration such as 15s, 500ms or 1m30s"), ("0s", "from 10ms to 24h"), ("61s", "at most 1m")],
 )
-def test_invalid_timeout_is_refused(text: str, problem: str) -> None:
+def test_invalid_timeout_is_refused(text: str, problem: str, error_of: Callable[..., str]) -> None:
     assert error_of("--timeout", text) == f"--timeout must be {problem} (got '{text}')"
 
 
@@ -177,8 +187,20 @@ def test_warn_reports_failure_as_warning(polled: list[Polled], capsys: pytest.Ca
     [setting for setting in SETTINGS.values() if setting.section in ("web", "log")],
     ids=lambda setting: setting.name,
 )
-def test_flag_without_effect_is_refused(setting: Setting) -> None:
+def test_flag_without_effect_is_refused(setting: Setting, error_of: Callable[..., str]) -> None:
     assert error_of(setting.flag, "1").startswith(f"No such option '{setting.flag}'")
+
+
+def test_every_error_is_unknown(error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert error_of("--nomad.cert-file", "cert") == "--nomad.cert-file requires --nomad.key-file"
+    assert error_of("sleepy").startswith("Invalid value for ")
+    assert error_of("--config.file", "/no/such/file") == "/no/such/file: No such file or directory"
+    monkeypatch.setattr("nomad_exporter.check.command.load_config", lambda *_: 1 / 0)
+    assert error_of().startswith("internal error, please report it: ZeroDivisionError in test_command.py:")
+
+
+def test_exit_code_of_an_error_is_that_of_unknown() -> None:
+    assert State.UNKNOWN == UNKNOWN
 
 
 def test_variable_without_effect_is_accepted(polled: list[Polled], monkeypatch: pytest.MonkeyPatch) -> None:

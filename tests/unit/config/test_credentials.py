@@ -10,8 +10,7 @@ import trustme
 
 from nomad_exporter.config import file
 from nomad_exporter.config.credentials import check_credentials
-from nomad_exporter.config.model import ConfigError
-from nomad_exporter.config.yaml import DocumentError
+from nomad_exporter.config.model import ConfigError, DocumentError
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Tls
 
 HTTP = Address("http", "nomad.example.org", 4646)

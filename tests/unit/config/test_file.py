@@ -11,8 +11,7 @@ import pytest
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import RESERVED_LABELS
 from nomad_exporter.config.load import RawSettings, load_config
-from nomad_exporter.config.model import Config, ConfigError, PollConfig
-from nomad_exporter.config.yaml import DocumentError
+from nomad_exporter.config.model import Config, ConfigError, DocumentError, PollConfig
 from nomad_exporter.nomad.agent import Address, Agent, Secret, Tls
 from nomad_exporter.server.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from nomad_exporter.config.load import RawSettings, load_config
-from nomad_exporter.config.model import Config, ConfigError
+from nomad_exporter.config.model import Config, ConfigError, DocumentError
 from nomad_exporter.config.settings import SETTINGS
-from nomad_exporter.config.yaml import DocumentError
 from tests.support.settings import DEFAULTS
 
 ONE_AGENT = "agents: [{name: s1, address: http://a}]\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.config.settings import SETTINGS, Setting, Settings
+from nomad_exporter.config.settings import SECTIONS, SETTINGS, Setting, Settings
 from nomad_exporter.nomad.agent import Address, Secret
 from nomad_exporter.verdicts.verdict import Thresholds
 
@@ -99,3 +99,15 @@ def test_defaults_equal_default_thresholds(field: str) -> None:
     assert setting.section == "verdict"
     assert setting.default
     assert setting.parse(setting.default) == getattr(Thresholds(), field)
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=by_name)
+def test_setting_belongs_to_a_section(setting: Setting) -> None:
+    assert setting.section in SECTIONS
+
+
+def test_settings_without_effect_on_a_single_poll_are_not_in_check() -> None:
+    assert {field for field, setting in SETTINGS.items() if not setting.in_check} == {
+        *("interval", "health_interval", "max_age", "failure_threshold"),
+        *("listen", "enable_lifecycle", "log_level", "log_format"),
+    }

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nomad_exporter.config import yaml
-from nomad_exporter.config.yaml import DocumentError, Node
+from nomad_exporter.config.model import DocumentError
+from nomad_exporter.config.yaml import Node
 
 
 @pytest.fixture

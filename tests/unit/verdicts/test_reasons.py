@@ -44,6 +44,16 @@ def test_few_reasons_answer_yes(question: Question, reasons: set[VerdictReason])
     assert {reason for reason, remedy in VERDICT_REASONS.items() if question in remedy.yes} == reasons
 
 
+def test_few_reasons_are_inconclusive() -> None:
+    inconclusive = {reason for reason, remedy in VERDICT_REASONS.items() if not remedy.conclusive}
+
+    assert inconclusive == {
+        VerdictReason.POLL_ERROR,
+        VerdictReason.UNKNOWN,
+        VerdictReason.INSUFFICIENT_EVIDENCE,
+    }
+
+
 @every_reason
 def test_meaning_and_remedy_are_sentences(reason: VerdictReason) -> None:
     remedy = VERDICT_REASONS[reason]

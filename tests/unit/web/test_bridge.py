@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.failures import FailureReason
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Reading
+from nomad_exporter.server.http import Request, Response
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.bridge import bridge
-from nomad_exporter.web.http import Request, Response
-from nomad_exporter.web.routes import Site, handle
-from tests.support.pages import NOW, failed, fleet, get, health, recorded, store_of
+from nomad_exporter.web.routes import handle
+from tests.support.pages import NOW, failed, fleet, get, health, recorded, site_of, store_of
 
 THRESHOLDS = Thresholds(health_interval=5.0)
 
@@ -41,7 +40,7 @@ HALF_UNHEALTHY = health(Health(plain=HealthAnswer(500, UNHEALTHY_CLIENT), stale=
 
 def respond(*readings: Reading[Any], target: str = "/health", after: float = 0.0) -> Response:
     """Return the response to ``target``, ``after`` seconds after the ``readings`` of the only agent."""
-    return bridge(store_of(*readings), get(target), NOW + after, THRESHOLDS)
+    return bridge(site_of(store_of(*readings), THRESHOLDS), get(target), NOW + after)
 
 
 def error_body(message: str) -> bytes:
@@ -49,7 +48,7 @@ def error_body(message: str) -> bytes:
 
 
 def status_and_checks(response: Response) -> tuple[int, Any]:
-    return response.status, json.loads(response.body)
+    return response.status_code, json.loads(response.body)
 
 
 @pytest.mark.parametrize("version", ["1.2.16", "1.6.10", "1.10.5", "2.0.5"])
@@ -146,7 +145,7 @@ def test_unpolled_agent_is_503() -> None:
 
 
 def test_answer_is_used_for_three_health_intervals() -> None:
-    assert respond(SERVER, after=15.0).status == 200
+    assert respond(SERVER, after=15.0).status_code == 200
 
 
 def test_older_answer_is_503() -> None:
@@ -215,7 +214,7 @@ def test_invalid_type_is_400(value: str) -> None:
     response = respond(SERVER, target=f"/health?type={value}")
 
     got = value.rpartition("=")[2]
-    assert (response.status, response.body) == (400, error_body(f"type must be client or server (got {got!r})"))
+    assert (response.status_code, response.body) == (400, error_body(f"type must be client or server (got {got!r})"))
 
 
 @pytest.mark.parametrize(
@@ -227,12 +226,12 @@ def test_stale_answer_can_be_requested(query: str) -> None:
 
 @pytest.mark.parametrize("query", ["stale=0", "stale=f", "stale=F", "stale=FALSE", "stale=false", "stale=False"])
 def test_stale_answer_can_be_declined(query: str) -> None:
-    assert respond(UNRESPONSIVE_LEADER, target=f"/health?{query}").status == 500
+    assert respond(UNRESPONSIVE_LEADER, target=f"/health?{query}").status_code == 500
 
 
 @pytest.mark.parametrize("value", ["maybe", "yes", "tRuE", "%20"])
 def test_stale_that_nomad_rejects_is_400(value: str) -> None:
-    assert respond(SERVER, target=f"/health?stale={value}").status == 400
+    assert respond(SERVER, target=f"/health?stale={value}").status_code == 400
 
 
 def test_stale_and_type_can_be_combined() -> None:
@@ -242,21 +241,27 @@ def test_stale_and_type_can_be_combined() -> None:
 
 
 def test_no_name_with_several_agents_is_400() -> None:
-    response = bridge(fleet("a1", "a2"), get("/health"), NOW, THRESHOLDS)
+    response = bridge(site_of(fleet("a1", "a2")), get("/health"), NOW)
 
-    assert (response.status, response.body) == (400, error_body("select one agent with ?agent=NAME (known: a1, a2)"))
+    assert (response.status_code, response.body) == (
+        400,
+        error_body("select one agent with ?agent=NAME (known: a1, a2)"),
+    )
 
 
 def test_named_agent_is_selected() -> None:
     store = fleet("a1", "a2")
     store.record(store.entries()[1].snapshot.agent, CLIENT)
+    site = site_of(store, THRESHOLDS)
 
-    assert bridge(store, get("/health?agent=a1"), NOW, THRESHOLDS).status == 503
-    assert bridge(store, get("/health?agent=a2"), NOW, THRESHOLDS).status == 200
+    assert bridge(site, get("/health?agent=a1"), NOW).status_code == 503
+    assert bridge(site, get("/health?agent=a2"), NOW).status_code == 200
 
 
 def test_unknown_agent_is_404() -> None:
-    assert respond(SERVER, target="/health?agent=b1").status == 404
+    response = respond(SERVER, target="/health?agent=b1")
+
+    assert (response.status_code, response.body) == (404, error_body("unknown agent 'b1' (known: a1)"))
 
 
 @pytest.mark.parametrize(
@@ -290,9 +295,9 @@ def test_response_has_the_age_of_the_last_poll(readings: list[Reading[Any]], aft
 
 @pytest.mark.parametrize("path", ["/health", "/v1/agent/health"])
 def test_head_is_handled_like_get_on_both_paths(path: str) -> None:
-    site = Site(store_of(UNRESPONSIVE_LEADER), SelfMetrics(), THRESHOLDS)
+    site = site_of(store_of(UNRESPONSIVE_LEADER), THRESHOLDS)
 
     by_get, by_head = (handle(site, Request(method, path), NOW) for method in ("GET", "HEAD"))
 
-    assert by_get.status == 500
+    assert by_get.status_code == 500
     assert by_head == by_get

@@ -6,10 +6,21 @@ from typing import Any
 
 import pytest
 
+from nomad_exporter.clock import Instant
+from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad.sources import HEALTH, SELF, Source
-from nomad_exporter.web.http import text
-from nomad_exporter.web.management import healthy, ready
-from tests.support.pages import NOW, agent, failed, fleet, recorded, store_of
+from nomad_exporter.polling.store import Store
+from nomad_exporter.server.http import Response, text
+from nomad_exporter.web import management
+from tests.support.pages import NOW, agent, failed, fleet, get, recorded, site_of, store_of
+
+
+def healthy(store: Store[Rendered], now: Instant) -> Response:
+    return management.healthy(site_of(store), get("/-/healthy"), now)
+
+
+def ready(store: Store[Rendered]) -> Response:
+    return management.ready(site_of(store), get("/-/ready"), NOW)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0, 10.0])
@@ -35,7 +46,7 @@ def test_dead_agent_does_not_make_the_exporter_unhealthy() -> None:
     store = store_of(failed(HEALTH), failed(SELF))
     store.record_heartbeat(NOW)
 
-    assert healthy(store, NOW).status == 200
+    assert healthy(store, NOW).status_code == 200
 
 
 def test_exporter_is_not_ready_before_all_agents_are_polled() -> None:
@@ -48,7 +59,7 @@ def test_exporter_is_not_ready_before_all_agents_are_polled() -> None:
 
 @pytest.mark.parametrize("source", [HEALTH, SELF])
 def test_agent_with_one_polled_source_is_still_pending(source: Source[Any]) -> None:
-    assert ready(store_of(failed(source))).status == 503
+    assert ready(store_of(failed(source))).status_code == 503
 
 
 def test_exporter_is_ready_even_if_all_polls_failed() -> None:
@@ -58,8 +69,8 @@ def test_exporter_is_ready_even_if_all_polls_failed() -> None:
 def test_exporter_stays_ready_when_an_agent_dies() -> None:
     polled = [recorded(source, "2.0.5/healthy/s1-follower") for source in (HEALTH, SELF)]
 
-    assert ready(store_of(*polled, failed(HEALTH), failed(SELF))).status == 200
+    assert ready(store_of(*polled, failed(HEALTH), failed(SELF))).status_code == 200
 
 
 def test_exporter_without_agents_is_ready() -> None:
-    assert ready(fleet()).status == 200
+    assert ready(fleet()).status_code == 200

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
+import logging
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
+from nomad_exporter.clock import Clock
 from nomad_exporter.metrics.render import Rendered
-from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.sources import SOURCES
 from nomad_exporter.polling.store import Store
+from nomad_exporter.server.http import Message, Request, text
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.http import Request, text
-from nomad_exporter.web.routes import ROUTES, ReloadError, Site, handle
-from nomad_exporter.web.status import status
-from tests.support.pages import NOW, get, recorded, store_of
+from nomad_exporter.web.routes import ROUTES, application, handle
+from nomad_exporter.web.site import ReloadError, Site
+from tests.support.pages import NOW, get, recorded, site_of, store_of
 
-PATHS = sorted(path for path, route in ROUTES.items() if "GET" in route.methods)
+PATHS = sorted(route.path for route in ROUTES if "GET" in route.methods)
 
 
 def healthy_store() -> Store[Rendered]:
@@ -28,19 +33,19 @@ def healthy_store() -> Store[Rendered]:
     return store
 
 
-SITE = Site(healthy_store(), SelfMetrics(), Thresholds())
+SITE = site_of(healthy_store())
 
 
 def test_paths_are_those_of_the_contract() -> None:
     verdicts = ["/health/live", "/health/ready", "/health/quorum"]
 
-    assert sorted(ROUTES) == sorted(
+    assert sorted(route.path for route in ROUTES) == sorted(
         ["/", "/-/healthy", "/-/ready", "/-/reload", "/health", "/metrics", "/v1/agent/health", *verdicts]
     )
 
 
 @pytest.mark.parametrize(
-    ("path", "content_type", "excerpt"),
+    ("path", "media_type", "excerpt"),
     [
         ("/", "text/html", b"<h1>nomad-exporter</h1>"),
         ("/metrics", "text/plain; version=0.0.4", b"nomad_agent_up{"),
@@ -52,11 +57,11 @@ def test_paths_are_those_of_the_contract() -> None:
         ("/-/ready", "text/plain", b"ready\n"),
     ],
 )
-def test_every_path_returns_its_page(path: str, content_type: str, excerpt: bytes) -> None:
+def test_every_path_returns_its_page(path: str, media_type: str, excerpt: bytes) -> None:
     response = handle(SITE, get(path), NOW)
 
-    assert response.status == 200
-    assert response.content_type.startswith(content_type)
+    assert response.status_code == 200
+    assert response.media_type.startswith(media_type)
     assert excerpt in response.body
 
 
@@ -65,7 +70,7 @@ def test_head_is_handled_like_get(path: str) -> None:
     response = handle(SITE, Request("HEAD", path), NOW)
 
     expected = handle(SITE, get(path), NOW)
-    assert (response.status, response.content_type) == (expected.status, expected.content_type)
+    assert (response.status_code, response.media_type) == (expected.status_code, expected.media_type)
     assert response.body
 
 
@@ -74,7 +79,7 @@ def test_head_is_handled_like_get(path: str) -> None:
 def test_other_methods_are_405_with_the_allowed_ones(path: str, method: str) -> None:
     response = handle(SITE, Request(method, path), NOW)
 
-    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -93,21 +98,23 @@ def test_query_with_too_many_parameters_is_400(path: str) -> None:
 
 
 def test_thresholds_of_the_site_limit_ages() -> None:
-    strict = Site(healthy_store(), SelfMetrics(), Thresholds(max_age=10.0, health_interval=1.0))
+    strict = site_of(healthy_store(), Thresholds(max_age=10.0, health_interval=1.0))
 
-    assert handle(strict, get("/health"), NOW + 3.0).status == 200
-    assert handle(strict, get("/health"), NOW + 3.1).status == 503
+    assert handle(strict, get("/health"), NOW + 3.0).status_code == 200
+    assert handle(strict, get("/health"), NOW + 3.1).status_code == 503
     assert b"nomad_agent_leader{" in handle(strict, get("/metrics"), NOW + 10.0).body
     assert b"nomad_agent_leader{" not in handle(strict, get("/metrics"), NOW + 10.1).body
 
 
 def test_every_link_of_the_status_page_works() -> None:
-    page = status(SITE.store, get("/"), NOW, SITE.thresholds).body.decode()
+    page = handle(SITE, get("/"), NOW).body.decode()
     links = [html.unescape(path) for path in re.findall(r'href="(/[^"]*)"', page)]
 
     agent_pages = ("/metrics", "/health", "/health/live", "/health/ready", "/health/quorum")
     assert links == ["/metrics", "/-/healthy", "/-/ready", *(f"{path}?agent=a1" for path in agent_pages)]
-    assert {handle(SITE, get(path), NOW).status for path in links} == {200, 503}, "a single server is not safe to stop"
+    assert {handle(SITE, get(path), NOW).status_code for path in links} == {200, 503}, (
+        "a single server is not safe to stop"
+    )
 
 
 def site_with_reload(error: str = "") -> tuple[Site, list[str]]:
@@ -138,11 +145,85 @@ def test_failed_reload_is_500_with_the_error() -> None:
 
 
 def test_reload_is_403_if_disabled() -> None:
-    assert handle(SITE, Request("POST", "/-/reload"), NOW).status == 403
+    assert handle(SITE, Request("POST", "/-/reload"), NOW).status_code == 403
 
 
 def test_get_does_not_reload() -> None:
     site, reloads = site_with_reload()
     response = handle(site, Request("GET", "/-/reload"), NOW)
 
-    assert (response.status, response.headers["Allow"], reloads) == (405, "POST", [])
+    assert (response.status_code, response.headers["Allow"], reloads) == (405, "POST", [])
+
+
+class ObservedStore(Store[Rendered]):
+    """A store that records which threads read it, or raises an error."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__((), lambda *_: cast(Any, None))
+        self.error = error
+        self.readers: list[threading.Thread] = []
+
+    def entries(self) -> Any:
+        self.readers.append(threading.current_thread())
+        if self.error:
+            raise self.error
+        return super().entries()
+
+
+def status_codes(site: Callable[[], Site], *paths: str, clock: Clock = lambda: NOW) -> list[int]:
+    """Return the status codes with which the application responds to requests for the paths, one after the other."""
+    codes: list[int] = []
+
+    async def send(message: Message) -> None:
+        codes.extend([message["status"]] if "status" in message else [])
+
+    async def request_all() -> None:
+        app = application(site, clock)
+        for path in paths:
+            await app({"method": "GET", "path": path, "query_string": b"", "headers": []}, cast(Any, None), send)
+
+    asyncio.run(request_all())
+    return codes
+
+
+@pytest.mark.parametrize(("path", "on_the_loop"), [("/metrics", False), ("/", False), ("/health", True)])
+def test_blocking_pages_are_built_off_the_event_loop(path: str, on_the_loop: bool) -> None:
+    store = ObservedStore()
+
+    status_codes(lambda: site_of(store), path)
+
+    assert {reader is threading.main_thread() for reader in store.readers} == {on_the_loop}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("hidden-1"), ValueError("a bug")], ids=["runtime-error", "value-error"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/health/ready"])
+def test_exception_of_a_page_is_a_500_and_one_log_line(
+    path: str, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, "nomad_exporter"):
+        assert status_codes(lambda: site_of(ObservedStore(error)), path) == [500]
+
+    (line,) = caplog.records
+    assert line.getMessage() == "request handler failed"
+    assert vars(line)["fields"] == {"path": path, "error": type(error).__name__}
+
+
+def test_clock_is_read_for_each_request() -> None:
+    times = iter([NOW, NOW + 100.0])
+
+    assert status_codes(lambda: SITE, "/health", "/health", clock=lambda: next(times)) == [200, 503]
+
+
+def test_site_is_looked_up_for_each_request() -> None:
+    sites = iter([SITE, site_of(store_of())])
+
+    assert status_codes(lambda: next(sites), "/health", "/health") == [200, 503]
+
+
+def test_unknown_agent_is_a_404_in_the_form_of_the_page() -> None:
+    line = b"unknown agent 'b1' (known: a1)"
+    responses = {path: handle(SITE, get(f"{path}?agent=b1"), NOW) for path in ("/", "/metrics", "/health/live")}
+
+    assert {response.status_code for response in responses.values()} == {404}
+    assert {response.body for response in responses.values()} == {line + b"\n"}
+    assert handle(SITE, get("/health?agent=b1"), NOW).media_type == "application/json"

@@ -12,13 +12,11 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import Rendered, render_agent
-from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.sources import SELF, SOURCES
 from nomad_exporter.polling.store import Store
-from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.http import Response
+from nomad_exporter.server.http import HTTPError, Response
 from nomad_exporter.web.scrape import accepts_gzip, preferred_format, scrape
-from tests.support.pages import NOW, agent, get, recorded, store_of
+from tests.support.pages import NOW, agent, get, recorded, site_of, store_of
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -48,7 +46,7 @@ def two_servers() -> Store[Rendered]:
 
 
 def scraped(target: str = "/metrics", **headers: str) -> Response:
-    return scrape(two_servers(), SelfMetrics(), get(target, **headers), NOW, Thresholds())
+    return scrape(site_of(two_servers()), get(target, **headers), NOW)
 
 
 def agents_on(response: Response) -> set[str]:
@@ -57,7 +55,7 @@ def agents_on(response: Response) -> set[str]:
 
 def families_on(response: Response) -> set[str]:
     """Return the families on a page, by the parser of prometheus_client, which rejects a page with any wrong line."""
-    read: Any = openmetrics if "openmetrics" in response.content_type else parser
+    read: Any = openmetrics if "openmetrics" in response.media_type else parser
     return {family.name for family in read.text_string_to_metric_families(response.body.decode())}
 
 
@@ -126,7 +124,7 @@ def test_accept_encoding_header_selects_gzip(accept_encoding: str, accepted: boo
 def test_text_page_can_be_parsed() -> None:
     response = scraped()
 
-    assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert response.media_type == "text/plain; version=0.0.4; charset=utf-8"
     assert {
         "nomad_agent_up",
         "nomad_agent_raft_commit_index",
@@ -138,7 +136,7 @@ def test_text_page_can_be_parsed() -> None:
 def test_openmetrics_page_can_be_parsed() -> None:
     response = scraped(accept=PROMETHEUS_3)
 
-    assert response.content_type.startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    assert response.media_type.startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
     assert {
         "nomad_agent_up",
         "nomad_agent_raft_commit_index",
@@ -187,9 +185,10 @@ def test_openmetrics_page_of_one_agent_can_be_parsed() -> None:
 
 
 def test_unknown_agent_is_404() -> None:
-    response = scraped("/metrics?agent=b1")
+    with pytest.raises(HTTPError) as raised:
+        scraped("/metrics?agent=b1")
 
-    assert (response.status, response.body) == (404, b"unknown agent 'b1' (known: a1, a2)\n")
+    assert (raised.value.status_code, raised.value.detail) == (404, "unknown agent 'b1' (known: a1, a2)")
 
 
 def test_compressed_page_is_the_same_page() -> None:
@@ -198,7 +197,7 @@ def test_compressed_page_is_the_same_page() -> None:
     assert compressed.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in plain.headers
     assert gzip.decompress(compressed.body) == plain.body
-    assert compressed.content_type == plain.content_type
+    assert compressed.media_type == plain.media_type
     assert len(compressed.body) < len(plain.body) / 4
 
 
@@ -211,7 +210,7 @@ def test_vary_header_names_the_negotiated_headers(accept_encoding: str) -> None:
 def test_values_disappear_after_max_age(after: float, present: bool) -> None:
     store = store_of(recorded(SELF, "2.0.5/healthy/s1-follower"))
 
-    page = scrape(store, SelfMetrics(), get("/metrics"), NOW + after, Thresholds()).body
+    page = scrape(site_of(store), get("/metrics"), NOW + after).body
 
     assert (b"nomad_agent_raft_commit_index{" in page) is present
     assert b"nomad_agent_up{" in page

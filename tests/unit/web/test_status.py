@@ -19,11 +19,12 @@ from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES
 from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Store
+from nomad_exporter.server.http import Response
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from nomad_exporter.web.selection import evaluate_agents
-from nomad_exporter.web.status import status
-from tests.support.pages import NOW, failed, fleet, get, health, recorded, store_of
+from nomad_exporter.verdicts.verdict import Verdict
+from nomad_exporter.web.routes import handle
+from nomad_exporter.web.site import evaluate_agents
+from tests.support.pages import NOW, failed, fleet, get, health, recorded, site_of, store_of
 
 LEADER = [recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES]
 SERVER = [recorded(source, "2.0.5/healthy/s1-follower") for source in (HEALTH, SELF, MEMBERS)]
@@ -58,9 +59,14 @@ class Table(HTMLParser):
             self.rows[-1][-1] += data
 
 
+def status(store: Store[Rendered], target: str = "/", after: float = 0.0) -> Response:
+    """Return the status page with the links of the routing table."""
+    return handle(site_of(store), get(target), NOW + after)
+
+
 def page_of(store: Store[Rendered], after: float = 0.0) -> Table:
     table = Table()
-    table.feed(status(store, get("/"), NOW + after, Thresholds()).body.decode())
+    table.feed(status(store, after=after).body.decode())
     return table
 
 
@@ -72,7 +78,7 @@ def row(*readings: Reading[Any], after: float = 0.0) -> list[str]:
 
 def verdicts(store: Store[Rendered]) -> Mapping[Question, Verdict]:
     """Return the verdicts about the only agent of the store."""
-    [evaluation] = evaluate_agents(store, store.entries(), NOW, Thresholds())
+    [evaluation] = evaluate_agents(site_of(store), store.entries(), NOW)
     return evaluation.verdicts
 
 
@@ -94,7 +100,7 @@ def test_only_failing_verdicts_have_message_and_remedy() -> None:
 
 
 def test_verdicts_of_an_unpolled_agent_are_unknown() -> None:
-    body = status(fleet("a1"), get("/"), NOW, Thresholds()).body.decode()
+    body = status(fleet("a1")).body.decode()
 
     assert re.findall('<span class="muted">not (live|ready|safe to stop)<', body) == ["live", "ready", "safe to stop"]
     for verdict in verdicts(fleet("a1")).values():
@@ -191,9 +197,7 @@ def test_unhealthy_role_has_its_message() -> None:
 
     store = store_of(health(Health(plain=unhealthy, stale=unhealthy)))
 
-    assert (
-        '<span class="bad">server: No cluster leader</span>' in status(store, get("/"), NOW, Thresholds()).body.decode()
-    )
+    assert '<span class="bad">server: No cluster leader</span>' in status(store).body.decode()
 
 
 def test_texts_of_agents_are_escaped() -> None:
@@ -213,19 +217,19 @@ def test_texts_of_agents_are_escaped() -> None:
 def test_page_has_no_secrets() -> None:
     named = Agent("a1", Address("http", "nomad", 4646), Credentials(Secret("hidden-1"), None, Secret("user:hidden-2")))
 
-    assert b"hidden-" not in status(Store((named,), render_agent), get("/"), NOW, Thresholds()).body
+    assert b"hidden-" not in status(Store((named,), render_agent)).body
 
 
 def test_page_forbids_scripts_and_external_content() -> None:
-    response = status(fleet("a1"), get("/"), NOW, Thresholds())
+    response = status(fleet("a1"))
 
-    assert response.content_type == "text/html; charset=utf-8"
+    assert response.media_type == "text/html; charset=utf-8"
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_page_has_the_version_and_refreshes() -> None:
-    body = status(fleet("a1"), get("/"), NOW, Thresholds()).body.decode()
+    body = status(fleet("a1")).body.decode()
 
     assert __version__ in body
     assert '<meta http-equiv="refresh" content="15">' in body
@@ -251,8 +255,8 @@ def test_health_is_outdated_after_a_failed_poll() -> None:
 
 
 def test_page_can_be_limited_to_one_agent() -> None:
-    body = status(fleet("a1", "a2"), get("/?agent=a2"), NOW, Thresholds()).body
+    body = status(fleet("a1", "a2"), "/?agent=a2").body
 
     assert b"<strong>a2</strong>" in body
     assert b"<strong>a1</strong>" not in body
-    assert status(fleet("a1"), get("/?agent=a2"), NOW, Thresholds()).status == 404
+    assert status(fleet("a1"), "/?agent=a2").status_code == 404

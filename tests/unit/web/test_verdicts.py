@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 
 from nomad_exporter.metrics.render import Rendered, render_agent
-from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.store import Entry, Store
+from nomad_exporter.server.http import Response
 from nomad_exporter.verdicts.evaluate import evaluate
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from nomad_exporter.web.http import Response
-from nomad_exporter.web.routes import Site, handle
+from nomad_exporter.web.routes import handle
 from nomad_exporter.web.verdicts import MAX_FAILING, verdict
 from tests.support.fleets import AT, THRESHOLDS, agent, client, cluster, dead, leaderless
-from tests.support.pages import get
+from tests.support.pages import get, site_of
 
 every_question = pytest.mark.parametrize("question", Question)
 
@@ -46,7 +45,7 @@ def response(
 ) -> Response:
     """Return the response of the site ``after`` seconds after the fleet was built."""
     request = replace(get(target), method=method)
-    return handle(Site(FixedStore(snapshots), SelfMetrics(), thresholds), request, AT + after)
+    return handle(site_of(FixedStore(snapshots), thresholds), request, AT + after)
 
 
 def report(target: str, snapshots: Iterable[Snapshot]) -> dict[str, Any]:
@@ -63,7 +62,7 @@ def verdict_of(fleet: Iterable[Snapshot], name: str, question: Question) -> Verd
 def test_ok_verdict_is_200_with_details_and_ages() -> None:
     result = response("/health/quorum?agent=s2", HEALTHY.values())
 
-    assert (result.status, result.content_type) == (200, "application/json")
+    assert (result.status_code, result.media_type) == (200, "application/json")
     assert json.loads(result.body) == {
         "verdict": "quorum",
         "ok": True,
@@ -88,7 +87,7 @@ def test_failing_verdict_is_503_in_the_same_form() -> None:
     unhealthy = [leaderless(HEALTHY["s2"])]
     failing = response("/health/ready?agent=s2", unhealthy)
 
-    assert (failing.status, failing.content_type) == (503, "application/json")
+    assert (failing.status_code, failing.media_type) == (503, "application/json")
     result = json.loads(failing.body)
     assert (result["verdict"], result["ok"], result["agent"], result["reason"]) == ("ready", False, "s2", "no_leader")
     assert result["message"] == verdict_of(unhealthy, "s2", Question.READY).message
@@ -108,7 +107,7 @@ def test_failing_verdict_is_503_in_the_same_form() -> None:
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_status_of_an_unhealthy_server_depends_on_the_path(path: str, state: Any, status: int) -> None:
-    assert response(path, [state(HEALTHY["s1"])]).status == status
+    assert response(path, [state(HEALTHY["s1"])]).status_code == status
 
 
 @every_question
@@ -145,7 +144,7 @@ def test_head_is_handled_like_get(question: Question) -> None:
 def test_unpolled_agent_is_503_starting_without_age(question: Question) -> None:
     result = response(f"/health/{question}", [Snapshot(agent("s1"))])
 
-    assert (result.status, json.loads(result.body)["reason"]) == (503, "starting")
+    assert (result.status_code, json.loads(result.body)["reason"]) == (503, "starting")
     assert "Age" not in result.headers
 
 
@@ -153,15 +152,15 @@ def test_unpolled_agent_is_503_starting_without_age(question: Question) -> None:
 def test_unknown_agent_is_404_with_the_known_names(question: Question) -> None:
     result = response(f"/health/{question}?agent=s9", HEALTHY.values())
 
-    assert (result.status, result.body) == (404, b"unknown agent 's9' (known: s1, s2, s3)\n")
+    assert (result.status_code, result.body) == (404, b"unknown agent 's9' (known: s1, s2, s3)\n")
 
 
 # Evidence of other agents.
 
 
 def test_quorum_uses_evidence_of_the_whole_fleet() -> None:
-    assert response("/health/quorum?agent=s1", HEALTHY.values()).status == 200
-    assert response("/health/quorum?agent=s1", [HEALTHY["s1"]]).status == 503
+    assert response("/health/quorum?agent=s1", HEALTHY.values()).status_code == 200
+    assert response("/health/quorum?agent=s1", [HEALTHY["s1"]]).status_code == 503
 
 
 def test_unselected_dead_voter_blocks_the_quorum() -> None:
@@ -178,7 +177,7 @@ def test_unselected_dead_voter_blocks_the_quorum() -> None:
 def test_several_agents_are_ok_if_each_is(question: Question) -> None:
     result = response(f"/health/{question}", HEALTHY.values())
 
-    assert result.status == 200
+    assert result.status_code == 200
     summary = json.loads(result.body)
     assert "3 of 3" in summary.pop("message")
     assert summary == {
@@ -194,7 +193,7 @@ def test_several_agents_fail_if_one_does() -> None:
     fleet = [HEALTHY["s1"], leaderless(HEALTHY["s2"]), client()]
     result = report("/health/ready", fleet)
 
-    assert response("/health/ready", fleet).status == 503
+    assert response("/health/ready", fleet).status_code == 503
     assert (result["ok"], result["reason"]) == (False, "no_leader")
     assert "2 of 3" in result["message"]
     assert "s2" in result["message"]
@@ -208,8 +207,8 @@ def test_several_agents_fail_if_one_does() -> None:
 def test_only_named_agents_must_be_ok() -> None:
     fleet = [HEALTHY["s1"], leaderless(HEALTHY["s2"]), client()]
 
-    assert response("/health/ready?agent=s1&agent=c1", fleet).status == 200
-    assert response("/health/ready?agent=s1&agent=s2", fleet).status == 503
+    assert response("/health/ready?agent=s1&agent=c1", fleet).status_code == 200
+    assert response("/health/ready?agent=s1&agent=s2", fleet).status_code == 503
 
 
 def test_agent_named_twice_is_selected_once() -> None:
@@ -226,7 +225,7 @@ def test_list_of_failing_agents_is_limited() -> None:
 
 
 def test_client_does_not_block_the_quorum() -> None:
-    assert response("/health/quorum", [*HEALTHY.values(), client()]).status == 200
+    assert response("/health/quorum", [*HEALTHY.values(), client()]).status_code == 200
 
 
 def test_names_are_not_escaped_to_ascii() -> None:
@@ -236,13 +235,11 @@ def test_names_are_not_escaped_to_ascii() -> None:
 def test_thresholds_of_the_site_are_used() -> None:
     silent = dead(HEALTHY["s1"])
 
-    assert response("/health/live", [silent]).status == 200
-    assert response("/health/live", [silent], thresholds=Thresholds(failure_threshold=1)).status == 503
+    assert response("/health/live", [silent]).status_code == 200
+    assert response("/health/live", [silent], thresholds=Thresholds(failure_threshold=1)).status_code == 503
 
 
 def test_path_returns_the_page() -> None:
-    store = FixedStore(HEALTHY.values())
+    site = site_of(FixedStore(HEALTHY.values()), THRESHOLDS)
 
-    assert verdict(store, get("/health/live"), AT, THRESHOLDS, Question.LIVE) == response(
-        "/health/live", HEALTHY.values()
-    )
+    assert verdict(site, get("/health/live"), AT) == response("/health/live", HEALTHY.values())
