@@ -20,12 +20,12 @@ _log = logs.get_logger(__name__)
 GRACE_SECONDS = 1
 """How long running responses may take after a stop was requested."""
 
-HEADER_SECONDS = 10
-"""How long a client may take to send the headers of a request, from when it connects or begins the request."""
-
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's protocol with a timeout for the headers of a request, which uvicorn lacks."""
+
+    header_seconds = 10.0
+    """How long a client may take to send the headers of a request, from when it connects or begins the request."""
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -47,7 +47,7 @@ class Protocol(HttpToolsProtocol):
 
     def _await_headers(self) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+        self._timer = self.loop.call_later(self.header_seconds, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._timer:
@@ -63,11 +63,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn_config(application: Application) -> uvicorn.Config:
+def _uvicorn_config(application: Application, protocol: type[Protocol]) -> uvicorn.Config:
     """Return the settings of uvicorn: no header of its own except Date, and no logs."""
     return uvicorn.Config(
         application,
-        http=Protocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -84,13 +84,14 @@ def serve(
     sockets: Sequence[socket.socket],
     every_second: Callable[[], None],
     on_hangup: Callable[[], object],
+    protocol: type[Protocol] = Protocol,
 ) -> None:
     """Serve the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
 
     Call ``every_second`` once per second, and ``on_hangup`` at each SIGHUP, both on the event loop of the server.
     Unblock SIGHUP: a signal that arrived while it was blocked is then handled.
     """
-    server = _Server(_uvicorn_config(application))
+    server = _Server(_uvicorn_config(application, protocol))
     uvloop.run(_serve(server, sockets, every_second, on_hangup))
 
 

@@ -20,10 +20,10 @@ from tests.support.waiting import PATIENCE, eventually
 PROGRAM = """
 import asyncio, sys
 from nomad_exporter.server.listen import Listen, listen
-from nomad_exporter.server import uvicorn
-from nomad_exporter.server.uvicorn import serve
+from nomad_exporter.server.uvicorn import Protocol, serve
 
-uvicorn.HEADER_SECONDS = 0.5
+class QuickProtocol(Protocol):
+    header_seconds = 0.2
 
 async def application(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -36,7 +36,8 @@ async def application(scope, receive, send):
 
 sockets = [listen(Listen("127.0.0.1", 0)), listen(Listen(path=sys.argv[1]))]
 print(sockets[0].getsockname()[1], flush=True)
-serve(application, sockets, lambda: print("a second passed", flush=True), lambda: print("hangup", flush=True))
+every_second, on_hangup = lambda: print("a second passed", flush=True), lambda: print("hangup", flush=True)
+serve(application, sockets, every_second, on_hangup, QuickProtocol)
 print("served", flush=True)
 """
 
@@ -156,7 +157,7 @@ def test_connection_with_incomplete_headers_is_closed(begun: bytes, server: Runn
 
 
 def test_header_timeout_does_not_limit_the_response(server: RunningServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=1.0) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=0.5) as client:
         client.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
         eventually(lambda: b"begun" in client.recv(65536, socket.MSG_PEEK))
         client.recv(65536)
