@@ -99,7 +99,7 @@ class Snapshot:
 
     def __getitem__(self, source: Source[A]) -> SourceState[A]:
         """Return the state of ``source``."""
-        return self.states.get(source, SourceState(source))
+        return self.states.get(source) or SourceState(source)
 
     def after(self, reading: Reading[A]) -> Snapshot:
         """Return the snapshot with ``reading`` added."""
