@@ -470,7 +470,7 @@ def test_options_before_command_are_those_of_the_command() -> None:
     [
         (["--web.listen-address", ":1", "check"], 3, "No such option '--web.listen-address'."),
         (["--nomad.address", "http://127.0.0.1:1", "demo"], 2, "No such option '--nomad.address'."),
-        (["--nomad.address", "http://127.0.0.1:1", "chekc"], 2, "No such command 'chekc'."),
+        (["--nomad.address", "http://127.0.0.1:1", "nowhere"], 2, "No such command 'nowhere'."),
         (["--poll.interval"], 2, "Option '--poll.interval' requires an argument."),
     ],
 )
