@@ -21,6 +21,7 @@ from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, Remedy, VerdictReason
+from nomad_exporter.web.routes import ROUTES
 from nomad_sim.incidents.catalogue import INCIDENTS
 from nomad_sim.incidents.scenario import Incident
 
@@ -218,10 +219,16 @@ def _required_flags(incident: Incident) -> str:
     return _code_list(flag for flag, is_required in flags.items() if is_required)
 
 
+def paths() -> str:
+    """Return a table of all paths."""
+    rows = [(f"`{route.path}`", ", ".join(route.methods), mark_code(route.summary)) for route in ROUTES]
+    return _table(("Path", "Methods", "Response"), rows)
+
+
 # Pages
 
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "configuration.md": {"settings": settings},
+    "configuration.md": {"settings": settings, "paths": paths},
     "metrics.md": {"metrics": metrics},
     "troubleshooting.md": {"failure reasons": failure_reasons, "verdict reasons": verdict_reasons},
     "demo.md": {"incidents": incidents},

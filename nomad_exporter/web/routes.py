@@ -19,20 +19,47 @@ from nomad_exporter.web.verdicts import verdict
 MAX_PARAMETERS = 1001
 """Maximum number of parameters in a query."""
 
+_BRIDGE = "what Nomad would answer to its own health request, without delay"
+
 _LINKED = (
-    Route(path="/metrics", handler=scrape, blocking=True, title="Metrics", per_agent=True),
-    Route(path="/health", handler=bridge, per_agent=True),
-    *(Route(path=f"/health/{question}", handler=verdict, per_agent=True) for question in Question),
-    Route(path="/-/healthy", handler=healthy, title="Exporter healthy"),
-    Route(path="/-/ready", handler=ready, title="Exporter ready"),
+    Route(
+        path="/metrics",
+        handler=scrape,
+        summary="all metrics; with ?agent, those of the named agents",
+        blocking=True,
+        title="Metrics",
+        per_agent=True,
+    ),
+    Route(path="/health", handler=bridge, summary=_BRIDGE, per_agent=True),
+    *(
+        Route(path=f"/health/{question}", handler=verdict, summary=f"the verdict {question}", per_agent=True)
+        for question in Question
+    ),
+    Route(
+        path="/-/healthy",
+        handler=healthy,
+        summary="200 while the exporter itself works; for its liveness probe",
+        title="Exporter healthy",
+    ),
+    Route(
+        path="/-/ready",
+        handler=ready,
+        summary="200 once every agent has been polled, successfully or not",
+        title="Exporter ready",
+    ),
 )
 """The routes that the status page links."""
 
 ROUTES = (
-    Route(path="/", handler=partial(status, _LINKED), blocking=True),
+    Route(path="/", handler=partial(status, _LINKED), summary="the status page", blocking=True),
     *_LINKED,
-    Route(path="/v1/agent/health", handler=bridge),
-    Route(path="/-/reload", handler=reload, methods=("POST",)),
+    Route(path="/v1/agent/health", handler=bridge, summary=_BRIDGE),
+    Route(
+        path="/-/reload",
+        handler=reload,
+        summary="reload the configuration, if --web.enable-lifecycle is set",
+        methods=("POST",),
+    ),
 )
 
 

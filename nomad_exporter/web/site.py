@@ -43,7 +43,7 @@ Handler = Callable[[Site, Request, Instant], Response]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A path and its handler.
+    """A path and its handler; ``summary`` is a phrase for the table of paths in the documents.
 
     A handler that is ``blocking`` takes long with many agents. The status page links a route with a ``title`` once, and
     a route that is ``per_agent`` for each agent.
@@ -51,6 +51,7 @@ class Route:
 
     path: str
     handler: Handler
+    summary: str
     methods: tuple[str, ...] = ("GET", "HEAD")
     blocking: bool = False
     title: str = ""
