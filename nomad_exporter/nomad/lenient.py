@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import TypeVar
 
 import msgspec
+from msgspec.json import Decoder
 
 T = TypeVar("T")
+
+# Every decoder is built at import: msgspec builds the type information of a Struct at its first use, and crashes the
+# process if two threads do so at the same time.
+TEXT = Decoder(str)
+INTEGER = Decoder(int)
+BOOLEAN = Decoder(bool)
+OBJECT = Decoder(dict[str, msgspec.Raw])
 
 TEXT_LIMIT = 1024
 """Maximum length of a text, in characters; longer than any name, version or address of Nomad."""
@@ -36,8 +44,8 @@ class LenientDecoder:
         if len(self.invalid_fields) < INVALID_FIELDS_LIMIT:
             self.invalid_fields.append(field)
 
-    def read(self, raw: msgspec.Raw, kind: type[T], field: str, limit: int = TEXT_LIMIT) -> T | None:
-        """Return ``raw`` decoded as ``kind``; None if it is missing, null or invalid.
+    def read(self, raw: msgspec.Raw, decoder: Decoder[T], field: str, limit: int = TEXT_LIMIT) -> T | None:
+        """Return ``raw`` decoded by ``decoder``; None if it is missing, null or invalid.
 
         An invalid value is recorded under the name ``field``. ``limit`` is the maximum length of a text, in
         characters.
@@ -46,7 +54,7 @@ class LenientDecoder:
         if content in (b"", b"null"):
             return None
         try:
-            value = msgspec.json.decode(content, type=kind)
+            value = decoder.decode(content)
         except ERRORS:
             self.mark_invalid(field)
             return None
@@ -57,4 +65,4 @@ class LenientDecoder:
 
     def text(self, raw: msgspec.Raw, field: str) -> str:
         """Return ``raw`` decoded as a text; empty if it is missing, null or invalid."""
-        return self.read(raw, str, field) or ""
+        return self.read(raw, TEXT, field) or ""

@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.json import Decoder
 
 from nomad_exporter.nomad import stats
-from nomad_exporter.nomad.lenient import TEXT_LIMIT, LenientDecoder
+from nomad_exporter.nomad.lenient import INTEGER, OBJECT, TEXT, TEXT_LIMIT, LenientDecoder
 from nomad_exporter.nomad.models import SUFFRAGES, AgentSelf, RaftServer, Role
 from nomad_exporter.nomad.sources.members import decode_member
 from nomad_exporter.nomad.sources.source import MIB, Reply, Source
@@ -64,9 +65,17 @@ class _Config(msgspec.Struct, rename="pascal"):
     tls: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="TLSConfig")
 
 
+_BODY = Decoder(_Body)
+_ENABLED = Decoder(_Enabled)
+_SERVER_CONFIG = Decoder(_Server)
+_TLS_CONFIG = Decoder(_TlsConfig)
+_VERSION = Decoder(_Version)
+_CONFIG = Decoder(_Config)
+
+
 def decode(reply: Reply) -> AgentSelf:
     """Decode a reply. Raises ValueError or a msgspec error if it is not the answer of an agent."""
-    content = msgspec.json.decode(reply.body, type=_Body)
+    content = _BODY.decode(reply.body)
     decoder = LenientDecoder()
     texts = _decode_texts(content.stats, decoder)
     roles = frozenset(
@@ -74,8 +83,8 @@ def decode(reply: Reply) -> AgentSelf:
     )
     if not roles:
         raise ValueError("no stats of a server or a client")
-    config = decoder.read(content.config, _Config, "config") or _Config()
-    tls = decoder.read(config.tls, _TlsConfig, "config.TLSConfig") or _TlsConfig()
+    config = decoder.read(content.config, _CONFIG, "config") or _Config()
+    tls = decoder.read(config.tls, _TLS_CONFIG, "config.TLSConfig") or _TlsConfig()
     member = decode_member(content.member, decoder, "member")
     return AgentSelf(
         roles=roles,
@@ -83,7 +92,7 @@ def decode(reply: Reply) -> AgentSelf:
         datacenter=decoder.text(config.datacenter, "config.Datacenter"),
         node_name=decoder.text(config.node_name, "config.NodeName"),
         version=_decode_version(config, decoder),
-        acl_enabled=(decoder.read(config.acl, _Enabled, "config.ACL") or _Enabled()).enabled,
+        acl_enabled=(decoder.read(config.acl, _ENABLED, "config.ACL") or _Enabled()).enabled,
         tls_http=tls.http,
         tls_verify_https_client=tls.verify,
         bootstrap_expect=_decode_bootstrap_expect(config, member.expect if member else "", decoder),
@@ -101,11 +110,11 @@ def _decode_texts(groups: Mapping[str, msgspec.Raw], decoder: LenientDecoder) ->
     """Return the texts of all stats in known groups, by path."""
     texts = {}
     for group in stats.GROUPS:
-        keys = decoder.read(groups.get(group, msgspec.Raw()), dict[str, msgspec.Raw], f"stats.{group}") or {}
+        keys = decoder.read(groups.get(group, msgspec.Raw()), OBJECT, f"stats.{group}") or {}
         for key, raw in keys.items():
             path = f"{group}.{key}"
             field = f"stats.{path}" if path in _KNOWN else f"stats.{group}.(unknown)"
-            text = decoder.read(raw, str, field, _TEXT_LIMITS.get(path, TEXT_LIMIT))
+            text = decoder.read(raw, TEXT, field, _TEXT_LIMITS.get(path, TEXT_LIMIT))
             if text is not None:
                 texts[path] = text
     return texts
@@ -165,7 +174,7 @@ def _decode_version(config: _Config, decoder: LenientDecoder) -> str:
     # An object since 0.6.1; before, a text with the prerelease beside it.
     fields = _Version(config.version, config.version_prerelease)
     if bytes(config.version).startswith(b"{"):
-        fields = decoder.read(config.version, _Version, "config.Version") or _Version()
+        fields = decoder.read(config.version, _VERSION, "config.Version") or _Version()
     version, prerelease, metadata = (
         decoder.text(raw, "config.Version")
         for raw in (fields.version, fields.version_prerelease, fields.version_metadata)
@@ -175,8 +184,8 @@ def _decode_version(config: _Config, decoder: LenientDecoder) -> str:
 
 def _decode_bootstrap_expect(config: _Config, tag: str, decoder: LenientDecoder) -> int | None:
     """Return ``bootstrap_expect`` from the configuration, else from the member's tag."""
-    server = decoder.read(config.server, _Server, "config.Server") or _Server()
-    expect = decoder.read(server.bootstrap_expect, int, "config.Server.BootstrapExpect")
+    server = decoder.read(config.server, _SERVER_CONFIG, "config.Server") or _Server()
+    expect = decoder.read(server.bootstrap_expect, INTEGER, "config.Server.BootstrapExpect")
     return expect or (int(tag) if re.fullmatch(r"[0-9]{1,4}", tag) else None)
 
 

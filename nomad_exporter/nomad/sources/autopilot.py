@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.json import Decoder
 
-from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
+from nomad_exporter.nomad.lenient import BOOLEAN, INTEGER, LenientDecoder, TooMany
 from nomad_exporter.nomad.models import Autopilot, AutopilotServer, Role
 from nomad_exporter.nomad.sources.source import Reply, Source
 
@@ -26,18 +27,22 @@ class _Server(msgspec.Struct, rename="pascal"):
     voter: msgspec.Raw = msgspec.Raw()
 
 
+_BODY = Decoder(_Body)
+_SERVER = Decoder(_Server)
+
+
 def decode(reply: Reply) -> Autopilot:
     """Decode a reply, with the servers sorted by name.
 
     Raises ValueError or a msgspec error if the body has no verdict, and TooMany for more than ``SERVERS_LIMIT``
     servers.
     """
-    content = msgspec.json.decode(reply.body, type=_Body)
+    content = _BODY.decode(reply.body)
     raw_servers = content.servers or ()  # A leader whose autopilot has not run yet returns null.
     if len(raw_servers) > SERVERS_LIMIT:
         raise TooMany(f"more than {SERVERS_LIMIT} servers")
     decoder = LenientDecoder()
-    tolerance = decoder.read(content.failure_tolerance, int, "FailureTolerance")
+    tolerance = decoder.read(content.failure_tolerance, INTEGER, "FailureTolerance")
     servers: list[AutopilotServer] = []
     for raw in raw_servers:
         server = _decode_server(raw, decoder)
@@ -51,9 +56,9 @@ def decode(reply: Reply) -> Autopilot:
 
 def _decode_server(raw: msgspec.Raw, decoder: LenientDecoder) -> AutopilotServer | None:
     """Decode one server; None if its ID or its health is missing."""
-    fields = decoder.read(raw, _Server, "Servers[]") or _Server()
+    fields = decoder.read(raw, _SERVER, "Servers[]") or _Server()
     server_id = decoder.text(fields.id, "Servers[].ID")
-    healthy = decoder.read(fields.healthy, bool, "Servers[].Healthy")
+    healthy = decoder.read(fields.healthy, BOOLEAN, "Servers[].Healthy")
     if not server_id or healthy is None:
         return None
     return AutopilotServer(
@@ -61,7 +66,7 @@ def _decode_server(raw: msgspec.Raw, decoder: LenientDecoder) -> AutopilotServer
         name=decoder.text(fields.name, "Servers[].Name"),
         address=decoder.text(fields.address, "Servers[].Address"),
         healthy=healthy,
-        voter=decoder.read(fields.voter, bool, "Servers[].Voter") or False,
+        voter=decoder.read(fields.voter, BOOLEAN, "Servers[].Voter") or False,
     )
 
 

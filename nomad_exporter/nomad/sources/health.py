@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
+from msgspec.json import Decoder
 
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad import durations
@@ -30,12 +31,15 @@ class _Body(msgspec.Struct):
     server: _Check | None = None
 
 
+_BODY = Decoder(_Body)
+
+
 def decode(reply: Reply) -> Health:
     """Decode a reply, as the answer both with and without ``?stale``, whatever its content type.
 
     Raises ValueError or a msgspec error if the body has no check of any role.
     """
-    content = msgspec.json.decode(reply.body, type=_Body)
+    content = _BODY.decode(reply.body)
     checks = {
         role: Check(check.ok, check.message[:MESSAGE_LIMIT])
         for role, check in ((Role.CLIENT, content.client), (Role.SERVER, content.server))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.json import Decoder
 
-from nomad_exporter.nomad.lenient import LenientDecoder, TooMany
+from nomad_exporter.nomad.lenient import INTEGER, OBJECT, LenientDecoder, TooMany
 from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members, Role
 from nomad_exporter.nomad.sources.source import MIB, Reply, Source
 
@@ -25,6 +26,10 @@ class _Member(msgspec.Struct, rename="pascal"):
     delegate_cur: msgspec.Raw = msgspec.Raw()
 
 
+_BODY = Decoder(_Body)
+_MEMBER = Decoder(_Member)
+
+
 def decode(reply: Reply) -> Members:
     """Decode a reply, with the members sorted by name.
 
@@ -32,7 +37,7 @@ def decode(reply: Reply) -> Members:
     ``MEMBERS_LIMIT`` members.
     """
     # An agent that is stopping returns null for the list. That is rejected too: it says nothing about the members.
-    raw_members = msgspec.json.decode(reply.body, type=_Body).members
+    raw_members = _BODY.decode(reply.body).members
     if len(raw_members) > MEMBERS_LIMIT:
         raise TooMany(f"more than {MEMBERS_LIMIT} members")
     decoder = LenientDecoder()
@@ -48,11 +53,11 @@ def decode(reply: Reply) -> Members:
 
 def decode_member(raw: msgspec.Raw, decoder: LenientDecoder, field: str) -> Member | None:
     """Decode one member; None if it has no name, as in ``self`` of an agent that is only a client."""
-    fields = decoder.read(raw, _Member, field) or _Member()
+    fields = decoder.read(raw, _MEMBER, field) or _Member()
     name = decoder.text(fields.name, f"{field}.Name")
     if not name:
         return None
-    tags = decoder.read(fields.tags, dict[str, msgspec.Raw], f"{field}.Tags") or {}
+    tags = decoder.read(fields.tags, OBJECT, f"{field}.Tags") or {}
 
     def tag(key: str) -> str:
         return decoder.text(tags.get(key, msgspec.Raw()), f"{field}.Tags.{key}")
@@ -66,8 +71,8 @@ def decode_member(raw: msgspec.Raw, decoder: LenientDecoder, field: str) -> Memb
         datacenter=tag("dc"),
         build=tag("build"),
         raft_version=tag("raft_vsn"),
-        protocol=decoder.read(fields.protocol_cur, int, f"{field}.ProtocolCur"),
-        delegate=decoder.read(fields.delegate_cur, int, f"{field}.DelegateCur"),
+        protocol=decoder.read(fields.protocol_cur, INTEGER, f"{field}.ProtocolCur"),
+        delegate=decoder.read(fields.delegate_cur, INTEGER, f"{field}.DelegateCur"),
         expect=tag("expect"),
         nonvoter=bool(tag("nonvoter") or tag("ap_zone")),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nomad_exporter.nomad.lenient import TEXT_LIMIT, LenientDecoder
+from nomad_exporter.nomad.lenient import INTEGER, OBJECT, TEXT, TEXT_LIMIT, LenientDecoder
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def raw(content: str) -> msgspec.Raw:
 
 
 def test_value_is_decoded_as_requested_kind(decoder: LenientDecoder) -> None:
-    value = decoder.read(raw("7"), int, "number")
+    value = decoder.read(raw("7"), INTEGER, "number")
 
     assert value == 7
     assert decoder.invalid_fields == []
@@ -26,7 +26,7 @@ def test_value_is_decoded_as_requested_kind(decoder: LenientDecoder) -> None:
 
 @pytest.mark.parametrize("content", ["", "null"], ids=["missing", "null"])
 def test_missing_value_is_valid(decoder: LenientDecoder, content: str) -> None:
-    value = decoder.read(raw(content), int, "number")
+    value = decoder.read(raw(content), INTEGER, "number")
 
     assert value is None
     assert decoder.invalid_fields == []
@@ -47,7 +47,7 @@ def test_missing_value_is_valid(decoder: LenientDecoder, content: str) -> None:
     ],
 )
 def test_value_of_another_kind_is_invalid(decoder: LenientDecoder, content: str) -> None:
-    value = decoder.read(raw(content), int, "number")
+    value = decoder.read(raw(content), INTEGER, "number")
 
     assert value is None
     assert decoder.invalid_fields == ["number"]
@@ -70,7 +70,7 @@ def test_text_that_is_not_utf_8_is_invalid(decoder: LenientDecoder, content: byt
 
 
 def test_too_deep_nesting_is_invalid(decoder: LenientDecoder) -> None:
-    value = decoder.read(raw("[" * 100_000 + "]" * 100_000), dict[str, msgspec.Raw], "nested")
+    value = decoder.read(raw("[" * 100_000 + "]" * 100_000), OBJECT, "nested")
 
     assert value is None
     assert decoder.invalid_fields == ["nested"]
@@ -89,11 +89,11 @@ def test_longer_text_is_invalid(decoder: LenientDecoder) -> None:
 
 @pytest.mark.parametrize("number", [2**31, -(2**31)])
 def test_integer_of_maximum_size_is_decoded(decoder: LenientDecoder, number: int) -> None:
-    assert decoder.read(raw(str(number)), int, "number") == number
+    assert decoder.read(raw(str(number)), INTEGER, "number") == number
 
 
 def test_limit_can_be_set_for_one_text(decoder: LenientDecoder) -> None:
-    text = decoder.read(raw('"12345"'), str, "text", limit=4)
+    text = decoder.read(raw('"12345"'), TEXT, "text", limit=4)
 
     assert text is None
     assert decoder.invalid_fields == ["text"]
