@@ -13,13 +13,14 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 demo: $(RUNNABLE)
 	@$(BIN)/nomad-exporter demo $(ARGS)
 
-PYTEST := $(BIN)/python -m pytest --numprocesses auto
+# One worker for each core. A file stays on one worker, so its fixtures are set up once; the slow files start first.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # The unit tests without the slow ones: quick enough for every change.
 unit: $(INSTALLED)
-	$(PYTEST) -m "not slow" tests/unit
+	$(PYTEST) -m "not slow" tests/unit $(ARGS)
 
-# All tests; those that need a real part skip if it is not installed. More options in ARGS.
+# All tests; those that need a real part skip if it is not installed. More options of pytest in ARGS.
 test: $(INSTALLED)
 	$(PYTEST) $(ARGS)
 

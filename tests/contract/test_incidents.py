@@ -17,6 +17,8 @@ from tests.support.incident_checks import INTERVAL, PACE, IncidentCheck
 from tests.support.scraping import Page, page
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # A test may wait for the demos of others.
+
 PARALLEL_DEMOS = 4
 """The number of demos that run at the same time."""
 

@@ -50,6 +50,10 @@ class Demo:
     def get(self, url: str) -> requests.Response:
         return requests.get(url, timeout=PATIENCE)
 
+    def response_seconds(self) -> float:
+        """Return how long the simulator takes to respond."""
+        return self.get(self.control).elapsed.total_seconds()
+
     def agents(self) -> dict[str, list[str]]:
         """Return the fields of each agent on the control page by name: role, state and URL."""
         lines = self.get(self.control).text.partition("\n\n")[0].splitlines()
