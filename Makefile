@@ -7,6 +7,9 @@ INSTALLED := $(VENV)/installed
 RUNNABLE := $(VENV)/runnable
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
+# pytest caches the assertions that it rewrites as bytecode, which saves half a minute.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo unit test lint format docs golden fuzz soak clean
 
 # A simulated Nomad cluster and an exporter that monitors it; options in ARGS, such as ARGS="--version 1.6 --prometheus".

@@ -376,6 +376,7 @@ def test_config_check_reads_credential_files() -> None:
     assert only_line(ended.stderr) == "nomad-exporter: --nomad.token-file /no/such/token: No such file or directory"
 
 
+@pytest.mark.slow
 def test_port_in_use_is_one_line_and_exit_code_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
@@ -386,6 +387,7 @@ def test_port_in_use_is_one_line_and_exit_code_2() -> None:
     assert line.startswith(f"nomad-exporter: --web.listen-address {address}: Address already in use")
 
 
+@pytest.mark.slow
 def test_port_in_use_names_variable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
@@ -395,6 +397,7 @@ def test_port_in_use_names_variable() -> None:
     assert only_line(ended.stderr).startswith(f"nomad-exporter: NOMAD_EXPORTER_WEB_LISTEN_ADDRESS {address}: ")
 
 
+@pytest.mark.slow
 def test_unix_socket_in_use_is_refused_and_kept(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     with listen(Listen(path=path)), socket.socket(socket.AF_UNIX) as caller:
@@ -405,6 +408,7 @@ def test_unix_socket_in_use_is_refused_and_kept(tmp_path: Path) -> None:
     assert only_line(ended.stderr) == (f"nomad-exporter: --web.listen-address unix:{path}: Address already in use")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--nomad.agent-name", "check"]], ids=["default", "named-check"])
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
 def test_signal_during_start_exits_cleanly(number: str, arguments: list[str]) -> None:
@@ -420,6 +424,7 @@ def test_signal_during_start_exits_cleanly(number: str, arguments: list[str]) ->
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_check_without_a_result(number: signal.Signals) -> None:
     script = (
@@ -442,6 +447,7 @@ def test_error_masks_password_in_invalid_url(address: str, monkeypatch: pytest.M
     assert "hidden-1" not in line
 
 
+@pytest.mark.slow
 def test_invalid_listen_host_is_one_line_and_exit_code_2() -> None:
     ended = run("--web.listen-address", "nomad..example.org:9441")
 

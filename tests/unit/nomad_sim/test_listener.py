@@ -30,6 +30,8 @@ from nomad_sim.sockets import ListenError, listen
 from tests.support.event_loop import EventLoop, running_loop
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.slow  # Real sockets and timeouts.
+
 REQUEST = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.slow  # Real sockets and timeouts.
+
 PROGRAM = """
 import asyncio, sys
 from nomad_exporter.server.listen import Listen, listen

@@ -22,6 +22,8 @@ from tests.support.fleets import GOSSIP, THRESHOLDS, WITH_AUTOPILOT
 from tests.support.model_poller import STATE_POLL_EVERY, ModelPoller
 from tests.support.profiles import scaled
 
+pytestmark = pytest.mark.slow  # Minutes of simulated time.
+
 TWO_STATE_POLLS = 2 * STATE_POLL_EVERY
 """Intervals that contain two state polls of each agent."""
 DETECTION_INTERVALS = 15
@@ -170,7 +172,6 @@ def elects_stable_leader(cluster: Cluster) -> bool:
     unpolled=st.sets(st.integers(0, 4), max_size=2),
     thresholds=st.sampled_from([THRESHOLDS, WITH_AUTOPILOT, GOSSIP]),
 )
-@pytest.mark.slow
 @settings(max_examples=scaled(60), derandomize=True)
 def test_cluster_elects_a_leader_after_a_permitted_stop(
     servers: int, seed: int, actions: list[Action], choice: int, unpolled: set[int], thresholds: Thresholds
@@ -190,7 +191,6 @@ def test_cluster_elects_a_leader_after_a_permitted_stop(
 
 
 @given(servers=st.sampled_from([3, 5]), seed=st.integers(0, 9), actions=st.lists(ACTIONS, max_size=5))
-@pytest.mark.slow
 @settings(max_examples=scaled(20))
 def test_healthy_voters_never_exceed_running_servers(servers: int, seed: int, actions: list[Action]) -> None:
     poller = polled(calm_cluster(servers, seed=seed))

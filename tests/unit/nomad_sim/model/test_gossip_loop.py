@@ -30,6 +30,8 @@ from tests.support.clusters import (
     time_until,
 )
 
+pytestmark = pytest.mark.slow  # Minutes of simulated time.
+
 S1, S2, S3 = "s1.global", "s2.global", "s3.global"
 
 each_version = pytest.mark.parametrize("series", VERSIONS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
 from nomad_sim.model import heartbeats
 from nomad_sim.model.cluster import Cluster
 from nomad_sim.model.nodes import DOWN, READY, Node
@@ -23,6 +25,8 @@ from tests.support.clusters import (
     server_setups,
     time_until,
 )
+
+pytestmark = pytest.mark.slow  # Minutes of simulated time.
 
 TTL_AND_GRACE = 20.0 + 10.0
 
