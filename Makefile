@@ -24,8 +24,10 @@ unit: $(INSTALLED)
 	$(PYTEST) -m "not slow" tests/unit $(ARGS)
 
 # All tests; those that need a real part skip if it is not installed. More options of pytest in ARGS.
+# Tests of timeouts, marked alone, follow without a second worker that would take their time. Exit code 5: none selected.
 test: $(INSTALLED)
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m "not alone" $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m alone $(ARGS) $(if $(findstring --cov,$(ARGS)),--cov-append) || [ $$? -eq 5 ]
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -15,6 +15,8 @@ from tests.support.exporter import Exporter, running
 from tests.support.hostile import silent
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 HEALTHY = [f"healthy-{number}" for number in range(30)]
 HANGING = [f"hanging-{number}" for number in range(30)]
 POLL = {"interval": "500ms", "health_interval": "500ms", "timeout": "400ms"}
@@ -33,7 +35,7 @@ def exporter(tmp_path: Path) -> Iterator[Exporter]:
         agents = [{"name": name, "address": address} for name, address in addresses.items()]
         file = tmp_path / "fleet.yml"
         file.write_text(json.dumps({"poll": POLL, "agents": agents}))  # YAML includes JSON.
-        yield stack.enter_context(running("--config.file", str(file)))
+        yield stack.enter_context(running("--config.file", str(file), measured=False))
 
 
 def samples(text: str, name: str) -> dict[Key, float]:

@@ -16,6 +16,8 @@ from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import Script, scripted
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 0.5
 TOLERANCE = 0.1
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

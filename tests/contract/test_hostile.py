@@ -21,6 +21,8 @@ from tests.support.exporter import Exporter, running
 from tests.support.hostile import HOSTILE, USABLE, hostile_agents
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 HEALTHY = {f"healthy {number}": "2.0.5/healthy/s1-follower" for number in range(20)}
 POLL = {"interval": "1s", "health_interval": "1s", "timeout": "800ms"}
 
@@ -66,7 +68,9 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
         addresses |= {name: stack.enter_context(RecordedAgent(situation)).url for name, situation in HEALTHY.items()}
         agents = [{"name": name, "address": address} for name, address in addresses.items()]
         file.write_text(json.dumps({"poll": POLL, "agents": agents}))  # YAML includes JSON.
-        started = stack.enter_context(running("--config.file", str(file), env={"PYTHONWARNINGS": "always"}))
+        started = stack.enter_context(
+            running("--config.file", str(file), env={"PYTHONWARNINGS": "always"}, measured=False)
+        )
         eventually(lambda: has_polled_twice(started))
         yield started
 

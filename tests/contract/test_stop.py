@@ -16,6 +16,8 @@ from tests.support.agents import RecordedAgent, Script, scripted
 from tests.support.exporter import Exporter, running
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 MAX_SECONDS = 2.0
 
 RunningExporter = Callable[[], AbstractContextManager[Exporter]]

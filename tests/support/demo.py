@@ -97,10 +97,9 @@ def running_demo(*arguments: str, env: Mapping[str, str] | None = None) -> Itera
 
 def _start(arguments: Sequence[str], env: Mapping[str, str] | None) -> Demo:
     """Start a demo; return it when it has printed its banner or has exited."""
-    # Coverage would halve the speed of a demo, whose exporter has short timeouts.
-    inherited = {name: value for name, value in environment(env).items() if not name.startswith("COVERAGE_")}
+    demo_environment = environment(env, measured=False)
     process = subprocess.Popen(
-        command("demo", *FREE_PORTS, *arguments), env=inherited, stdout=subprocess.PIPE, text=True
+        command("demo", *FREE_PORTS, *arguments), env=demo_environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     lines = []
