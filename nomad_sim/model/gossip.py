@@ -108,12 +108,10 @@ def probe(gossip: Gossip, reachable: frozenset[str], now: float, timing: Timing,
 
 
 def _probe_member(member: Member, reachable: bool, now: float, timing: Timing, draw: Draw) -> Member:
+    if reachable and member.status == FAILED:
+        return replace(member, status=ALIVE, status_since=now, unreachable_since=None)
     if reachable:
-        return (
-            replace(member, status=ALIVE, status_since=now, unreachable_since=None)
-            if member.status == FAILED
-            else replace(member, unreachable_since=None)
-        )
+        return member if member.unreachable_since is None else replace(member, unreachable_since=None)
     if member.unreachable_since is None:
         return replace(member, unreachable_since=now, suspicion_timeout=draw(timing.suspicion_timeout))
     if member.status in (ALIVE, LEAVING) and now - member.unreachable_since >= member.suspicion_timeout:
@@ -128,14 +126,15 @@ def _is_reapable(member: Member, now: float, timing: Timing) -> bool:
 
 def merge(mine: Gossip, theirs: Gossip, now: float) -> Gossip:
     """Merge the state ``theirs`` of another server into ``mine``: add new members, take over newer statuses."""
-    if mine.members == theirs.members:
-        return mine
     updates = {
         name: replace(member, status_since=now, unreachable_since=None)
         for name, member in theirs.members.items()
         if name != mine.local_name and _is_newer(mine.members.get(name), member)
     }
-    return replace(mine, members={**mine.members, **updates, mine.local_name: _refute(mine, theirs)})
+    own = _refute(mine, theirs)
+    if not updates and own is mine.local_member:
+        return mine
+    return replace(mine, members={**mine.members, **updates, mine.local_name: own})
 
 
 def _refute(mine: Gossip, theirs: Gossip) -> Member:

@@ -23,7 +23,7 @@ def reach(agents: Mapping[str, Agent], partitions: Partitions, source: str, targ
     """Return the result of a connection from ``source`` to ``target``; an agent always reaches itself."""
     if source == target:
         return Reach.CONNECTED
-    if frozenset((source, target)) in partitions or agents[target].state is State.PAUSED:
+    if (partitions and frozenset((source, target)) in partitions) or agents[target].state is State.PAUSED:
         return Reach.TIMED_OUT
     return Reach.CONNECTED if agents[target].is_running else Reach.REFUSED
 
@@ -40,13 +40,13 @@ def gossip_reachable(agents: Mapping[str, Agent], partitions: Partitions, source
     frontier = [source]
     while frontier:
         current = frontier.pop()
-        for name in _known_servers(agents, current) - reached:
-            if can_gossip(agents, partitions, current, name):
+        for name in _known_servers(agents, current):
+            if name not in reached and can_gossip(agents, partitions, current, name):
                 reached.add(name)
                 frontier.append(name)
     return frozenset(reached)
 
 
-def _known_servers(agents: Mapping[str, Agent], name: str) -> set[str]:
+def _known_servers(agents: Mapping[str, Agent], name: str) -> list[str]:
     server = agents[name].server
-    return set(server.gossip.members) & agents.keys() if server else set()
+    return [member for member in server.gossip.members if member in agents] if server else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 VOTER, NONVOTER = "Voter", "Nonvoter"
 
@@ -18,14 +19,14 @@ class Peer:
     suffrage: str = VOTER
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Configuration:
     """The servers of a cluster as of the log entry ``index``."""
 
     index: int
     peers: tuple[Peer, ...]
 
-    @property
+    @cached_property
     def voters(self) -> tuple[str, ...]:
         """Return the IDs of the voters."""
         return tuple(peer.id for peer in self.peers if peer.suffrage == VOTER)

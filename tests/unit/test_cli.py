@@ -331,6 +331,7 @@ def test_help_names_documentation(name: str, capsys: pytest.CaptureFixture[str])
     assert "\n  Documentation: README.md and docs/ " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_help_has_one_line_per_option_in_120_columns() -> None:
     ended = run("--help", env={"COLUMNS": "120"})
 
@@ -341,6 +342,7 @@ def test_help_has_one_line_per_option_in_120_columns() -> None:
     assert [line for line in lines if line.startswith(" " * 10)] == []
 
 
+@pytest.mark.slow
 def test_help_fits_in_width_of_terminal() -> None:
     ended = run("--help", env={"COLUMNS": "100"})
 
@@ -348,6 +350,7 @@ def test_help_fits_in_width_of_terminal() -> None:
     assert max(map(len, ended.stdout.splitlines())) <= 100
 
 
+@pytest.mark.slow
 def test_command_prints_version() -> None:
     ended = run("--version")
 
@@ -355,6 +358,7 @@ def test_command_prints_version() -> None:
     assert __version__ in only_line(ended.stdout)
 
 
+@pytest.mark.slow
 def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
     ended = run("--poll.interval", "soon\nor later")
 
@@ -362,6 +366,7 @@ def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
     assert only_line(ended.stderr).startswith("nomad-exporter: --poll.interval must be a duration ")
 
 
+@pytest.mark.slow
 def test_conflicting_settings_are_one_line_and_exit_code_2() -> None:
     ended = run("--poll.timeout", "10s")
 
@@ -369,6 +374,7 @@ def test_conflicting_settings_are_one_line_and_exit_code_2() -> None:
     assert only_line(ended.stderr).startswith("nomad-exporter: --poll.timeout 10s exceeds 80 % of ")
 
 
+@pytest.mark.slow
 def test_config_check_reads_credential_files() -> None:
     ended = run("--config.check", "--nomad.agent-name", "n1", "--nomad.token-file", "/no/such/token")
 
@@ -463,6 +469,7 @@ def test_switch_with_empty_variable_is_off(load: LoadArguments, monkeypatch: pyt
     assert agent.tls.skip_verify is False
 
 
+@pytest.mark.slow
 def test_options_before_command_are_those_of_the_command() -> None:
     before = run("--nomad.address", "http://127.0.0.1:1", "--nomad.agent-name", "a", "check", "live")
     after = run("check", "live", "--nomad.address", "http://127.0.0.1:1", "--nomad.agent-name", "a")
@@ -471,6 +478,7 @@ def test_options_before_command_are_those_of_the_command() -> None:
     assert before.stdout.startswith("CRITICAL a live: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
@@ -487,6 +495,7 @@ def test_option_that_command_lacks_is_refused(arguments: list[str], code: int, l
     assert only_line(ended.stderr) == f"nomad-exporter: {line}"
 
 
+@pytest.mark.slow
 def test_value_that_equals_a_command_selects_no_command() -> None:
     ended = run("--nomad.agent-name", "check", "--poll.interval", "3")
 
@@ -494,6 +503,7 @@ def test_value_that_equals_a_command_selects_no_command() -> None:
     assert only_line(ended.stderr).startswith("nomad-exporter: --poll.interval must be a duration ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [["--help"], ["check", "--help"], ["--version"]], ids=" ".join)
 def test_help_imports_no_other_command_and_nothing_heavy(flags: list[str]) -> None:
     script = "import sys; from nomad_exporter import cli; cli._run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
@@ -514,6 +524,7 @@ def test_help_imports_no_other_command_and_nothing_heavy(flags: list[str]) -> No
     assert ("nomad_exporter.check.command" in ended.stderr.split()) == ("check" in flags)
 
 
+@pytest.mark.slow
 def test_command_ignores_settings_that_it_does_not_read() -> None:
     ended = run("demo", "--help", env={"NOMAD_ADDR": "nowhere"})
 
@@ -528,6 +539,7 @@ def test_help_lists_commands(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert re.search(rf"^  {name}  +[A-Z].*\.$", capsys.readouterr().out, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("patched", "arguments", "code"),
     [

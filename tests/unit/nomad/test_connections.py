@@ -15,6 +15,8 @@ from nomad_exporter.nomad.agent import Address, Tls
 from nomad_exporter.nomad.connections import ConnectTimeout, DeadlineSocket, connect, make_pool
 from tests.support.agents import free_port
 
+pytestmark = pytest.mark.slow  # Real sockets and timeouts.
+
 LOOPBACK = "127.0.0.1"
 
 

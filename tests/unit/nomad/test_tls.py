@@ -20,6 +20,8 @@ from nomad_exporter.nomad.agent import Tls
 from nomad_exporter.nomad.tls import Contexts, CredentialError, context
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow  # Real handshakes.
+
 ServerContext = Callable[..., ssl.SSLContext]
 
 HOST = "127.0.0.1"

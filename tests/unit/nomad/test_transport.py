@@ -36,6 +36,8 @@ from tests.support.answers import recorded
 from tests.support.waiting import PATIENCE
 from tests.unit.nomad.test_connections import full_listen_queue
 
+pytestmark = pytest.mark.slow  # Real sockets and timeouts.
+
 ServerContext = Callable[..., ssl.SSLContext]
 
 SERVER = "2.0.5/healthy/s1-follower"

@@ -20,6 +20,8 @@ from tests.support.agents import free_port
 from tests.support.exporter import run
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow  # Real processes.
+
 OPTIONS = Options(port=20000)
 
 IGNORES_SIGTERM = (

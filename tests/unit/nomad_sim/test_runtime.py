@@ -27,6 +27,8 @@ from tests.support.clusters import followers, leader, status, suffrage
 from tests.support.sim_harness import SimHarness, run_with_harness
 from tests.support.sim_requests import MANAGER, MONITOR, UNKNOWN_TOKEN
 
+pytestmark = pytest.mark.slow  # Real sockets.
+
 S1, S2, S4 = "s1.global", "s2.global", "s4.global"
 SELF = "/v1/agent/self"
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow  # Real processes.
+
 COROUTINE = """
 import asyncio, signal, sys
 from nomad_sim.signals import run

@@ -15,6 +15,8 @@ from tests.support.answers import FakeClock
 from tests.support.schedules import RecordingHandler, ScheduleRunner
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.slow  # Real threads and intervals.
+
 COMPLETED, HUNG = JobOutcome.COMPLETED, JobOutcome.HUNG
 
 HOUR = 3600.0

@@ -12,6 +12,8 @@ from nomad_sim.model.cluster import Cluster
 from tests.support.clusters import calm_cluster, followers, leader
 from tests.support.sim_requests import api_of_two_regions, status_and_text, with_clients
 
+pytestmark = pytest.mark.slow  # Minutes of simulated time.
+
 STATUS = 418
 """A status for unknown servers that no endpoint uses."""
 

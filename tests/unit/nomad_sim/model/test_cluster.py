@@ -31,6 +31,8 @@ from tests.support.clusters import (
 )
 from tests.support.profiles import scaled
 
+pytestmark = pytest.mark.slow  # Minutes of simulated time.
+
 S1, S2, S3 = NAMES = ("s1.global", "s2.global", "s3.global")
 
 
