@@ -4,28 +4,29 @@
 
     defaults: {token_file: secrets/token, ca_file: tls/ca.pem}
     agents:
-      - {name: s1, address: https://10.0.0.1:4646, cluster: east, labels: {rack: a}}
+      - {name: s1, address: https://10.0.0.1:4646, cluster: east, role: server, labels: {rack: a}}
     poll: {interval: 15s}
     verdict: {heartbeat_grace: 10s}
     web: {listen_address: [":9441"]}
     log: {level: info}
 
-The keys are those of the flags (``settings.Setting``). Paths are relative to the directory of the file. Every error is
-a ``DocumentError`` that names the line and the key.
+The keys are those of the flags (``settings.Setting``), and those of an agent that no flag sets (``_FILE_ONLY``). Paths
+are relative to the directory of the file. Every error is a ``DocumentError`` that names the line and the key.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nomad_exporter.config.model import ConfigError, build_agent
-from nomad_exporter.config.parsers import mask_password, name
+from nomad_exporter.config.parsers import mask_password, name, one_of
 from nomad_exporter.config.settings import AGENT, SECTIONS, SETTINGS, Setting, Settings
 from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.models import Role
 from nomad_exporter.server.listen import Listen
 
 if TYPE_CHECKING:
@@ -37,17 +38,18 @@ RESERVED_LABELS = {
 }
 """Label names that the exporter, Prometheus or the Prometheus operator set."""
 
+T = TypeVar("T")
+
 AgentEntries = Mapping[str, "Node"]
 """The entries of one agent, including the defaults that apply to it, by key."""
 
 _SECTIONS = [section for section in SECTIONS if section != AGENT]
 _FIELDS = {(setting.section, setting.key): field for field, setting in SETTINGS.items()}
-_AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | {"labels"}
-_DEFAULTS_KEYS = _AGENT_KEYS - {"name", "address"}
 _OVERRIDDEN_BY = {"token": "token_file", "token_file": "token"}
 """A token of the agent overrides a default token file, and a token file of the agent a default token."""
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_ROLES = {"server": {Role.SERVER}, "client": {Role.CLIENT}, "both": set(Role)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,29 +128,49 @@ def build_agents(listed: tuple[AgentEntries, ...], settings: Settings, host_name
 def _build_agent(entries: AgentEntries, base: Settings, host_name: str) -> Agent:
     fields = {key: _FIELDS[AGENT, key] for key in entries if (AGENT, key) in _FIELDS}
     values = {field: _parse(field, entries[key]) for key, field in fields.items()}
+    facts = {field: parse(entries[key]) for key, (field, parse) in _FILE_ONLY.items() if key in entries}
     try:
-        return replace(build_agent(replace(base, **values), host_name), labels=_parse_labels(entries.get("labels")))
+        return replace(build_agent(replace(base, **values), host_name), **facts)
     except ConfigError as error:
         problem = error.with_names(lambda field: SETTINGS[field].key).problem
         return entries[SETTINGS[error.field].key].fail(problem)
 
 
-def _parse_labels(labels: Node | None) -> tuple[tuple[str, str], ...]:
-    entries = labels.entries() if labels else {}
+def _parse_labels(labels: Node) -> tuple[tuple[str, str], ...]:
+    entries = labels.entries()
     for label, node in entries.items():
         if not _LABEL_NAME.fullmatch(label) or label.startswith("__"):
             node.fail("is not a valid label name")
         if label in RESERVED_LABELS:
             node.fail("is a reserved label name, set by the exporter or by Prometheus")
-    return tuple(sorted((label, _parse_label_value(node)) for label, node in entries.items()))
+    return tuple(sorted((label, _parse_name(node)) for label, node in entries.items()))
 
 
-def _parse_label_value(node: Node) -> str:
+def _parse_name(node: Node) -> str:
+    return _parse_with(name, node)
+
+
+def _parse_role(node: Node) -> frozenset[Role]:
+    return frozenset(_ROLES[_parse_with(one_of(tuple(_ROLES)), node)])
+
+
+def _parse_with(parse: Callable[[str], T], node: Node) -> T:
     text = node.text()
     try:
-        return name(text)
+        return parse(text)
     except ValueError as error:
         node.fail(f"{error} (got {text!r})")
+
+
+_FILE_ONLY: Mapping[str, tuple[str, Callable[[Node], Any]]] = {
+    "labels": ("labels", _parse_labels),
+    "region": ("region", _parse_name),
+    "role": ("roles", _parse_role),
+}
+"""The keys of an agent that are no settings, each with the field of ``Agent`` and its parser."""
+
+_AGENT_KEYS = {key for section, key in _FIELDS if section == AGENT} | _FILE_ONLY.keys()
+_DEFAULTS_KEYS = _AGENT_KEYS - {"name", "address"}
 
 
 def _parse(field: str, node: Node) -> Any:

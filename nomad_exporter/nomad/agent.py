@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from nomad_exporter.nomad.models import Role
 
 Scheme = Literal["http", "https", "unix"]
 
@@ -82,7 +84,8 @@ class Agent:
     """A monitored Nomad agent.
 
     ``name`` and ``cluster`` are the labels ``agent`` and ``nomad_cluster`` of every series about the agent. ``labels``
-    are pairs of name and value, exported on ``nomad_exporter_agent_info`` for joins.
+    are pairs of name and value, exported on ``nomad_exporter_agent_info`` for joins. ``roles`` and ``region`` are what
+    the configuration says of an agent that never answered; empty if it says nothing.
     """
 
     name: str
@@ -91,3 +94,6 @@ class Agent:
     tls: Tls = Tls()
     cluster: str = DEFAULT_CLUSTER
     labels: tuple[tuple[str, str], ...] = ()
+    _: KW_ONLY
+    roles: frozenset[Role] = frozenset()
+    region: str = ""

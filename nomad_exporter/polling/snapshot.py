@@ -157,6 +157,18 @@ class Snapshot:
         return agent_self.answer.roles if agent_self.answer else frozenset()
 
     @property
+    def known_roles(self) -> frozenset[Role]:
+        """The agent's roles as answered, else as configured, for labels and counts only; empty if neither is known."""
+        # No verdict may depend on a configured role: it is no evidence.
+        return self.roles or self.agent.roles
+
+    @property
+    def known_region(self) -> str:
+        """The agent's region as answered, however long ago, else as configured; empty if neither is known."""
+        answer = self[SELF].answer
+        return (answer.region if answer else "") or self.agent.region
+
+    @property
     def reaches_leader(self) -> bool:
         """Whether the newest poll of ``health`` found a healthy server that reaches its leader."""
         health = self[HEALTH]

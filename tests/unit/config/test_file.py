@@ -12,7 +12,9 @@ from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import RESERVED_LABELS
 from nomad_exporter.config.load import RawSettings, load_config
 from nomad_exporter.config.model import Config, ConfigError, DocumentError, PollConfig
+from nomad_exporter.metrics.families.polls import AGENT_INFO
 from nomad_exporter.nomad.agent import Address, Agent, Secret, Tls
+from nomad_exporter.nomad.models import Role
 from nomad_exporter.server.listen import Listen
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.settings import DEFAULTS
@@ -88,6 +90,8 @@ agents:
   server_name: server.global.nomad
   skip_verify: true
   cluster: east
+  role: server
+  region: europe
   labels: {rack: b, az: "1"}
 """,
     )
@@ -99,6 +103,20 @@ agents:
         Path("/ca.pem"), Path("/cas"), Path("/cert.pem"), Path("/key.pem"), "server.global.nomad", True
     )
     assert (agent.cluster, agent.labels) == ("east", (("az", "1"), ("rack", "b")))
+    assert (agent.roles, agent.region) == (frozenset({Role.SERVER}), "europe")
+
+
+@pytest.mark.parametrize(
+    ("role", "roles"), [("server", {Role.SERVER}), ("client", {Role.CLIENT}), ("both", {Role.SERVER, Role.CLIENT})]
+)
+def test_role_is_a_set_of_roles(load: LoadText, role: str, roles: set[Role]) -> None:
+    assert the_agent(load, f"agents: [{{address: http://a, role: {role}}}]").roles == roles
+
+
+def test_role_and_region_are_empty_by_default(load: LoadText) -> None:
+    agent = the_agent(load, "agents: [{address: http://a}]")
+
+    assert (agent.roles, agent.region) == (frozenset(), "")
 
 
 def test_agent_without_name_is_named_after_address(load: LoadText) -> None:
@@ -192,6 +210,18 @@ def test_empty_token_overrides_default_file(load: LoadText) -> None:
     agent = the_agent(load, "defaults: {token_file: /t1}\nagents: [{address: http://a, token: ''}]")
 
     assert agent.credentials.token_file is None
+
+
+def test_role_and_region_of_agent_override_defaults(load: LoadText) -> None:
+    agents = load(
+        "defaults: {role: server, region: europe}\n"
+        "agents: [{address: http://a}, {address: http://b, role: client, region: asia}]"
+    ).agents
+
+    assert [(agent.roles, agent.region) for agent in agents] == [
+        (frozenset({Role.SERVER}), "europe"),
+        (frozenset({Role.CLIENT}), "asia"),
+    ]
 
 
 # Paths.
@@ -402,6 +432,26 @@ ONE = "agents: [{name: s1, address: http://a}]\n"
             id="a list for a name",
         ),
         pytest.param(
+            "agents:\n- address: http://a\n  role: leader",
+            "fleet.yml:3: agents[0].role: must be one of server, client, both (got 'leader')",
+            id="an unknown role",
+        ),
+        pytest.param(
+            "agents: [{address: http://a, role: [server, client]}]",
+            "fleet.yml:1: agents[0].role: must be a single value",
+            id="a list of roles",
+        ),
+        pytest.param(
+            "defaults: {role: }\nagents: [{address: http://a}]",
+            "fleet.yml:1: defaults.role: must be one of server, client, both (got '')",
+            id="a missing role, in the defaults",
+        ),
+        pytest.param(
+            "agents: [{address: http://a, region: {name: global}}]",
+            "fleet.yml:1: agents[0].region: must be a single value",
+            id="a mapping for a region",
+        ),
+        pytest.param(
             "agents: [{address: http://a, labels: [rack]}]",
             "fleet.yml:1: agents[0].labels: must be a mapping of keys to values",
             id="a list of labels",
@@ -419,7 +469,7 @@ def test_name_and_address_have_no_default(error_of: ErrorOf, key: str) -> None:
     )
 
 
-@pytest.mark.parametrize("key", ["nomad.agent-name", "agent_name", "interval", "poll", "listen_address"])
+@pytest.mark.parametrize("key", ["nomad.agent-name", "agent_name", "interval", "poll", "roles", "nomad_region"])
 def test_agent_accepts_only_keys_of_agents(error_of: ErrorOf, key: str) -> None:
     assert error_of(f"agents:\n- address: http://a\n  {key}: 1s").startswith(
         f"fleet.yml:3: agents[0].{key}: unknown key; known: address, ca_file, "
@@ -443,6 +493,10 @@ def test_reserved_label_name_is_refused(error_of: ErrorOf, name: str) -> None:
 
 def test_labels_of_cluster_and_region_are_reserved() -> None:
     assert {"nomad_cluster", "nomad_region", "cluster", "region"} <= RESERVED_LABELS
+
+
+def test_labels_beside_those_of_the_user_are_reserved() -> None:
+    assert {"agent", "nomad_cluster", *AGENT_INFO.labels} <= RESERVED_LABELS
 
 
 def test_reserved_label_name_in_defaults_is_located_there(error_of: ErrorOf) -> None:
@@ -485,7 +539,9 @@ def test_error_in_flag_names_flag(load: LoadText) -> None:
         load(ONE, timeout=9.0)
 
 
-@pytest.mark.parametrize("keys", ['cluster: "\\uD800"', 'cluster: "a\\nb"', 'labels: {rack: "\\uDFFF"}'])
+@pytest.mark.parametrize(
+    "keys", ['cluster: "\\uD800"', 'cluster: "a\\nb"', 'region: "\\u0007"', 'labels: {rack: "\\uDFFF"}']
+)
 def test_unprintable_label_value_is_refused(error_of: ErrorOf, keys: str) -> None:
     error = error_of(f'agents: [{{address: "http://nomad:4646", {keys}}}]')
 

@@ -193,6 +193,39 @@ def test_members_of_a_client_keep_only_the_numbers_of_polls() -> None:
     assert (members.polls, members.failures) == (1, 0)
 
 
+CONFIGURED = replace(AGENT, roles=frozenset({Role.SERVER}), region="europe")
+
+
+def test_configured_role_and_region_are_known_before_any_answer() -> None:
+    snapshot = Snapshot(CONFIGURED).after(reading(SELF, REFUSED)).after(reading(HEALTH, REFUSED))
+
+    assert (snapshot.known_roles, snapshot.known_region) == (CONFIGURED.roles, "europe")
+
+
+def test_configured_role_is_no_answer() -> None:
+    assert Snapshot(CONFIGURED).roles == frozenset()
+
+
+def test_answered_role_and_region_replace_those_configured() -> None:
+    snapshot = Snapshot(CONFIGURED).after(reading(SELF, self_answer(Role.CLIENT, region="asia")))
+
+    assert (snapshot.known_roles, snapshot.known_region) == (frozenset({Role.CLIENT}), "asia")
+
+
+def test_answered_region_outlives_failures() -> None:
+    snapshot = Snapshot(CONFIGURED).after(reading(SELF, self_answer(region="asia"))).after(reading(SELF, REFUSED, 9e6))
+
+    assert snapshot.known_region == "asia"
+
+
+def test_configured_region_replaces_a_missing_one() -> None:
+    assert Snapshot(CONFIGURED).after(reading(SELF, self_answer())).known_region == "europe"
+
+
+def test_role_and_region_are_unknown_if_never_answered_nor_configured() -> None:
+    assert (Snapshot(AGENT).known_roles, Snapshot(AGENT).known_region) == (frozenset(), "")
+
+
 def test_members_are_kept_while_roles_are_unknown() -> None:
     members = after(reading(MEMBERS, REFUSED), reading(HEALTH, REFUSED))[MEMBERS]
 
