@@ -36,7 +36,7 @@ def replies(source: Source[Any]) -> st.SearchStrategy[Reply]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)
 @settings(
-    max_examples=scaled(150), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=scaled(50), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 @given(data=st.data())
 def test_any_reply_is_a_valid_page_or_a_failure(source: Source[Any], data: st.DataObject) -> None:

@@ -172,7 +172,7 @@ def elects_stable_leader(cluster: Cluster) -> bool:
     unpolled=st.sets(st.integers(0, 4), max_size=2),
     thresholds=st.sampled_from([THRESHOLDS, WITH_AUTOPILOT, GOSSIP]),
 )
-@settings(max_examples=scaled(60), derandomize=True)
+@settings(max_examples=scaled(25), derandomize=True)
 def test_cluster_elects_a_leader_after_a_permitted_stop(
     servers: int, seed: int, actions: list[Action], choice: int, unpolled: set[int], thresholds: Thresholds
 ) -> None:
@@ -191,7 +191,7 @@ def test_cluster_elects_a_leader_after_a_permitted_stop(
 
 
 @given(servers=st.sampled_from([3, 5]), seed=st.integers(0, 9), actions=st.lists(ACTIONS, max_size=5))
-@settings(max_examples=scaled(20))
+@settings(max_examples=scaled(8))
 def test_healthy_voters_never_exceed_running_servers(servers: int, seed: int, actions: list[Action]) -> None:
     poller = polled(calm_cluster(servers, seed=seed))
     for action in actions:

@@ -125,7 +125,7 @@ class RandomFaults(RuleBasedStateMachine):
 
 TestRandomFaults = pytest.mark.slow(RandomFaults.TestCase)
 TestRandomFaults.settings = settings(
-    max_examples=scaled(20),
+    max_examples=scaled(8),
     stateful_step_count=25,
     derandomize=True,
     database=None,
