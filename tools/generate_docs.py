@@ -113,7 +113,8 @@ def _setting(setting: Setting) -> Row:
 
 _GROUPS = {
     "configuration": "Monitored agents",
-    "verdict": "Verdicts and quorum",
+    "cluster": "Clusters",
+    "verdict": "Verdicts",
     "polls": "Polls and certificates",
     "changes": "Change counters",
     "self": "Agent",

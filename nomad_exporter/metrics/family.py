@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Generic, Literal, TypeVar
 
 from nomad_exporter.nomad.stats import Number
@@ -13,6 +14,15 @@ T = TypeVar("T")
 
 Sample = tuple[tuple[str, ...], Number]
 """The label values of a sample, in the order of the family's ``labels``, and its value."""
+
+
+class Lifetime(Enum):
+    """How long the samples of an answer are exported; the value is a phrase for the documentation."""
+
+    MAX_AGE = "until the answer is older than `--poll.max-age`"
+    MOMENT = "until a poll of its source fails, or a poll of health or self has no response"
+    TERM = "the same, and until another server of the cluster reports a leader of a higher term"
+    CONFIGURED = "as long as the agent is configured, with the last known values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class Family(Generic[T]):
 
     ``samples`` is a pure function of a subject, such as an answer or the state of a source. ``labels`` are the names of
     the labels beside those of the agent. ``origin`` names the source of the values, for HELP and the documentation.
+    ``lifetime`` limits how long the samples of an answer are exported.
     """
 
     name: str
@@ -38,6 +49,7 @@ class Family(Generic[T]):
     samples: Callable[[T], Iterable[Sample]]
     labels: tuple[str, ...] = ()
     type: Literal["gauge", "counter"] = "gauge"
+    lifetime: Lifetime = Lifetime.MAX_AGE
 
     @property
     def header(self) -> Header:

@@ -13,19 +13,28 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.exposition import Format, format_header, format_label, format_samples, render_family
 from nomad_exporter.metrics.families import ANSWERS
 from nomad_exporter.metrics.families.agent_self import unknown
+from nomad_exporter.metrics.families.clusters import CLUSTERS
 from nomad_exporter.metrics.families.polls import AGENT_INFO, POLLS
 from nomad_exporter.metrics.families.transitions import TRANSITIONS
 from nomad_exporter.metrics.families.verdicts import VERDICTS, AgentAtScrape
-from nomad_exporter.metrics.family import Family, Header, T
+from nomad_exporter.metrics.family import Family, Header, Lifetime, T
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.models import AgentSelf
 from nomad_exporter.nomad.sources import SELF, Source
 from nomad_exporter.polling.history import Counts, History
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.store import Entry
+from nomad_exporter.verdicts.cluster import ClusterState
 from nomad_exporter.verdicts.evaluate import Evaluation
 
-CATALOGUE: tuple[tuple[Family[Any], ...], ...] = ((AGENT_INFO,), VERDICTS, POLLS, TRANSITIONS, *ANSWERS.values())
+CATALOGUE: tuple[tuple[Family[Any], ...], ...] = (
+    (AGENT_INFO,),
+    CLUSTERS,
+    VERDICTS,
+    POLLS,
+    TRANSITIONS,
+    *ANSWERS.values(),
+)
 """All known families, in the order of the exposition."""
 
 NAMES = frozenset(family.name for table in CATALOGUE for family in table)
@@ -111,31 +120,47 @@ def _render_unknown(answer: AgentSelf, snapshot: Snapshot, labels: str) -> dict[
 
 
 def render_page(
-    entries: Sequence[Entry[Rendered]], evaluations: Sequence[Evaluation], now: Instant, max_age: float, format: Format
+    entries: Sequence[Entry[Rendered]],
+    evaluations: Sequence[Evaluation],
+    clusters: Sequence[ClusterState],
+    now: Instant,
+    max_age: float,
+    format: Format,
 ) -> bytes:
-    """Render the series of all ``entries``, whose ``evaluations`` are in the same order.
+    """Render the series of all ``entries``, whose ``evaluations`` are in the same order, and of the ``clusters``.
 
     Answers older than ``max_age`` seconds are left out. The trailer of the format is not included.
     """
     agents = [AgentAtScrape(evaluation, now, max_age) for evaluation in evaluations]
-    return b"".join(_page_parts(entries, agents, now, max_age, format))
+    return b"".join(_page_parts([entry.rendered for entry in entries], agents, clusters, format))
 
 
 def _page_parts(
-    entries: Sequence[Entry[Rendered]], agents: Sequence[AgentAtScrape], now: Instant, max_age: float, format: Format
+    rendered: Sequence[Rendered], agents: Sequence[AgentAtScrape], clusters: Sequence[ClusterState], format: Format
 ) -> Iterator[bytes]:
-    rendered = [entry.rendered for entry in entries]
     yield from _family_parts(AGENT_INFO.header, [agent.agent for agent in rendered], format)
+    for cluster_family in CLUSTERS:
+        chunks = [render_family(cluster_family, cluster, "") for cluster in clusters]
+        yield from _family_parts(cluster_family.header, chunks, format)
     labelled = [(agent, agent_labels(agent.snapshot.agent)) for agent in agents]
     for family in VERDICTS:
         yield from _family_parts(family.header, [render_family(family, *pair) for pair in labelled], format)
     yield from _table_parts(POLLS, [chunks for agent in rendered for chunks in agent.polls.values()], format)
     yield from _table_parts(TRANSITIONS, [agent.history[1] for agent in rendered], format)
     for source, table in ANSWERS.items():
-        fresh = [entry.rendered for entry in entries if entry.snapshot[source].age(now) <= max_age]
-        yield from _table_parts(table, [agent.answers[source] for agent in fresh], format)
+        current = {lifetime: _exported(rendered, agents, source, lifetime) for lifetime in Lifetime}
+        for index, family in enumerate(table):
+            answered = current[family.lifetime]
+            yield from _family_parts(family.header, [each.answers[source][index] for each in answered], format)
         if source is SELF:
-            yield from _unknown_parts(fresh, format)
+            yield from _unknown_parts(current[Lifetime.MAX_AGE], format)
+
+
+def _exported(
+    rendered: Sequence[Rendered], agents: Sequence[AgentAtScrape], source: Source[Any], lifetime: Lifetime
+) -> list[Rendered]:
+    """Return the rendered agents whose answer of ``source`` is exported in families with this ``lifetime``."""
+    return [each for each, agent in zip(rendered, agents, strict=True) if agent.exports(source, lifetime)]
 
 
 def _table_parts(table: Sequence[Family[Any]], rows: Sequence[Chunks], format: Format) -> Iterator[bytes]:

@@ -61,6 +61,12 @@ class Failure:
         return self.reason in UNRESPONSIVE and not self.has_partial_response
 
     @property
+    def is_silent(self) -> bool:
+        """Whether a voter whose poll failed so counts as lost: no response, or no route to the agent."""
+        # Unlike the live verdict, which restarts the agent, this errs on the side of the loss.
+        return self.is_unresponsive or (self.reason is FailureReason.UNREACHABLE and not self.has_partial_response)
+
+    @property
     def is_responsive(self) -> bool:
         """Whether the agent responded, at least in part."""
         return self.has_partial_response or self.reason in RESPONSIVE

@@ -175,6 +175,15 @@ class Snapshot:
         check = health.answer.plain.checks.get(Role.SERVER) if health.answer and not health.failure else None
         return check is not None and check.ok
 
+    def is_silent_since(self, source: Source[Any]) -> bool:
+        """Return whether the newest poll of ``health`` or ``self`` had no response, after ``source`` was answered."""
+        answered = self[source].answered
+        return any(
+            state.failure.is_silent and (answered is None or state.last.ended.since(answered) >= 0)
+            for state in (self[HEALTH], self[SELF])
+            if state.failure and state.last
+        )
+
     @property
     def is_polled(self) -> bool:
         """Whether ``health`` and ``self`` were both polled, successfully or not."""

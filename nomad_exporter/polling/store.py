@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -40,6 +41,8 @@ class Store(Generic[R]):
         self._render = render
         self._entries = {agent.name: self._new_entry(agent) for agent in agents}
         self._pending = frozenset(self._entries)
+        self._unpolled = self._count_unpolled()
+        self._polled_clusters: frozenset[str] = frozenset()
         self._heartbeat: Instant | None = None
 
     def record(self, agent: Agent, reading: Reading[Any]) -> tuple[Change, ...]:
@@ -55,6 +58,9 @@ class Store(Generic[R]):
             self._entries[agent.name] = Entry(snapshot, self._render(snapshot, reading.source, entry.rendered))
             if snapshot.is_polled and agent.name in self._pending:
                 self._pending -= {agent.name}
+            if snapshot.is_polled and not entry.snapshot.is_polled:
+                self._unpolled[agent.cluster] -= 1
+                self._update_polled_clusters()
             return changes
 
     def replace(self, agents: Iterable[Agent]) -> None:
@@ -68,6 +74,25 @@ class Store(Generic[R]):
                 for agent in agents
             }
             self._pending &= frozenset(self._entries)
+            self._unpolled = self._count_unpolled()
+            self._update_polled_clusters()
+
+    def _count_unpolled(self) -> Counter[str]:
+        """Return the number of agents that have not been polled yet, by the name of their cluster, zeros included."""
+        unpolled: Counter[str] = Counter()
+        for entry in self._entries.values():
+            unpolled[entry.snapshot.agent.cluster] += not entry.snapshot.is_polled
+        return unpolled
+
+    def _update_polled_clusters(self) -> None:
+        # A cluster that was polled once stays in the set when agents are added.
+        polled = {cluster for cluster, number in self._unpolled.items() if number == 0}
+        self._polled_clusters = frozenset(polled | (self._unpolled.keys() & self._polled_clusters))
+
+    @property
+    def polled_clusters(self) -> frozenset[str]:
+        """The names of the clusters of which every agent has been polled at some time, successfully or not."""
+        return self._polled_clusters
 
     def clear(self, source: Source[Any]) -> None:
         """Discard what is known of a ``source`` that is no longer polled, except for the numbers of polls."""

@@ -38,12 +38,17 @@ class VoterCount:
     @property
     def quorum_size(self) -> int:
         """The number of voters in a majority."""
-        return self.voters // 2 + 1
+        return quorum_size(self.voters)
 
     @property
     def margin(self) -> int:
         """The number of healthy voters that can be lost; negative if there are too few already."""
         return self.healthy - self.quorum_size
+
+
+def quorum_size(voters: int) -> int:
+    """Return the number of voters in a majority of ``voters``."""
+    return voters // 2 + 1
 
 
 def is_healthy(evidence: Evidence, trust_gossip: bool = False) -> bool:

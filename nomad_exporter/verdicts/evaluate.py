@@ -78,12 +78,12 @@ def server_quorums(
     """
     snapshots = list(fleet)
     views = [view for snapshot in snapshots if (view := build_view(snapshot, now, thresholds))]
-    has_unidentified = any(_is_unidentified(snapshot) for snapshot in snapshots)
+    unidentified = {snapshot.agent.cluster for snapshot in snapshots if _is_unidentified(snapshot)}
     return {
         view.agent: ServerQuorum(view, state)
         for cluster in group_by_cluster(views)
         if any(view.agent in agents for view in cluster)
-        for state in [build_quorum_state(cluster, thresholds, has_unidentified)]
+        for state in [build_quorum_state(cluster, thresholds, cluster[0].cluster in unidentified)]
         for view in cluster
     }
 

@@ -19,23 +19,25 @@ MISSING_EVIDENCE: Mapping[EvidenceSource, str] = {
 }
 """Why a voter is unknown, by the source that has no answer."""
 
+NO_CONFIGURATION = "No server of this cluster has recently reported its Raft configuration."
+
 
 def quorum(server: View, state: QuorumState | None, thresholds: Thresholds) -> Verdict:
     """Return whether ``server`` may be stopped: its cluster has a leader and enough healthy voters without it."""
     if state is None:
-        message = "No server of this cluster has recently reported its Raft configuration."
-        return Verdict(Question.QUORUM, VerdictReason.UNKNOWN, message)
+        return Verdict(Question.QUORUM, VerdictReason.UNKNOWN, NO_CONFIGURATION)
     counts = state.would_lose(server, thresholds.trust_gossip)
-    problem = _problem(state, counts, state.could_lose(server))
+    effect = "stopping this server would lose quorum" if counts else "too few voters are healthy already"
+    problem = find_problem(state, effect, counts=counts, could_count=state.could_lose(server))
     if problem:
         return problem.to_verdict(Question.QUORUM)
     remaining = state.count.healthy - counts
     effect = f"{remaining} remain without this server" if counts else "this server is not a healthy voter"
-    return Verdict(Question.QUORUM, VerdictReason.OK, _message("Safe to stop", state, effect))
+    return Verdict(Question.QUORUM, VerdictReason.OK, describe_voters("Safe to stop", state, effect))
 
 
-def _problem(state: QuorumState, counts: bool, could_count: bool) -> Problem | None:
-    """Return why a server may not be stopped.
+def find_problem(state: QuorumState, effect: str, *, counts: bool, could_count: bool) -> Problem | None:
+    """Return why a server may not be stopped; ``effect`` is what its stop would do if too few voters remain.
 
     ``counts`` is whether the server is a healthy voter, ``could_count`` whether it could be one.
     """
@@ -43,19 +45,20 @@ def _problem(state: QuorumState, counts: bool, could_count: bool) -> Problem | N
     if state.has_conflict:
         message = "Do not stop: healthy servers report different leaders or voters."
         return Problem(VerdictReason.CONFLICTING_VIEWS, message)
-    if count.voters - len(state.unresponsive) < count.quorum_size:
-        return Problem(VerdictReason.QUORUM_LOST, _message("Quorum lost", state))
+    if state.is_quorum_lost:
+        return Problem(VerdictReason.QUORUM_LOST, describe_voters("Quorum lost", state))
+    if not state.is_current:
+        return Problem(VerdictReason.UNKNOWN, NO_CONFIGURATION)
     if not state.leader:
-        return Problem(VerdictReason.NO_LEADER, _message("No healthy leader", state))
+        return Problem(VerdictReason.NO_LEADER, describe_voters("No healthy leader", state))
     if arithmetic.is_safe(count.healthy, count.quorum_size, counts):
         return None
     if arithmetic.is_safe(count.healthy + count.unknown, count.quorum_size, could_count):
-        return Problem(VerdictReason.INSUFFICIENT_EVIDENCE, _message("Insufficient evidence", state))
-    effect = "stopping this server would lose quorum" if counts else "too few voters are healthy already"
-    return Problem(VerdictReason.WOULD_LOSE_QUORUM, _message("Do not stop", state, effect))
+        return Problem(VerdictReason.INSUFFICIENT_EVIDENCE, describe_voters("Insufficient evidence", state))
+    return Problem(VerdictReason.WOULD_LOSE_QUORUM, describe_voters("Do not stop", state, effect))
 
 
-def _message(result: str, state: QuorumState, effect: str = "") -> str:
+def describe_voters(result: str, state: QuorumState, effect: str = "") -> str:
     """Format a message such as "Quorum lost: 1 of 3 voters healthy, 2 needed (s1, s2 are not responding)"."""
     count, expected = state.count, state.expected or 0
     numbers = f"{count.healthy} of {count.voters} voters healthy, {count.quorum_size} needed"
@@ -69,7 +72,7 @@ def _causes(state: QuorumState) -> Iterator[str]:
     """Yield why some voters are not healthy, with the voters' names."""
     unhealthy = {voter for voter, evidence in state.evidence.items() if arithmetic.is_unhealthy(evidence)}
     yield from _cause(state, unhealthy & state.unresponsive, "not responding")
-    yield from _cause(state, unhealthy - state.unresponsive, "unhealthy")
+    yield from _cause(state, unhealthy - state.unresponsive, "not ready")
     if state.count.unknown:
         yield f"{state.count.unknown} unknown: {_missing_evidence(state)}"
 

@@ -2,40 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from nomad_exporter.nomad.models import Member, RaftServer, is_same_server
+from nomad_exporter.nomad.stats import Number
 from nomad_exporter.verdicts import arithmetic
 from nomad_exporter.verdicts.arithmetic import Evidence, EvidenceSource, VoterCount
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.verdicts.view import Cluster, View, authoritative_view, has_conflict
 
 
+class VoterHealth(StrEnum):
+    """The health of a voter: proven healthy, without any response, or neither of them."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
+class Leader:
+    """The leader of a term: its name as a monitored agent or member, and its RPC address."""
+
+    agent: str
+    address: str
+    term: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuorumState:
     """The state of a cluster's voters, by the cluster's most authoritative view.
 
-    ``evidence`` and ``names`` are by voter. ``basis`` is the weakest evidence source that a healthy voter depends on.
-    ``leader`` is the name of the leader, empty if no healthy leader is known. ``has_conflict`` is whether healthy
-    servers report different leaders or voters. ``expected`` is ``bootstrap_expect``. ``oldest_evidence`` is the age in
+    ``is_current`` is whether that view is fresh; the last known Raft configuration is kept, however old. ``evidence``
+    and ``names`` are by voter. ``basis`` is the weakest evidence source that a healthy voter depends on. ``leader`` is
+    the name of the leader, empty if no healthy leader is known; ``elected`` is the leader of the newest term that a
+    server reports, healthy or not. ``has_conflict`` is whether healthy servers contradict each other. ``expected`` is
+    ``bootstrap_expect``. ``agents`` are the names of the cluster's monitored servers. ``oldest_evidence`` is the age in
     seconds of the oldest health answer that proves a server healthy.
     """
 
     count: VoterCount
     evidence: Mapping[RaftServer, Evidence]
+    is_current: bool = True
     names: Mapping[RaftServer, str] = field(default_factory=dict)
     unresponsive: frozenset[RaftServer] = frozenset()
     basis: EvidenceSource | None = None
     leader: str = ""
     has_conflict: bool = False
     expected: int | None = None
+    agents: frozenset[str] = frozenset()
+    elected: Leader | None = None
     oldest_evidence: float | None = None
 
     @property
-    def margin(self) -> int | None:
-        """The number of healthy voters that can be lost; None while the health of any voter is unknown."""
-        return None if self.count.unknown else self.count.margin
+    def voters(self) -> Mapping[VoterHealth, int]:
+        """The number of voters by health. A voter that responds, but does not prove itself healthy, is unknown."""
+        unhealthy = len(self.unresponsive)
+        numbers = (self.count.healthy, unhealthy, self.count.voters - self.count.healthy - unhealthy)
+        return dict(zip(VoterHealth, numbers, strict=True))
+
+    @property
+    def is_quorum_lost(self) -> bool:
+        """Whether too few voters for a quorum respond."""
+        return self.count.voters - len(self.unresponsive) < self.count.quorum_size
+
+    @property
+    def failure_tolerance(self) -> int | None:
+        """The number of healthy voters that can be lost; negative if quorum is lost, None if it is not known."""
+        unknown = self.voters[VoterHealth.UNKNOWN]
+        return self.count.margin + unknown if self.is_quorum_lost or not unknown else None
 
     def would_lose(self, server: View, trust_gossip: bool) -> bool:
         """Return whether stopping ``server`` costs a healthy voter; also True if its identity is unknown."""
@@ -54,7 +91,7 @@ class QuorumState:
 
 
 def build_quorum_state(cluster: Cluster, thresholds: Thresholds, has_unidentified: bool = False) -> QuorumState | None:
-    """Build the quorum state of a cluster; return None if no fresh view contains a voter.
+    """Build the quorum state of a cluster; return None if no view contains a voter.
 
     With ``has_unidentified``, some monitored agents have never answered self. A voter that is not monitored under its
     own name may then be one of these agents.
@@ -69,12 +106,15 @@ def build_quorum_state(cluster: Cluster, thresholds: Thresholds, has_unidentifie
     return QuorumState(
         count=arithmetic.count_voters(evidence.values(), thresholds.trust_gossip),
         evidence=evidence,
+        is_current=authoritative.is_fresh,
         names={voter: _name(voter, cluster) for voter in voters},
-        unresponsive=frozenset(voter for voter in voters if _is_unresponsive(voter, cluster)),
+        unresponsive=_unresponsive(voters, cluster),
         basis=arithmetic.basis(evidence.values(), thresholds.trust_gossip),
         leader=_leader(authoritative, cluster, evidence),
         has_conflict=has_conflict(cluster),
         expected=authoritative.agent_self.bootstrap_expect,
+        agents=frozenset(view.agent for view in cluster),
+        elected=_elected(cluster),
         oldest_evidence=max((view.health_age for view in cluster if view.is_healthy), default=None),
     )
 
@@ -112,16 +152,17 @@ def _autopilot_evidence(voter: RaftServer, cluster: Cluster) -> bool | None:
     )
 
 
-def _is_unresponsive(voter: RaftServer, cluster: Cluster) -> bool:
-    """Return whether the voter does not respond.
-
-    A monitored voter must respond to the exporter. Another voter must be alive for any server that responds.
-    """
-    monitored = [view for view in cluster if view.is_view_of(voter)]
-    if monitored:
-        return not any(view.is_responding for view in monitored)
-    member_lists = [view.gossip.members for view in cluster if view.gossip and view.is_responding]
-    return bool(member_lists) and not any(_is_alive(voter, members) for members in member_lists)
+def _unresponsive(voters: Sequence[RaftServer], cluster: Cluster) -> frozenset[RaftServer]:
+    """Return the voters that do not respond: to the exporter, or if they are not monitored, to any healthy server."""
+    views = {voter: [view for view in cluster if view.is_view_of(voter)] for voter in voters}
+    polled = {voter for voter, own in views.items() if own and all(view.is_unresponsive for view in own)}
+    member_lists = [view.gossip.members for view in cluster if view.gossip and view.is_healthy]
+    gone = {
+        voter for voter in voters if member_lists and not any(_is_alive(voter, members) for members in member_lists)
+    }
+    lost = polled | {voter for voter in gone if not views[voter]}
+    # Gossip counts only if it leaves a quorum: it comes from a server that reaches its leader, so otherwise it is old.
+    return frozenset(lost if len(voters) - len(lost) >= arithmetic.quorum_size(len(voters)) else polled)
 
 
 def _is_alive(voter: RaftServer, members: Iterable[Member]) -> bool:
@@ -130,20 +171,41 @@ def _is_alive(voter: RaftServer, members: Iterable[Member]) -> bool:
 
 def _leader(authoritative: View, cluster: Cluster, evidence: Mapping[RaftServer, Evidence]) -> str:
     """Return the leader's name; empty if the view is not healthy, has no leader, or the leader is unhealthy."""
-    leader = next((voter for voter in authoritative.voters if voter.address == authoritative.leader), None)
+    leader = find_leader(authoritative, cluster)
     if not authoritative.is_healthy or leader is None or arithmetic.is_unhealthy(evidence[leader]):
         return ""
     return _name(leader, cluster)
 
 
+def find_leader(view: View, cluster: Cluster) -> RaftServer | None:
+    """Return the leader that a view reports, as a voter of its Raft configuration; None if there is none.
+
+    It is looked up by its address, else by the ID of the member with that address, else by a server's own claim.
+    """
+    # The Raft configuration of one or two servers keeps the old address of a server that returned at another one.
+    if not view.leader:
+        return None
+    at_address = [voter for voter in view.voters if voter.address == view.leader]
+    members = [member for each in cluster for member in each.members if member.address == view.leader]
+    by_id = [voter for member in members for voter in view.voters if voter.id == member.id]
+    leaders = [each for each in cluster if each.agent_self.is_leader and each.term == view.term]
+    by_claim = [voter for each in leaders for voter in view.voters if each.is_view_of(voter)]
+    return next(iter((*at_address, *by_id, *by_claim)), None)
+
+
+def _elected(cluster: Cluster) -> Leader | None:
+    """Return the leader of the newest term for which a server reports one; None if there is none, or it is dead."""
+    # A candidate that is cut off increases its term alone, and knows no leader.
+    current = [view for view in cluster if view.is_fresh and not view.is_unresponsive and view.leader]
+    newest = max(current, key=lambda view: (view.term, view.is_healthy, view.agent), default=None)
+    leader = find_leader(newest, cluster) if newest else None
+    if leader and any(view.is_unresponsive for view in cluster if view.is_view_of(leader)):
+        return None
+    return Leader(_name(leader, cluster), newest.leader, newest.term) if newest and leader else None
+
+
 def _name(server: RaftServer, cluster: Cluster) -> str:
     """Return the server's name as a monitored agent, else its name in gossip, else its address."""
     agents = [view.agent for view in cluster if view.is_view_of(server)]
-    members = [
-        member.name
-        for view in cluster
-        if view.gossip
-        for member in view.gossip.members
-        if is_same_server(server, member)
-    ]
+    members = [member.name for view in cluster for member in view.members if is_same_server(server, member)]
     return next(iter((*agents, *members)), server.address)

@@ -9,7 +9,9 @@ from typing import Any
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server
 from nomad_exporter.nomad.sources import HEALTH, SELF, SOURCES
+from nomad_exporter.verdicts.cluster import ClusterState, cluster_verdict
 from nomad_exporter.verdicts.evaluate import Evaluation
+from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.ready import apply_lag
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.verdict import describe, format_list
@@ -20,7 +22,10 @@ Details = Mapping[str, Detail]
 
 def details(evaluation: Evaluation, question: Question) -> Details:
     """Return the values behind a verdict by name, durations in seconds; unknown values are left out."""
-    values = _DETAILS[question](evaluation)
+    return _known(_DETAILS[question](evaluation))
+
+
+def _known(values: Mapping[str, Detail | None]) -> Details:
     return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
@@ -64,15 +69,17 @@ def _client_details(agent_self: AgentSelf) -> Mapping[str, Detail | None]:
 
 
 def _quorum_details(evaluation: Evaluation) -> Mapping[str, Detail | None]:
-    state = evaluation.quorum_state
+    return _voter_details(evaluation.quorum_state)
+
+
+def _voter_details(state: QuorumState | None) -> Mapping[str, Detail | None]:
     if state is None:
         return {}
     return {
         "voters": state.count.voters,
-        "healthy": state.count.healthy,
-        "unknown": state.count.unknown,
+        **{str(health): number for health, number in state.voters.items()},
         "quorum_size": state.count.quorum_size,
-        "margin": state.margin,
+        "failure_tolerance": state.failure_tolerance,
         "basis": state.basis,
         "leader": state.leader,
         "expected": state.expected,
@@ -155,6 +162,32 @@ def to_dict(report: Report) -> Mapping[str, Any]:
         "details": report.details,
         "ages": {source: round(age, 3) for source, age in report.ages.items()},
     }
+
+
+def cluster_to_dict(cluster: ClusterState) -> Mapping[str, Any]:
+    """Return whether a cluster can lose any one healthy voter, as a JSON object."""
+    verdict = cluster_verdict(cluster)
+    return {
+        "ok": verdict.ok,
+        "nomad_cluster": cluster.name,
+        "nomad_region": cluster.region,
+        "state": cluster.status,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "remedy": VERDICT_REASONS[verdict.reason].remedy,
+        "details": _known(_voter_details(cluster.quorum)),
+    }
+
+
+def summarize_clusters(clusters: Sequence[ClusterState]) -> Mapping[str, Any]:
+    """Summarize the verdicts about several clusters as a JSON object; the first that is not ok decides the reason."""
+    verdicts = {cluster.full_name: cluster_verdict(cluster) for cluster in clusters}
+    failing = {name: verdict.reason for name, verdict in verdicts.items() if not verdict.ok}
+    reason = next(iter(failing.values()), VerdictReason.OK)
+    message = f"{len(verdicts) - len(failing)} of {len(verdicts)} clusters can lose any one voter."
+    if failing:
+        message += f" Not: {format_list([f'{name} ({reason})' for name, reason in failing.items()])}."
+    return {"ok": not failing, "reason": reason, "message": message, "remedy": VERDICT_REASONS[reason].remedy}
 
 
 _CONDITIONS: Mapping[str, str] = {Question.QUORUM: "safe to stop", "health": "healthy"}

@@ -7,8 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.models import AgentSelf, Autopilot, Members, RaftServer, Role, is_nonvoter, is_same_server
+from nomad_exporter.nomad.models import (
+    AgentSelf,
+    Autopilot,
+    Member,
+    Members,
+    RaftServer,
+    Role,
+    is_nonvoter,
+    is_same_server,
+)
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, A
+from nomad_exporter.nomad.stats import Number
 from nomad_exporter.polling.snapshot import Snapshot, SourceState
 from nomad_exporter.verdicts.verdict import Thresholds
 
@@ -20,15 +30,16 @@ STABLE_ANSWERS = 2
 class View:
     """One monitored server at an instant: its identity, its health, and its view of the cluster.
 
-    ``agent_self`` is the newest self answer, which may be old unless the view ``is_fresh``. ``gossip`` and
-    ``autopilot`` are None unless fresh. The server ``is_responding`` if its newest polls had any response.
-    ``health_age`` is the age of the newest health answer in seconds. ``answered_at`` is when the newest self answer
-    arrived, ``refused_at`` when the server last refused a connection.
+    ``cluster`` is the configured name of the cluster. ``agent_self`` is the newest self answer, which may be old unless
+    the view ``is_fresh``. ``gossip`` and ``autopilot`` are None unless fresh. The server ``is_unresponsive`` if its
+    newest polls had no response at all. ``health_age`` is the age of the newest health answer in seconds.
+    ``answered_at`` is when the newest self answer arrived, ``refused_at`` when the server last refused a connection.
     """
 
     agent: str
+    cluster: str
     agent_self: AgentSelf
-    is_responding: bool
+    is_unresponsive: bool
     is_healthy: bool
     is_fresh: bool
     is_stable: bool
@@ -50,6 +61,24 @@ class View:
     def leader(self) -> str:
         """The RPC address of the leader; empty if the server knows no leader."""
         return self.agent_self.leader_address
+
+    @property
+    def term(self) -> Number:
+        """The Raft term; 0 if the server did not report it."""
+        return self.agent_self.numbers.get("raft.term", 0)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members that the server reports, itself first."""
+        own = self.agent_self.member
+        return (*((own,) if own else ()), *(self.gossip.members if self.gossip else ()))
+
+    @property
+    def alive_servers(self) -> frozenset[tuple[str, str]]:
+        """RPC address and ID of each member that is alive."""
+        return frozenset(
+            (member.address, member.id) for member in self.members if member.id and member.status == "alive"
+        )
 
     def is_view_of(self, server: RaftServer) -> bool:
         """Return whether this is the view of ``server``."""
@@ -85,8 +114,9 @@ def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View
         return None
     return View(
         agent=snapshot.agent.name,
+        cluster=snapshot.agent.cluster,
         agent_self=agent_self,
-        is_responding=_is_responding(snapshot),
+        is_unresponsive=is_unresponsive(snapshot),
         is_healthy=is_healthy(snapshot, now, thresholds),
         is_fresh=_fresh_answer(snapshot[SELF], now, thresholds) is not None,
         is_stable=snapshot.unchanged_answers >= STABLE_ANSWERS,
@@ -98,9 +128,11 @@ def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View
     )
 
 
-def _is_responding(snapshot: Snapshot) -> bool:
+def is_unresponsive(snapshot: Snapshot) -> bool:
+    """Return whether the newest poll of the agent itself had no response, not even an error."""
+    # A failure such as an unknown host name proves nothing about the agent.
     failure = snapshot[HEALTH].failure
-    return (failure is None or failure.is_responsive) and not _is_unresponsive_since_health(snapshot)
+    return bool(failure and failure.is_silent) or _is_unresponsive_since_health(snapshot)
 
 
 def is_healthy(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> bool:
@@ -117,7 +149,7 @@ def _is_unresponsive_since_health(snapshot: Snapshot) -> bool:
     # Other polls prove nothing: the server forwards them to the leader, which may be the unresponsive one.
     answered = snapshot[HEALTH].answered
     return any(
-        state.failure.is_unresponsive and state.last.began.since(answered) >= 0
+        state.failure.is_silent and state.last.began.since(answered) >= 0
         for state in snapshot.source_states
         if not state.source.needs_leader and state.failure and state.last and answered
     )
@@ -128,7 +160,17 @@ def _fresh_answer(state: SourceState[A], now: Instant, thresholds: Thresholds) -
 
 
 def group_by_cluster(views: Iterable[View]) -> list[Cluster]:
-    """Group views into clusters: two views whose configurations share a voter are in one cluster."""
+    """Group views into clusters: two views of one cluster name and region whose configurations share a voter.
+
+    The views of clusters with different names are never joined, whatever they report.
+    """
+    labelled: dict[tuple[str, str], list[View]] = defaultdict(list)
+    for view in views:
+        labelled[view.cluster, view.agent_self.region].append(view)
+    return [cluster for group in labelled.values() for cluster in _group_by_voter(group)]
+
+
+def _group_by_voter(views: Iterable[View]) -> list[Cluster]:
     # The region's name does not identify a cluster: most regions are named "global".
     ungrouped = {view.agent: view for view in views}
     by_voter: dict[str, list[View]] = defaultdict(list)
@@ -153,29 +195,39 @@ def _take_connected(first: View, by_voter: Mapping[str, Sequence[View]], ungroup
 
 
 def authoritative_view(cluster: Cluster) -> View | None:
-    """Return the fresh view that is most likely to be right; None if no view is fresh.
+    """Return the view that is most likely to be right; None if there is no view.
 
-    Preferred, in this order: a healthy server, a higher term, the leader, a newer configuration, a higher commit index.
+    Preferred, in this order: a fresh view with voters, a healthy server, a higher term, the leader, a newer
+    configuration, a higher commit index.
     """
-    return max((view for view in cluster if view.is_fresh), key=_authority, default=None)
+    return max(cluster, key=_authority, default=None)
 
 
 _INDEXES = ("raft.latest_configuration_index", "raft.commit_index")
 
 
-def _authority(view: View) -> tuple[bool, float, bool, list[float], str]:
+def _authority(view: View) -> tuple[bool, bool, bool, float, bool, list[float], str]:
     # Health precedes the term: an isolated server may have increased its term alone. The term precedes leadership: the
     # leader of an older term has been replaced. The name makes the result independent of the order.
     numbers = view.agent_self.numbers
     indexes = [numbers.get(path, 0) for path in _INDEXES]
-    return view.is_healthy, numbers.get("raft.term", 0), view.agent_self.is_leader, indexes, view.agent
+    fresh = (bool(view.voters), view.is_fresh, view.is_healthy)
+    return *fresh, view.term, view.agent_self.is_leader, indexes, view.agent
 
 
 def has_conflict(cluster: Sequence[View]) -> bool:
-    """Return whether healthy servers with fresh and stable views report different leaders or voters."""
-    reports = {
-        (view.leader, frozenset(voter.id for voter in view.voters))
-        for view in cluster
-        if view.is_healthy and view.is_fresh and view.is_stable
-    }
-    return len(reports) > 1
+    """Return whether healthy servers with fresh and stable views contradict each other.
+
+    They report different leaders or voters, or different servers at the address of a voter.
+    """
+    stable = [view for view in cluster if view.is_healthy and view.is_fresh and view.is_stable]
+    reports = {(view.leader, frozenset(voter.id for voter in view.voters)) for view in stable}
+    return len(reports) > 1 or _has_two_servers_at_one_address(stable)
+
+
+def _has_two_servers_at_one_address(views: Sequence[View]) -> bool:
+    # Below raft protocol 3, two clusters with the same private addresses have the same voter IDs. Only the members' IDs
+    # show that their servers are not the same.
+    addresses = {voter.address for view in views for voter in view.voters if voter.id == voter.address}
+    servers = {server for view in views for server in view.alive_servers if server[0] in addresses}
+    return len(servers) > len({address for address, _ in servers})

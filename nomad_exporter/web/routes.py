@@ -8,13 +8,12 @@ from functools import partial
 
 from nomad_exporter.clock import Clock, Instant
 from nomad_exporter.server.http import Application, HTTPError, Request, Response, request_response, text
-from nomad_exporter.verdicts.reasons import Question
 from nomad_exporter.web.bridge import bridge
 from nomad_exporter.web.management import healthy, ready, reload
 from nomad_exporter.web.scrape import scrape
 from nomad_exporter.web.site import Route, Site
 from nomad_exporter.web.status import status
-from nomad_exporter.web.verdicts import verdict
+from nomad_exporter.web.verdicts import quorum, verdict
 
 MAX_PARAMETERS = 1001
 """Maximum number of parameters in a query."""
@@ -31,9 +30,13 @@ _LINKED = (
         per_agent=True,
     ),
     Route(path="/health", handler=bridge, summary=_BRIDGE, per_agent=True),
-    *(
-        Route(path=f"/health/{question}", handler=verdict, summary=f"the verdict {question}", per_agent=True)
-        for question in Question
+    Route(path="/health/live", handler=verdict, summary="the verdict live", per_agent=True),
+    Route(path="/health/ready", handler=verdict, summary="the verdict ready", per_agent=True),
+    Route(
+        path="/health/quorum",
+        handler=quorum,
+        summary="the verdict quorum; without ?agent and with several agents, about each cluster or those of ?cluster",
+        per_agent=True,
     ),
     Route(
         path="/-/healthy",

@@ -10,16 +10,18 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import render_page
 from nomad_exporter.server.http import Request, Response
-from nomad_exporter.web.site import Site, evaluate_agents, select_agents
+from nomad_exporter.web.site import Site, evaluate_agents, evaluate_clusters, select_agents
 
 
 def scrape(site: Site, request: Request, now: Instant) -> Response:
-    """Return the series of all agents and of the exporter; with ``?agent=NAME`` only those of the named agents."""
+    """Return the series of all agents, of their clusters and of the exporter; with ``?agent=NAME`` of those agents."""
     entries = select_agents(site, request)
     preferred = preferred_format(request.headers.get("accept", ""))
     evaluations = evaluate_agents(site, entries, now)
-    agents = render_page(entries, evaluations, now, site.thresholds.max_age, preferred)
-    exporter = b"" if request.query_params.get("agent") else site.self_metrics.page(preferred)
+    is_whole = not request.query_params.get("agent")
+    clusters = [each for each in evaluate_clusters(site, evaluations, now) if each.is_polled] if is_whole else []
+    agents = render_page(entries, evaluations, clusters, now, site.thresholds.max_age, preferred)
+    exporter = site.self_metrics.page(preferred) if is_whole else b""
     body = agents + exporter + preferred.trailer
     response = Response(200, body, preferred.value, {"Vary": "Accept, Accept-Encoding"})
     return _compressed(response) if accepts_gzip(request.headers.get("accept-encoding", "")) else response

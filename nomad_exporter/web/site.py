@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
@@ -10,6 +10,7 @@ from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.server.http import HTTPError, Request, Response
+from nomad_exporter.verdicts.cluster import ClusterState, cluster_states
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import Question
 from nomad_exporter.verdicts.verdict import Thresholds
@@ -84,6 +85,15 @@ def evaluate_agents(
     return evaluate(fleet, [entry.snapshot for entry in entries], now, site.thresholds, questions)
 
 
+def evaluate_clusters(site: Site, evaluations: Sequence[Evaluation], now: Instant) -> list[ClusterState]:
+    """Return the state of each cluster, given the evaluations of all its agents."""
+    return cluster_states(evaluations, site.store.polled_clusters, now, site.thresholds)
+
+
 def _names(entries: Agents) -> str:
-    names = [entry.snapshot.agent.name for entry in entries[:MAX_NAMES]]
-    return ", ".join([*names, "…"] if len(entries) > MAX_NAMES else names)
+    return list_names([entry.snapshot.agent.name for entry in entries])
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first ``MAX_NAMES`` names, separated by commas."""
+    return ", ".join([*names[:MAX_NAMES], *(["…"] if len(names) > MAX_NAMES else [])])

@@ -14,6 +14,7 @@ from nomad_exporter import cli
 from nomad_exporter.clock import Instant
 from nomad_exporter.config.model import Config
 from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Lifetime
 from nomad_exporter.metrics.render import CATALOGUE, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent
@@ -134,11 +135,22 @@ def options() -> set[str]:
 def test_metrics_exist(document: str) -> None:
     own = re.findall(r"^# TYPE (\S+)", SelfMetrics().page(Format.TEXT).decode(), re.MULTILINE)
     known = {family.name for table in CATALOGUE for family in table} | set(own)
-    named = set(re.findall(r"\bnomad_(?:agent|exporter)_[a-z0-9_]+", TEXTS[document]))
+    named = set(re.findall(r"\bnomad_(?:agent|cluster|exporter)_[a-z0-9_]+", TEXTS[document]))
     prefixes = {name for name in named if name.endswith("_")}
 
     assert named - prefixes <= known
     assert {prefix for prefix in prefixes if not any(name.startswith(prefix) for name in known)} == set()
+
+
+def test_claims_of_the_moment_are_documented() -> None:
+    [row] = [line for line in TEXTS["docs/metrics.md"].splitlines() if line.startswith("| claims of the moment")]
+    prefixes = tuple(name.removesuffix("…") for name in re.findall(r"`(nomad_[a-z_]+…?)`", row))
+    claims = {
+        family.name for table in CATALOGUE for family in table if family.lifetime in (Lifetime.MOMENT, Lifetime.TERM)
+    }
+
+    assert {name for name in claims if not name.startswith(prefixes)} == set()
+    assert {prefix for prefix in prefixes if not any(name.startswith(prefix) for name in claims)} == set()
 
 
 class Wire:

@@ -49,8 +49,9 @@ class MonitoredCluster:
         return float(line.rpartition(" ")[2])
 
     def is_leader(self, name: str) -> bool:
-        """Return whether an agent is up and the leader; the last values of an agent that is down stay for a while."""
-        return self.value("up", name) == self.value("leader", name) == 1
+        """Return whether an agent claims to be the leader; the claim ends when a poll fails."""
+        page = self.exporter.get(f"/metrics?agent={name}").text
+        return f'nomad_agent_leader{{agent="{name}",nomad_cluster="default"}} 1' in page
 
     def leader_and_followers(self) -> tuple[str, str, str]:
         """Return the three servers, the leader first."""

@@ -75,6 +75,6 @@ def get(target: str, **headers: str) -> Request:
 
 
 def page_of(entries: Sequence[Entry[Rendered]], at: Instant, max_age: float, format: Format) -> bytes:
-    """Return the page of a fleet of exactly these agents, evaluated with the default thresholds."""
+    """Return the page of a fleet of exactly these agents, without clusters, evaluated with the default thresholds."""
     fleet = [entry.snapshot for entry in entries]
-    return render_page(entries, evaluate(fleet, fleet, at, Thresholds(max_age=max_age)), at, max_age, format)
+    return render_page(entries, evaluate(fleet, fleet, at, Thresholds(max_age=max_age)), [], at, max_age, format)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from nomad_exporter.metrics.family import Family, Header, Sample, counts, info, one, states
+from nomad_exporter.metrics.family import Family, Header, Lifetime, Sample, counts, info, one, states
 from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.models import RAFT_STATES, SUFFRAGES, AgentSelf, Role
 from nomad_exporter.nomad.stats import Kind, Number, Stat
@@ -15,6 +15,13 @@ _SUFFIXES = {Kind.DURATION: "_seconds", Kind.TIME: "_timestamp_seconds"}
 
 _RENAMED = {"runtime.cpu_count": "runtime_cpus"}
 """Stats whose regular name would end like that of a counter or a histogram."""
+
+_LIFETIMES = {
+    "nomad.leader": Lifetime.TERM,
+    "raft.last_contact": Lifetime.MOMENT,
+    "client.last_heartbeat": Lifetime.MOMENT,
+}
+"""Stats that claim something about this moment."""
 
 _RESERVED_SUFFIXES = ("_total", "_count", "_sum", "_bucket", "_info", "_created")
 """Suffixes that OpenMetrics does not allow for a gauge."""
@@ -35,15 +42,22 @@ def _stat_family(stat: Stat) -> Family[AgentSelf]:
     def samples(answer: AgentSelf) -> Iterable[Sample]:
         return one(answer.numbers.get(stat.path))
 
-    return Family(family_name(stat.path, stat.kind), stat.help, f"self: stats.{stat.path}", samples)
+    lifetime = _LIFETIMES.get(stat.path, Lifetime.MAX_AGE)
+    return Family(family_name(stat.path, stat.kind), stat.help, f"self: stats.{stat.path}", samples, lifetime=lifetime)
 
 
 def _group_families(name: str) -> tuple[Family[AgentSelf], ...]:
     return tuple(_stat_family(stat) for stat in stats.STATS if stat.group == name and stat.kind is not Kind.TEXT)
 
 
-def _gauge(name: str, help: str, origin: str, value: Callable[[AgentSelf], Number | None]) -> Family[AgentSelf]:
-    return Family(PREFIX + name, help, f"self: {origin}", lambda answer: one(value(answer)))
+def _gauge(
+    name: str,
+    help: str,
+    origin: str,
+    value: Callable[[AgentSelf], Number | None],
+    lifetime: Lifetime = Lifetime.MAX_AGE,
+) -> Family[AgentSelf]:
+    return Family(PREFIX + name, help, f"self: {origin}", lambda answer: one(value(answer)), lifetime=lifetime)
 
 
 def _bool(value: bool | None) -> int | None:
@@ -83,6 +97,7 @@ FAMILIES: tuple[Family[AgentSelf], ...] = (
         "self: member, config",
         _info,
         ("member", "nomad_region", "datacenter", "version", "role"),
+        lifetime=Lifetime.CONFIGURED,
     ),
     _gauge("acl_enabled", "Whether ACLs are enabled.", "config.ACL.Enabled", lambda a: _bool(a.acl_enabled)),
     _gauge("tls_http", "Whether the agent serves HTTPS.", "config.TLSConfig.EnableHTTP", lambda a: _bool(a.tls_http)),
@@ -104,6 +119,7 @@ FAMILIES: tuple[Family[AgentSelf], ...] = (
         "Whether this server knows a leader.",
         "stats.nomad.leader_addr",
         _has_value("nomad.leader_addr"),
+        Lifetime.MOMENT,
     ),
     Family(
         PREFIX + "leader_info",
@@ -111,6 +127,7 @@ FAMILIES: tuple[Family[AgentSelf], ...] = (
         "self: stats.nomad.leader_addr",
         _text_info("nomad.leader_addr"),
         ("address",),
+        lifetime=Lifetime.MOMENT,
     ),
     Family(
         PREFIX + "raft_state",
@@ -118,6 +135,7 @@ FAMILIES: tuple[Family[AgentSelf], ...] = (
         "self: stats.raft.state",
         lambda answer: states(answer.texts.get("raft.state") or None, RAFT_STATES),
         ("state",),
+        lifetime=Lifetime.MOMENT,
     ),
     *_group_families("raft"),
     Family(
@@ -150,6 +168,7 @@ FAMILIES: tuple[Family[AgentSelf], ...] = (
         "Whether the client has registered with the servers since it started.",
         "stats.client.heartbeat_ttl",
         _has_value("client.heartbeat_ttl"),
+        Lifetime.MOMENT,
     ),
     _gauge(
         "client_known_servers", "Distinct servers known to the client.", "stats.client.known_servers", _known_servers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nomad_exporter.metrics.family import Family, one
+from nomad_exporter.metrics.family import Family, Lifetime, one
 from nomad_exporter.nomad.models import Autopilot
 
 FAMILIES: tuple[Family[Autopilot], ...] = (
@@ -11,12 +11,14 @@ FAMILIES: tuple[Family[Autopilot], ...] = (
         "Whether autopilot reports all servers of the region as healthy.",
         "autopilot: Healthy",
         lambda answer: one(int(answer.healthy)),
+        lifetime=Lifetime.MOMENT,
     ),
     Family(
         "nomad_agent_autopilot_failure_tolerance",
         "Voters that can fail before the region loses quorum, as reported by autopilot.",
         "autopilot: FailureTolerance",
         lambda answer: one(answer.failure_tolerance),
+        lifetime=Lifetime.MOMENT,
     ),
     Family(
         "nomad_agent_autopilot_server_healthy",
@@ -24,5 +26,6 @@ FAMILIES: tuple[Family[Autopilot], ...] = (
         "autopilot: Servers[].Healthy",
         lambda answer: [((server.name, server.address), int(server.healthy)) for server in answer.servers],
         ("member", "address"),
+        lifetime=Lifetime.MOMENT,
     ),
 )

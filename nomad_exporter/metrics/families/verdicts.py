@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.family import Family, Sample, one
-from nomad_exporter.nomad.sources import SELF
+from nomad_exporter.metrics.family import Family, Lifetime, Sample, one
+from nomad_exporter.nomad.sources import SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation
-from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.reasons import Question
 
 
 @dataclass(frozen=True, slots=True)
 class AgentAtScrape:
-    """An agent and its verdicts at the instant of a scrape; ``max_age`` limits the age of the last poll, in seconds."""
+    """An agent and its verdicts at the instant of a scrape; ``max_age`` limits the age of an answer, in seconds."""
 
     evaluation: Evaluation
     now: Instant
@@ -31,6 +31,22 @@ class AgentAtScrape:
         """Whether the first poll has ended; before that, no verdict is exported."""
         return self.snapshot.last_poll_ended is not None
 
+    def exports(self, source: Source[Any], lifetime: Lifetime) -> bool:
+        """Return whether the newest answer of ``source`` is exported in families with this ``lifetime``."""
+        if lifetime is Lifetime.CONFIGURED:
+            return self.snapshot[source].answer is not None
+        is_fresh = self.snapshot[source].age(self.now) <= self.max_age
+        return is_fresh and (lifetime is Lifetime.MAX_AGE or self._is_of_the_moment(source, lifetime))
+
+    def _is_of_the_moment(self, source: Source[Any], lifetime: Lifetime) -> bool:
+        is_outdated = lifetime is Lifetime.TERM and self._is_of_an_older_term()
+        return not is_outdated and self.snapshot[source].failure is None and not self.snapshot.is_silent_since(source)
+
+    def _is_of_an_older_term(self) -> bool:
+        state, agent_self = self.evaluation.quorum_state, self.snapshot[SELF].answer
+        term = agent_self.numbers.get("raft.term") if agent_self else None
+        return bool(state and state.elected and term is not None and term < state.elected.term)
+
 
 def _up(agent: AgentAtScrape) -> Iterable[Sample]:
     state = agent.snapshot[SELF]
@@ -44,14 +60,6 @@ def _up(agent: AgentAtScrape) -> Iterable[Sample]:
 def _verdict(question: Question) -> Callable[[AgentAtScrape], Iterable[Sample]]:
     def samples(agent: AgentAtScrape) -> Iterable[Sample]:
         return one(int(agent.evaluation.verdicts[question].ok) if agent.is_polled else None)
-
-    return samples
-
-
-def _quorum(value: Callable[[QuorumState], int | None]) -> Callable[[AgentAtScrape], Iterable[Sample]]:
-    def samples(agent: AgentAtScrape) -> Iterable[Sample]:
-        state = agent.evaluation.quorum_state
-        return one(value(state) if state else None)
 
     return samples
 
@@ -86,30 +94,6 @@ VERDICTS: tuple[Family[AgentAtScrape], ...] = (
         "Whether the cluster keeps its quorum without the agent, as reported by /health/quorum.",
         "verdict",
         _verdict(Question.QUORUM),
-    ),
-    Family(
-        "nomad_agent_quorum_voters",
-        "Voters in the Raft configuration of the server's cluster.",
-        "verdict",
-        _quorum(lambda state: state.count.voters),
-    ),
-    Family(
-        "nomad_agent_quorum_voters_healthy",
-        "Voters of the server's cluster that are known to be healthy.",
-        "verdict",
-        _quorum(lambda state: state.count.healthy),
-    ),
-    Family(
-        "nomad_agent_quorum_size",
-        "Voters that the server's cluster needs for quorum, a majority of all voters.",
-        "verdict",
-        _quorum(lambda state: state.count.quorum_size),
-    ),
-    Family(
-        "nomad_agent_quorum_margin",
-        "Healthy voters beyond the quorum size; absent if any voter is unknown.",
-        "verdict",
-        _quorum(lambda state: state.margin),
     ),
     Family(
         "nomad_agent_verdict_reason",

@@ -57,7 +57,12 @@ def test_different_leaders_conflict_at_once() -> None:
 def test_details_and_ages_equal_those_of_path() -> None:
     finding = finding_of("quorum", *snapshots_of(cluster(3)))
 
-    assert {"voters": 3, "healthy": 3, "quorum_size": 2, "margin": 1}.items() <= finding.report.details.items()
+    assert {
+        "voters": 3,
+        "healthy": 3,
+        "quorum_size": 2,
+        "failure_tolerance": 1,
+    }.items() <= finding.report.details.items()
     assert set(finding.report.ages) == {"poll", "health", "self", "members"}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.families.clusters import CLUSTERS
 from nomad_exporter.metrics.family import Family, counts, info, one, states
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
@@ -34,11 +35,13 @@ NOMADS_OWN = {"nomad_agent_tls_ca_expiration_seconds", "nomad_agent_tls_cert_exp
 TARGET_LABELS = {"job", "instance", "namespace", "pod", "container", "service", "node", "endpoint", "cluster", "region"}
 """Labels that Prometheus or its operator sets on a target; Prometheus would rename ours to ``exported_…``."""
 
-ORIGIN = re.compile(rf"[A-Z0-9].*[^.]\. \((configuration|polls|changes|verdict|({'|'.join(map(str, SOURCES))}): .+)\)")
+ORIGIN = re.compile(
+    rf"[A-Z0-9].*[^.]\. \((configuration|polls|changes|verdict|cluster|({'|'.join(map(str, SOURCES))}): .+)\)"
+)
 
 
 def test_names_do_not_clash_with_the_telemetry_of_nomad() -> None:
-    foreign = [name for name in TYPES if not re.match("nomad_(agent|exporter)_|(process|python)_", name)]
+    foreign = [name for name in TYPES if not re.match("nomad_(agent|cluster|exporter)_|(process|python)_", name)]
 
     assert foreign == []
     assert NOMADS_OWN & TYPES.keys() == set()
@@ -69,9 +72,10 @@ def test_no_label_is_a_target_label() -> None:
 
 
 def test_labels_of_a_family_are_unique() -> None:
-    labels = {family.name: ("agent", "nomad_cluster", *family.labels) for family in FAMILIES}
+    labels = {family.name: ("agent", "nomad_cluster", *family.labels) for family in FAMILIES if family not in CLUSTERS}
+    of_clusters = {family.name: family.labels for family in CLUSTERS}
 
-    assert [name for name, names in labels.items() if len(set(names)) < len(names)] == []
+    assert [name for name, names in {**labels, **of_clusters}.items() if len(set(names)) < len(names)] == []
 
 
 @pytest.mark.parametrize(("name", "text"), HELP.items(), ids=HELP)

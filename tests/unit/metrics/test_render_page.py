@@ -10,8 +10,9 @@ import pytest
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.render import UNKNOWN_LIMIT, Rendered, render_agent
-from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Member, Members, Role
-from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF
+from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Member, Members, RaftServer, Role
+from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Store
 from tests.support.pages import NOW, agent, failed, fleet, page_of
@@ -172,3 +173,82 @@ def test_both_formats_have_the_same_sample_lines() -> None:
     text, openmetrics = (matching(page_lines(store, format=each), "[^#]") for each in Format)
 
     assert text == openmetrics
+
+
+# Claims of the moment.
+
+CLAIMS = (
+    "nomad_agent_(leader|leader_known|leader_info|raft_state|raft_last_contact_seconds|healthy|leader_reachable)[{]"
+)
+
+
+def leading(term: int = 7, at: Instant = NOW, leader: int = 1) -> Reading[Any]:
+    """Return an answer of a server in this term."""
+    numbers = {"nomad.leader": leader, "raft.term": term, "raft.last_contact": 0.1, "raft.commit_index": 3}
+    texts = {"nomad.leader_addr": "10.0.0.1:4647", "raft.state": "Leader"}
+    configuration = (RaftServer("Voter", "id-1", "10.0.0.1:4647"), RaftServer("Voter", "id-2", "10.0.0.2:4647"))
+    own_member = Member("s1", "alive", f"id-{1 if leader else 2}", f"10.0.0.{1 if leader else 2}:4647")
+    roles = frozenset({Role.SERVER})
+    answer = AgentSelf(roles, numbers=numbers, texts=texts, configuration=configuration, member=own_member)
+    return Reading(SELF, answer, at, 0.0)
+
+
+def claims(*readings: Reading[Any], at: Instant = NOW + 2) -> set[str]:
+    """Return the names of the claims of the moment on the page of an agent with these readings."""
+    lines = page_lines(store_with(a=[leading(), health(), *readings]), at)
+    return {re.split("[{]", line)[0].removeprefix("nomad_agent_") for line in matching(lines, CLAIMS)}
+
+
+OF_SELF = {"leader", "leader_known", "leader_info", "raft_state", "raft_last_contact_seconds"}
+OF_HEALTH = {"healthy", "leader_reachable"}
+
+
+def failed_with(source: Source[Any], reason: FailureReason) -> Reading[Any]:
+    return Reading(source, Failure(reason, "failed"), NOW + 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [
+        pytest.param(failed_with(MEMBERS, FailureReason.UNAUTHORIZED), OF_SELF | OF_HEALTH, id="members rejected"),
+        pytest.param(failed_with(MEMBERS, FailureReason.TIMEOUT), OF_SELF | OF_HEALTH, id="members timed out"),
+        pytest.param(failed_with(SELF, FailureReason.UNAUTHORIZED), OF_HEALTH, id="self rejected"),
+        pytest.param(failed_with(HEALTH, FailureReason.STATUS), OF_SELF, id="health failed"),
+        pytest.param(failed_with(SELF, FailureReason.TIMEOUT), set(), id="self timed out"),
+        pytest.param(failed_with(HEALTH, FailureReason.REFUSED), set(), id="health refused"),
+        pytest.param(failed_with(HEALTH, FailureReason.UNREACHABLE), set(), id="health unreachable"),
+    ],
+)
+def test_claims_end_at_the_first_failed_poll(reading: Reading[Any], expected: set[str]) -> None:
+    assert claims() == OF_SELF | OF_HEALTH
+    assert claims(reading) == expected
+
+
+def test_claims_of_health_return_with_its_next_answer() -> None:
+    assert claims(failed_with(SELF, FailureReason.TIMEOUT), health(NOW + 2)) == OF_HEALTH
+
+
+def test_indexes_and_terms_outlive_a_failed_poll() -> None:
+    lines = page_lines(store_with(a=[leading(), failed(SELF)]))
+
+    assert matching(lines, "nomad_agent_raft_(term|commit_index|servers)") != []
+
+
+def test_agent_info_lasts_as_long_as_the_agent_is_configured() -> None:
+    store = store_with(a=[Reading(SELF, AgentSelf(frozenset({Role.SERVER}), region="eu"), NOW, 0.0), failed(SELF)])
+
+    assert matching(page_lines(store, NOW + 86_400), "nomad_agent_info") == matching(
+        page_lines(store, NOW), "nomad_agent_info"
+    )
+
+
+def test_leader_of_an_older_term_leads_no_longer() -> None:
+    old, new = (
+        store_with(a=[leading(7)], b=[leading(7, leader=0)]),
+        store_with(a=[leading(7)], b=[leading(8, leader=0)]),
+    )
+
+    assert len(matching(page_lines(old), "nomad_agent_leader[{]")) == 2
+    assert matching(page_lines(new), "nomad_agent_leader[{]") == [
+        'nomad_agent_leader{agent="b",nomad_cluster="default"} 0'
+    ]

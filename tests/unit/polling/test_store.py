@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad.agent import Address, Credentials, Secret
-from nomad_exporter.nomad.sources import AUTOPILOT, SELF, Source
+from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, SELF, Source
 from nomad_exporter.polling.history import Transition
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
@@ -161,3 +161,36 @@ def test_concurrent_readings_are_all_recorded(store: Store[Rendered]) -> None:
 
     assert entry
     assert entry.snapshot[SELF].polls == 1000
+
+
+# Clusters.
+
+
+def polled(store: Store[Rendered], *agents: Agent) -> frozenset[str]:
+    """Record a poll of health and self of each agent, and return the polled clusters."""
+    for agent in agents:
+        for source in (HEALTH, SELF):
+            store.record(agent, Reading(source, REFUSED, START, 0.1))
+    return store.polled_clusters
+
+
+EAST, WEST = replace(AGENT, name="e1", cluster="east"), replace(AGENT, name="w1", cluster="west")
+
+
+def test_cluster_is_polled_when_its_last_agent_is() -> None:
+    store = Store([AGENT, OTHER, EAST], render)
+
+    assert polled(store) == frozenset()
+    assert polled(store, AGENT) == frozenset()
+    assert polled(store, EAST) == {"east"}
+    assert polled(store, OTHER) == {"default", "east"}
+
+
+def test_polled_cluster_stays_polled_until_its_last_agent_is_removed() -> None:
+    store = Store([EAST, WEST], render)
+    polled(store, EAST, WEST)
+    store.replace([EAST, replace(EAST, name="e2")])
+
+    assert store.polled_clusters == {"east"}
+    store.replace([WEST])
+    assert store.polled_clusters == frozenset()

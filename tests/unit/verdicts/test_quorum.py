@@ -131,7 +131,7 @@ def test_message_to_unhealthy_voter_without_quorum() -> None:
     fleet = {name: leaderless(server) if name != "s1" else server for name, server in cluster(3).items()}
 
     assert quorum(fleet, "s2").message == (
-        "Do not stop: 1 of 3 voters healthy, 2 needed; too few voters are healthy already (s2, s3 are unhealthy)."
+        "Do not stop: 1 of 3 voters healthy, 2 needed; too few voters are healthy already (s2, s3 are not ready)."
     )
 
 

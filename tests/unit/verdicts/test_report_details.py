@@ -105,9 +105,10 @@ def test_quorum_details_of_server() -> None:
     assert details(of({**fleet, "s3": dead(fleet["s3"])}, "s3"), Question.QUORUM) == {
         "voters": 3,
         "healthy": 2,
+        "unhealthy": 1,
         "unknown": 0,
         "quorum_size": 2,
-        "margin": 0,
+        "failure_tolerance": 0,
         "basis": "direct",
         "leader": "s1",
         "expected": 3,

@@ -146,7 +146,14 @@ def test_server_with_unreadable_self_keeps_its_voters() -> None:
 
     assert view.voters == raft(1, 2, 3)
     assert not view.is_fresh
-    assert authoritative_view((view,)) is None
+    assert authoritative_view((view,)) is view
+
+
+def test_fresh_view_precedes_newer_term_of_old_view() -> None:
+    fresh, old = healthy_view(1), view_of(after_poll(cluster(3)["s2"], SELF, DENIED))
+    newer = replace(old, agent_self=replace(old.agent_self, numbers={"raft.term": 99}))
+
+    assert authoritative_view((newer, fresh)) is fresh
 
 
 # Health.

@@ -214,3 +214,20 @@ def test_values_disappear_after_max_age(after: float, present: bool) -> None:
 
     assert (b"nomad_agent_raft_commit_index{" in page) is present
     assert b"nomad_agent_up{" in page
+
+
+# Clusters.
+
+
+def test_only_the_whole_page_has_clusters() -> None:
+    assert "nomad_cluster_state" in families_on(scraped())
+    assert "nomad_cluster_state" not in families_on(scraped("/metrics?agent=a1"))
+
+
+def test_cluster_appears_when_all_its_agents_were_polled() -> None:
+    store = two_servers()
+    store.replace([agent("a1"), agent("a3")])
+    assert "nomad_cluster_state" in families_on(scrape(site_of(store), get("/metrics"), NOW))
+
+    unpolled = Store([agent("a1"), agent("a2")], render_agent)
+    assert "nomad_cluster_state" not in families_on(scrape(site_of(unpolled), get("/metrics"), NOW))

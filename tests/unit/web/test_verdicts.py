@@ -30,6 +30,8 @@ class FixedStore(Store[Rendered]):
     def __init__(self, snapshots: Iterable[Snapshot]) -> None:
         super().__init__((), render_agent)
         self._entries = {each.agent.name: Entry(each, render_agent(each, None, None)) for each in snapshots}
+        self._unpolled = self._count_unpolled()
+        self._update_polled_clusters()
 
 
 HEALTHY = cluster(3)
@@ -73,9 +75,10 @@ def test_ok_verdict_is_200_with_details_and_ages() -> None:
         "details": {
             "voters": 3,
             "healthy": 3,
+            "unhealthy": 0,
             "unknown": 0,
             "quorum_size": 2,
-            "margin": 1,
+            "failure_tolerance": 1,
             "basis": "direct",
             "leader": "s1",
         },
@@ -173,7 +176,7 @@ def test_unselected_dead_voter_blocks_the_quorum() -> None:
 # Several agents.
 
 
-@every_question
+@pytest.mark.parametrize("question", [Question.LIVE, Question.READY])
 def test_several_agents_are_ok_if_each_is(question: Question) -> None:
     result = response(f"/health/{question}", HEALTHY.values())
 
@@ -224,8 +227,67 @@ def test_list_of_failing_agents_is_limited() -> None:
     assert [each["agent"] for each in result["failing"]] == [f"a{number}" for number in range(MAX_FAILING)]
 
 
-def test_client_does_not_block_the_quorum() -> None:
-    assert response("/health/quorum", [*HEALTHY.values(), client()]).status_code == 200
+# Clusters.
+
+
+def in_cluster(name: str, fleet: Iterable[Snapshot]) -> list[Snapshot]:
+    return [replace(each, agent=replace(each.agent, name=f"{name}-{each.agent.name}", cluster=name)) for each in fleet]
+
+
+DEGRADED = [HEALTHY["s1"], HEALTHY["s2"], dead(HEALTHY["s3"])]
+
+
+def test_quorum_of_several_agents_is_about_their_cluster() -> None:
+    assert report("/health/quorum", [*HEALTHY.values(), client()]) == {
+        "verdict": "quorum",
+        "ok": True,
+        "nomad_cluster": "default",
+        "nomad_region": "unknown",
+        "state": "ok",
+        "reason": "ok",
+        "message": "Any one voter can be lost: 3 of 3 voters healthy, 2 needed.",
+        "remedy": VERDICT_REASONS[VerdictReason.OK].remedy,
+        "details": report("/health/quorum?agent=s1", HEALTHY.values())["details"],
+    }
+
+
+def test_quorum_is_ok_only_if_every_cluster_can_lose_a_voter() -> None:
+    result = report("/health/quorum", [*in_cluster("east", HEALTHY.values()), *in_cluster("west", DEGRADED)])
+
+    assert (result["ok"], result["reason"]) == (False, "would_lose_quorum")
+    assert result["message"] == ("1 of 2 clusters can lose any one voter. Not: west/unknown (would_lose_quorum).")
+    assert [(each["nomad_cluster"], each["state"]) for each in result["clusters"]] == [
+        ("east", "ok"),
+        ("west", "no_tolerance"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "status"), [("east", 200), ("west", 503), ("north", 404)])
+def test_cluster_is_selected_by_name(name: str, status: int) -> None:
+    fleet = [*in_cluster("east", HEALTHY.values()), *in_cluster("west", DEGRADED)]
+
+    assert response(f"/health/quorum?cluster={name}", fleet).status_code == status
+
+
+def test_unknown_cluster_is_404_with_the_known_names() -> None:
+    result = response("/health/quorum?cluster=north", in_cluster("east", HEALTHY.values()))
+
+    assert result.body == b"unknown cluster 'north' (known: east)\n"
+
+
+def test_quorum_of_one_configured_agent_is_about_that_agent() -> None:
+    assert report("/health/quorum", [HEALTHY["s1"]])["agent"] == "s1"
+    assert report("/health/quorum?cluster=default", [HEALTHY["s1"]])["nomad_cluster"] == "default"
+
+
+def test_quorum_of_named_agents_is_about_these_agents() -> None:
+    assert "1 of 2 agents" in report("/health/quorum?agent=s1&agent=s3", DEGRADED)["message"]
+
+
+def test_quorum_is_starting_until_every_agent_was_polled() -> None:
+    result = report("/health/quorum", [*HEALTHY.values(), Snapshot(agent("s4"))])
+
+    assert (result["ok"], result["reason"]) == (False, "starting")
 
 
 def test_names_are_not_escaped_to_ascii() -> None:

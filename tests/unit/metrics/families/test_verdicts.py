@@ -78,11 +78,10 @@ def lines(fleet: Fleet, agent: str, *names: str, at: Instant = FLEET_AT) -> list
 
 
 VERDICT_NAMES = ("live", "ready", "safe_to_stop")
-QUORUM_NAMES = ("quorum_voters", "quorum_voters_healthy", "quorum_size", "quorum_margin")
 
 
 def test_no_verdicts_before_the_first_poll() -> None:
-    assert lines({"s9": Snapshot(agent_called("s9"))}, "s9", *VERDICT_NAMES, *QUORUM_NAMES, "verdict_reason") == []
+    assert lines({"s9": Snapshot(agent_called("s9"))}, "s9", *VERDICT_NAMES, "verdict_reason") == []
 
 
 @pytest.mark.parametrize(
@@ -108,37 +107,6 @@ def test_verdicts_after_a_failed_first_poll(source: Source[Any]) -> None:
     tried = after_poll(Snapshot(agent_called("s9")), source, Failure(FailureReason.REFUSED, "connection refused"))
 
     assert lines({"s9": tried}, "s9", *VERDICT_NAMES) == ["live 1", "ready 0", "safe_to_stop 0"]
-
-
-def test_every_server_has_the_quorum_values_of_its_cluster() -> None:
-    fleet = cluster(5)
-    fleet["s5"] = dead(fleet["s5"])
-
-    for name in fleet:
-        assert lines(fleet, name, *QUORUM_NAMES) == [
-            "quorum_voters 5",
-            "quorum_voters_healthy 4",
-            "quorum_size 3",
-            "quorum_margin 1",
-        ]
-
-
-def test_margin_is_negative_without_quorum() -> None:
-    fleet = {name: dead(each) for name, each in cluster(3).items()}
-
-    assert lines(fleet, "s1", "quorum_voters_healthy", "quorum_margin") == [
-        "quorum_voters_healthy 0",
-        "quorum_margin -2",
-    ]
-
-
-def test_client_has_no_quorum_values() -> None:
-    assert lines({**cluster(3), "c1": client()}, "c1", *QUORUM_NAMES) == []
-
-
-def test_quorum_values_disappear_when_answers_are_too_old() -> None:
-    assert lines(cluster(3), "s1", *QUORUM_NAMES, at=FLEET_AT + 44.0)
-    assert lines(cluster(3), "s1", *QUORUM_NAMES, at=FLEET_AT + 44.1) == []
 
 
 def test_each_verdict_has_one_reason() -> None:
