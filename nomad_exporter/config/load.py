@@ -14,7 +14,7 @@ from nomad_exporter.config.settings import AGENT, SETTINGS, TASK_ADDRESS, Settin
 from nomad_exporter.nomad.agent import Agent
 
 GetNodeName = Callable[[Agent], str]
-"""Requests the node name of an agent; returns an empty string if the agent does not report one."""
+"""Requests the node name of an agent; returns an empty string if there is no answer."""
 
 _NO_NODE_NAME = "agent did not report its node name, using the name of this host until a restart"
 
@@ -91,8 +91,16 @@ def _build_default_agent(
     token_file = Path(secrets_dir, "nomad_token") if secrets_dir else None
     if token_file and token_file.is_file() and agent.credentials.token_file is None:
         agent = replace(agent, credentials=replace(agent.credentials, token_file=token_file))
-    name = settings.agent_name or get_node_name(agent)
+    name = settings.agent_name or _valid_name(get_node_name(agent))
     return (replace(agent, name=name), ()) if name else (agent, (_NO_NODE_NAME,))
+
+
+def _valid_name(text: str) -> str:
+    """Return a name that an agent reported; empty if the setting would not accept the name."""
+    try:
+        return str(SETTINGS["agent_name"].parse(text))
+    except ValueError:
+        return ""
 
 
 def _ignored_settings(raw: RawSettings) -> Iterator[str]:

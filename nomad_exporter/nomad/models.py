@@ -61,7 +61,8 @@ class AgentSelf:
 
     ``numbers`` and ``texts`` are the known stats by path (``raft.commit_index``). ``null_paths`` are the paths of known
     stats with a null value. ``unknown`` are the texts of stats that are not in ``stats.STATS``. ``invalid_fields``
-    names the fields that could not be decoded.
+    names the fields that could not be decoded. ``node_name`` is empty if the agent's configuration sets no name; of a
+    client, the poller adds the name of its node.
     """
 
     roles: frozenset[Role]
@@ -80,6 +81,16 @@ class AgentSelf:
     configuration: tuple[RaftServer, ...] | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
     invalid_fields: tuple[str, ...] = ()
+
+    @property
+    def node_id(self) -> str:
+        """The node ID of a client; empty for an agent that is only a server."""
+        return self.texts.get("client.node_id", "")
+
+    @property
+    def name(self) -> str:
+        """The gossip name of a server, else the node name, else the node ID; empty if the agent has none of them."""
+        return self.member.name if self.member else self.node_name or self.node_id
 
     @property
     def is_leader(self) -> bool:

@@ -11,6 +11,7 @@ from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, A, Reply, Source
+from nomad_exporter.polling.node_names import with_node_name
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
@@ -91,7 +92,8 @@ class Poller:
         wire = self._wires.get(agent.name)
         if wire is None:  # The agent was removed by a reload.
             return JobOutcome.COMPLETED
-        reading = poll(source, wire, self._clock, self._seconds, lateness)
+        polled = poll(source, wire, self._clock, self._seconds, lateness)
+        reading = with_node_name(polled, self._snapshot(agent).node_name, wire.get, self._clock, self._seconds)
         self._on_changes(agent, self._store.record(agent, reading))
         return JobOutcome.HUNG if self._has_hung(reading) else JobOutcome.COMPLETED
 

@@ -21,10 +21,20 @@ _NO_HISTORY = History()
 
 
 @dataclass(frozen=True, slots=True)
+class NodeName:
+    """The result of a request for the name of a client's node; ``name`` is empty if the request failed."""
+
+    node_id: str
+    name: str
+    requested: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Reading(Generic[A]):
     """The outcome of one poll of one source: an answer or a failure.
 
     ``seconds`` is the duration of the poll, ``lateness`` the seconds from when the poll was due until it began.
+    ``node_name`` is the newest result of a request for the node name, if the agent does not report its name.
     """
 
     source: Source[A]
@@ -34,6 +44,7 @@ class Reading(Generic[A]):
     _: KW_ONLY
     lateness: float = 0.0
     certificates: Certificates = _NO_CERTIFICATES
+    node_name: NodeName | None = None
 
     @property
     def ended(self) -> Instant:
@@ -83,8 +94,8 @@ class Snapshot:
     ``states`` are the states of the sources that were polled. ``kinds`` are the kinds of unknown stats, as inferred
     from their values so far. ``last_poll_ended`` is the latest end of a poll of any source. ``consecutive_failures``
     counts polls of ``health`` in a row without any response. ``unchanged_answers`` counts answers to ``self`` in a row
-    with the same leader and raft configuration. ``history`` is updated by ``transitions.apply``; ``after`` leaves
-    ``history`` unchanged.
+    with the same leader and raft configuration. ``node_name`` is the newest one of a reading. ``history`` is updated by
+    ``transitions.apply``; ``after`` leaves ``history`` unchanged.
     """
 
     agent: Agent
@@ -95,6 +106,7 @@ class Snapshot:
     last_poll_ended: Instant | None = None
     consecutive_failures: int = 0
     unchanged_answers: int = 0
+    node_name: NodeName | None = None
     history: History = _NO_HISTORY
 
     def __getitem__(self, source: Source[A]) -> SourceState[A]:
@@ -109,6 +121,7 @@ class Snapshot:
             certificates=reading.certificates,
             last_poll_ended=_later(self.last_poll_ended, reading.ended),
             consecutive_failures=self._count_failures(reading),
+            node_name=reading.node_name or self.node_name,
         )
         if isinstance(reading.outcome, AgentSelf):
             snapshot = snapshot._learn(self[SELF].answer, reading.outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -95,7 +95,7 @@ def _poll(agent: Agent, replies: Mapping[str, Reply]) -> Store[Rendered]:
     store = Store((agent,), render_agent)
     poller = Poller(
         store=store,
-        wires={agent.name: FakeWire(replies)},
+        wires={agent.name: FakeWire(defaultdict(lambda: Reply(404, b""), replies))},
         clock=lambda: AT,
         seconds=TIMEOUT,
         sources=SOURCES,

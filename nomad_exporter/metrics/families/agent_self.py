@@ -81,9 +81,8 @@ def _known_servers(answer: AgentSelf) -> int | None:
 
 
 def _info(answer: AgentSelf) -> Iterable[Sample]:
-    member = answer.member.name if answer.member else answer.node_name
     roles = ",".join(role for role in (Role.SERVER, Role.CLIENT) if role in answer.roles)
-    return info(member, answer.region, answer.datacenter, answer.version, roles)
+    return info(answer.name, answer.region, answer.datacenter, answer.version, roles)
 
 
 def _text_info(*paths: str) -> Callable[[AgentSelf], Iterable[Sample]]:

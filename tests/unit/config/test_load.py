@@ -10,7 +10,7 @@ import pytest
 
 from nomad_exporter.config.load import RawSettings, load_config
 from nomad_exporter.config.model import Config, ConfigError, DocumentError
-from nomad_exporter.config.settings import SETTINGS
+from nomad_exporter.config.settings import SETTINGS, TASK_ADDRESS
 from tests.support.settings import DEFAULTS
 
 ONE_AGENT = "agents: [{name: s1, address: http://a}]\n"
@@ -179,3 +179,29 @@ def test_error_in_file_names_line_and_key(
         load("poll:\n  timeout: 9s\n", variables, **flags)
 
     assert str(raised.value) == f"{tmp_path}/fleet.yml:2: poll.timeout: {error}"
+
+
+# The name of the agent that runs the task.
+
+
+def load_in_task(reported: str) -> Config:
+    """Load the configuration in a task whose agent reports this name."""
+    address = "unix:///api.sock"
+    values = {**DEFAULTS, "address": SETTINGS["address"].parse(address)}
+    environment = {TASK_ADDRESS: address}
+    raw = RawSettings(values=values, flags=frozenset(), defaults=frozenset(DEFAULTS), environment=environment)
+    return load_config(raw, "host-1", lambda _: reported)
+
+
+def test_agent_of_task_has_the_reported_name() -> None:
+    config = load_in_task("worker-17")
+
+    assert ([agent.name for agent in config.agents], config.warnings) == (["worker-17"], ())
+
+
+@pytest.mark.parametrize("reported", ["", "two\nlines", "\x1b[31m", "x" * 201])
+def test_unusable_name_leads_to_host_name_and_a_warning(reported: str) -> None:
+    config = load_in_task(reported)
+
+    assert [agent.name for agent in config.agents] == ["host-1"]
+    assert [warning for warning in config.warnings if "did not report its node name" in warning]

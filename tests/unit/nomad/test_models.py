@@ -1,4 +1,4 @@
-"""Identity of servers: by ID from raft protocol 3 on, by address before."""
+"""Identity of servers: by ID from raft protocol 3 on, by address before. Names of agents."""
 
 from __future__ import annotations
 
@@ -95,3 +95,19 @@ def test_recorded_nonvoter_is_recognized(name: str, nonvoter: bool) -> None:
 )
 def test_nonvoter_requires_member_and_configuration(fields: dict[str, Any], nonvoter: bool) -> None:
     assert is_nonvoter(AgentSelf(frozenset({Role.SERVER}), **fields)) is nonvoter
+
+
+NODE_ID = {"client.node_id": "c0ffee00"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        pytest.param({"member": Member("s1.global"), "node_name": "s1", "texts": NODE_ID}, "s1.global", id="member"),
+        pytest.param({"node_name": "c1", "texts": NODE_ID}, "c1", id="node name"),
+        pytest.param({"texts": NODE_ID}, "c0ffee00", id="node ID"),
+        pytest.param({}, "", id="nothing"),
+    ],
+)
+def test_name_is_that_of_member_or_node_or_node_id(fields: dict[str, Any], name: str) -> None:
+    assert AgentSelf(frozenset({Role.CLIENT}), **fields).name == name

@@ -1,7 +1,8 @@
-"""The node name of an agent: one request with a short timeout."""
+"""The node name of an agent: one or two requests with a short timeout together."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 
@@ -71,3 +72,52 @@ def test_unresponsive_agent_returns_empty_name(monkeypatch: pytest.MonkeyPatch) 
 def test_answer_without_name_returns_empty_name(script: Script) -> None:
     with scripted(script) as address:
         assert node_name(Agent("unknown", address)) == ""
+
+
+NODE_ID = "c0ffee00-0000-4000-8000-000000000001"
+CLIENT = {"config": {"NodeName": "", "Region": "global"}, "stats": {"client": {"node_id": NODE_ID}}}
+NODE = b'{"Name": "worker-17"}'
+
+
+def respond(body: object, node: bytes | None, paths: list[bytes]) -> Script:
+    """Return an agent with this body for ``self``, and for the node this body, or no response if None."""
+
+    def script(connection: socket.socket, over: threading.Event) -> None:
+        while request := connection.recv(65536):
+            paths.append(request.split()[1])
+            sent = node if paths[-1].startswith(b"/v1/node/") else json.dumps(body).encode()
+            if sent is None:
+                over.wait()
+                return
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent))
+
+    return script
+
+
+def test_name_of_client_without_configured_name_is_that_of_its_node() -> None:
+    paths: list[bytes] = []
+    with scripted(respond(CLIENT, NODE, paths)) as address:
+        assert node_name(Agent("unknown", address)) == "worker-17"
+
+    assert paths == [b"/v1/agent/self", f"/v1/node/{NODE_ID}?stale".encode()]
+
+
+@pytest.mark.parametrize("node", [b"", b"{}", b"null"])
+def test_node_without_name_leads_to_the_node_id(node: bytes) -> None:
+    with scripted(respond(CLIENT, node, [])) as address:
+        assert node_name(Agent("unknown", address)) == NODE_ID
+
+
+def test_unresponsive_node_leads_to_the_node_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naming, "SECONDS", 0.2)
+    with scripted(respond(CLIENT, None, [])) as address:
+        assert node_name(Agent("unknown", address)) == NODE_ID
+
+
+def test_name_of_server_without_configured_name_is_that_in_gossip() -> None:
+    paths: list[bytes] = []
+    body = {**CLIENT, "member": {"Name": "host.example.global", "Status": "alive"}}
+    with scripted(respond(body, NODE, paths)) as address:
+        assert node_name(Agent("unknown", address)) == "host.example"
+
+    assert paths == [b"/v1/agent/self"]

@@ -287,3 +287,32 @@ def test_slow_failure_of_any_reason_is_a_hang(seconds: float, outcome: JobOutcom
     harness = Harness(DEAD, takes=seconds)
 
     assert harness.poller.poll_health(AGENT) is outcome
+
+
+# Node names of clients.
+
+NODE_ID = "c0ffee00-0000-4000-8000-000000000001"
+NODE_PATH = f"/v1/node/{NODE_ID}?stale"
+UNNAMED: Replies = {SELF.path: Reply(200, b'{"stats": {"client": {"node_id": "%b"}}}' % NODE_ID.encode())}
+
+
+def test_unnamed_client_is_named_after_its_node_with_one_request() -> None:
+    harness = Harness({**UNNAMED, NODE_PATH: Reply(200, b'{"Name": "worker-17"}')})
+    harness.poller.poll_state(AGENT)
+    harness.poller.poll_state(AGENT)
+
+    assert harness.wire.paths == [SELF.path, NODE_PATH, SELF.path]
+    answer = harness.snapshot[SELF].answer
+    assert answer
+    assert answer.name == "worker-17"
+
+
+@pytest.mark.parametrize("reply", [Reply(403, b""), Reply(404, b""), TIMED_OUT])
+def test_failed_request_for_the_name_is_no_failed_poll(reply: Reply | Failure) -> None:
+    harness = Harness({**UNNAMED, NODE_PATH: reply})
+    outcomes = {harness.poller.poll_state(AGENT), harness.poller.poll_state(AGENT)}
+
+    assert outcomes == {COMPLETED}
+    assert harness.wire.paths == [SELF.path, NODE_PATH, SELF.path]
+    assert (harness.snapshot[SELF].polls, harness.snapshot[SELF].failures) == (2, 0)
+    assert [change.event for _, change in harness.changes] == [Event.AGENT_UP]

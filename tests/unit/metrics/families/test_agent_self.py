@@ -119,6 +119,12 @@ def test_meaningful_zero_is_rendered(group: str, key: str, text: str, line: str)
             AgentSelf(frozenset({Role.CLIENT}), "eu", "dc1", "c1", "2.0.5"), "c1", "client", id="node name of a client"
         ),
         pytest.param(
+            AgentSelf(frozenset({Role.CLIENT}), "eu", "dc1", "", "2.0.5", texts={"client.node_id": "6f2a"}),
+            "6f2a",
+            "client",
+            id="node ID of a client",
+        ),
+        pytest.param(
             AgentSelf(frozenset({Role.CLIENT, Role.SERVER}), "eu", "dc1", "b1", "2.0.5", member=Member("b1.eu")),
             "b1.eu",
             "server,client",
@@ -237,7 +243,7 @@ def test_raft_configuration_is_listed_and_counted() -> None:
     ],
 )
 def test_text_is_the_label_of_an_info(texts: Mapping[str, str], line: str) -> None:
-    assert render_lines(FAMILIES, AgentSelf(frozenset(), texts=texts)) == [line]
+    assert render_lines(FAMILIES, AgentSelf(frozenset(), texts=texts), line.partition("{")[0]) == [line]
 
 
 def unknown_values(kinds: Mapping[str, Kind], **stats: str) -> dict[str, Number]:
