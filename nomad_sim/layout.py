@@ -45,7 +45,9 @@ def setups(options: Options, files: CertificateFiles | None) -> list[Setup]:
         _setup(options, files, *agent, port, random_uuid(rng))
         for agent, port in zip([*servers, *clients], ports, strict=True)
     ]
-    return [_with_join_addresses(setup, agents) for setup in agents]
+    # The last client has no name in its configuration, like most agents of real clusters.
+    last = replace(agents[-1], sets_name=agents[-1].server)
+    return [_with_join_addresses(setup, agents) for setup in [*agents[:-1], last]]
 
 
 def new_server_setup(setups: Iterable[Setup], region: str) -> Setup:

@@ -110,6 +110,8 @@ def _exporter_config(options: Options, setups: Sequence[Setup], credentials: Cre
             "name": exporter_name(setup, options.regions > 1),
             "address": setup.url,
             "cluster": setup.region,
+            "role": "server" if setup.server else "client",
+            "region": setup.region,
         }
         for setup in setups
     ]

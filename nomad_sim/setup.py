@@ -48,6 +48,8 @@ class Setup:
     enable_debug: bool = False
     encrypted: bool = False
     """Whether gossip is encrypted."""
+    sets_name: bool = True
+    """Whether the configuration sets ``name``; otherwise ``name`` is the host name, which Nomad uses instead."""
 
     @property
     def member(self) -> str:

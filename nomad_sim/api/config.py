@@ -53,7 +53,7 @@ def _from_setup(setup: Setup) -> dict[str, Any]:
         "Client": {"Enabled": setup.client, "Servers": list(setup.servers) or None},
         "Datacenter": setup.datacenter,
         "EnableDebug": setup.enable_debug,
-        "NodeName": setup.name,
+        "NodeName": setup.name if setup.sets_name else "",
         "Ports": {"HTTP": setup.http, "RPC": setup.rpc, "Serf": setup.serf},
         "Region": setup.region,
         "Server": _server(setup),

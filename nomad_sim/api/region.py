@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from nomad_sim import go
@@ -13,6 +15,8 @@ from nomad_sim.model.autopilot import is_healthy, member_of
 from nomad_sim.model.nodes import READY, Node
 from nomad_sim.model.raft_log import VOTER, Peer
 from nomad_sim.model.world import World
+
+NODE_PREFIX = "/v1/node/"
 
 NEVER = "0001-01-01T00:00:00Z"
 
@@ -42,12 +46,26 @@ def list_nodes(world: World, agent: Agent, request: ApiRequest) -> ApiResponse |
     nodes = world.nodes[target.setup.region]
     selected = [nodes[id_] for id_ in sorted(nodes) if id_.startswith(request.first("prefix"))]
     response = json_response([_node_stub(node) for node in selected], request)
-    headers = {
-        "X-Nomad-Index": str(max((node.modify_index for node in selected), default=1)),
-        "X-Nomad-Knownleader": "true" if world.leader_of(target.name) else "false",
+    return replace(response, headers=_query_headers(world, target, selected))
+
+
+def read_node(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
+    """Return the client node whose ID follows ``NODE_PREFIX`` in the path."""
+    target = route_to(world, agent, request)
+    if not isinstance(target, Agent):
+        return _error_reply(agent, target)
+    node = world.nodes[target.setup.region].get(request.path.removeprefix(NODE_PREFIX))
+    if node is None:
+        return error_response(agent.setup.version, 404, "node not found")
+    return replace(json_response(_node(node), request), headers=_query_headers(world, target, [node]))
+
+
+def _query_headers(world: World, server: Agent, nodes: Sequence[Node]) -> dict[str, str]:
+    return {
+        "X-Nomad-Index": str(max((node.modify_index for node in nodes), default=1)),
+        "X-Nomad-Knownleader": "true" if world.leader_of(server.name) else "false",
         "X-Nomad-Lastcontact": "0",
     }
-    return ApiResponse(response.status, response.body, response.content_type, headers)
 
 
 def autopilot_health(world: World, agent: Agent, request: ApiRequest) -> ApiResponse | Pending:
@@ -103,6 +121,28 @@ def _last_contact(world: World, leader: Agent, peer: Peer) -> str:
         is_healthy(server.raft, server.gossip, peer) or world.now - last_contact <= world.timing.leader_lease_timeout
     )
     return go.duration(min(world.now - last_contact, world.timing.heartbeat_interval[1]) if responds else -1e-9)
+
+
+def _node(node: Node) -> dict[str, Any]:
+    """Return the node as ``GET /v1/node/:node_id`` does, without the resources and the fingerprints."""
+    setup = node.setup
+    stub = {key: value for key, value in _node_stub(node).items() if key not in ("Address", "Version", "Drain")}
+    attributes = {
+        "kernel.name": "linux",
+        "nomad.version": setup.version.build,
+        "unique.hostname": setup.name,
+        "unique.network.ip-address": setup.host,
+    }
+    return {
+        **stub,
+        "Attributes": attributes,
+        "DrainStrategy": None,
+        "HTTPAddr": go.join_host_port(setup.host, setup.http),
+        "Links": {},
+        "Meta": {},
+        "SecretID": "",
+        "TLSEnabled": setup.tls is not None,
+    }
 
 
 def _node_stub(node: Node) -> dict[str, Any]:

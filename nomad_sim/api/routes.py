@@ -112,7 +112,10 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
     "/v1/metrics": (Route(_prometheus),),
 }
 
-_PPROF = (Route(_with_acl(pprof.pprof), ANY),)
+ROUTES_BY_PREFIX: Mapping[str, tuple[Route, ...]] = {
+    region.NODE_PREFIX: (Route(_with_world(region.read_node), capability=NODE_READ),),
+    pprof.PREFIX: (Route(_with_acl(pprof.pprof), ANY),),
+}
 
 
 def handle(api: NomadApi, name: str, request: ApiRequest) -> Reply:
@@ -120,13 +123,18 @@ def handle(api: NomadApi, name: str, request: ApiRequest) -> Reply:
     agent = api.cluster.world.agents[name]
     if agent.state is State.PAUSED:
         return PAUSED_REPLY
-    routes = _PPROF if request.path.startswith(pprof.PREFIX) else ROUTES.get(request.path)
-    if routes is None:
+    routes = _find_routes(request.path)
+    if not routes:
         return ApiResponse(404)
     route = next((route for route in routes if not route.methods or request.method in route.methods), None)
     if route is None:
         return error_response(agent.setup.version, 405, "Invalid method")
     return _check_and_call(api, agent, request, route)
+
+
+def _find_routes(path: str) -> tuple[Route, ...]:
+    by_prefix = (routes for prefix, routes in ROUTES_BY_PREFIX.items() if path.startswith(prefix))
+    return ROUTES.get(path) or next(by_prefix, ())
 
 
 def _check_and_call(api: NomadApi, agent: Agent, request: ApiRequest, route: Route) -> Reply:

@@ -46,6 +46,7 @@ def test_exporter_shows_cluster_with_leader() -> None:
     assert [samples[series("up", name)] for name in ("s1", "s2", "s3", "c1", "c2")] == [1] * 5
     assert sum(samples[series("leader", name)] for name in ("s1", "s2", "s3")) == 1
     assert samples[series("client_registered", "c1")] == 1
+    assert [name for name in samples if name.startswith('nomad_agent_info{agent="c2",') and 'member="c2"' in name]
 
 
 def test_commands_of_banner_work() -> None:

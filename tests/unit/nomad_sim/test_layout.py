@@ -33,6 +33,16 @@ def test_servers_come_first_with_ten_ports_each() -> None:
     assert (agents[1].rpc, agents[1].serf) == (20011, 20012)
 
 
+def test_only_the_last_client_sets_no_name() -> None:
+    agents = setups(Options(servers=3, clients=2, regions=2, port=20000), None)
+
+    assert [agent.name for agent in agents if not agent.sets_name] == ["c4"]
+
+
+def test_all_servers_set_a_name() -> None:
+    assert all(agent.sets_name for agent in setups(Options(clients=0, port=20000), None))
+
+
 def test_server_joins_all_and_expects_those_of_its_region() -> None:
     agents = setups(Options(servers=2, clients=1, regions=2, port=20000), None)
     servers = [agent for agent in agents if agent.server]

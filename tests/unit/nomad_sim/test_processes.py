@@ -101,6 +101,16 @@ def test_many_agents_are_polled_less_often(tmp_path: Path) -> None:
     assert poll(clients=30) == {"interval": "5s", "health_interval": "0.2s"}
 
 
+def test_exporter_configuration_has_role_and_region(tmp_path: Path) -> None:
+    file = processes.write_exporter_config(OPTIONS, setups(OPTIONS, None), Credentials(), tmp_path)
+    agents = json.loads(file.read_text())["agents"]
+
+    assert {(agent["name"][0], agent["role"], agent["region"]) for agent in agents} == {
+        ("s", "server", "global"),
+        ("c", "client", "global"),
+    }
+
+
 @pytest.mark.parametrize("interval", [0.1, 60.0])
 def test_every_interval_is_valid_configuration(interval: float, tmp_path: Path) -> None:
     options = replace(OPTIONS, interval=interval)

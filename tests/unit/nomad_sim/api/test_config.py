@@ -213,6 +213,13 @@ def test_config_of_one_agent_does_not_affect_another(series: str) -> None:
     assert leaves(config_of(SERVER, series)) == before
 
 
+@every_version
+def test_agent_without_name_has_an_empty_node_name(series: str) -> None:
+    named, unnamed = (leaves(config_of(replace(CLIENT, sets_name=sets_name), series)) for sets_name in (True, False))
+
+    assert {path: text for path, text in unnamed.items() if named[path] != text} == {"NodeName": '""'}
+
+
 # The files.
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from nomad_sim.api.routes import NomadApi
 from nomad_sim.model.cluster import Cluster
+from nomad_sim.model.timing import Timing
 from nomad_sim.versions import VERSIONS
 from tests.support.clusters import (
     calm_cluster,
+    client_setups,
     cluster_with_unencrypted_follower,
     followers,
     leader,
@@ -31,6 +33,7 @@ from tests.support.sim_requests import (
 )
 
 LEADER, PEERS, NODES = "GET /v1/status/leader", "GET /v1/status/peers", "GET /v1/nodes"
+NODE = "GET /v1/node/id-global-c1"
 AUTOPILOT = "GET /v1/operator/autopilot/health"
 
 
@@ -64,7 +67,7 @@ def test_every_agent_returns_the_leader(target: str) -> None:
     )
 
 
-@pytest.mark.parametrize("line", [LEADER, PEERS, NODES, AUTOPILOT])
+@pytest.mark.parametrize("line", [LEADER, PEERS, NODES, NODE, AUTOPILOT])
 def test_request_without_leader_is_held_and_fails(line: str) -> None:
     cluster = calm_cluster()
 
@@ -165,7 +168,53 @@ def test_dead_client_is_down_after_its_heartbeat_ttl() -> None:
     assert node["Drivers"]["raw_exec"]["Healthy"] is False
 
 
-@pytest.mark.parametrize("line", [PEERS, NODES])
+@pytest.mark.parametrize("target", ["s1.global", "c1", "c2"])
+def test_every_agent_returns_a_node(target: str) -> None:
+    reply = respond(NomadApi(with_clients(2)), target, NODE)
+    node = body_of(reply)
+
+    assert (node["ID"], node["Name"], node["Status"]) == ("id-global-c1", "c1", "ready")
+    assert node["HTTPAddr"] == "127.0.1.101:4646"
+    assert reply.headers == {
+        "X-Nomad-Index": str(node["ModifyIndex"]),
+        "X-Nomad-Knownleader": "true",
+        "X-Nomad-Lastcontact": "0",
+    }
+
+
+@pytest.mark.parametrize("node_id", ["", "id-global-c9", "id-global-c1/allocations"])
+def test_unknown_node_is_not_found(node_id: str) -> None:
+    reply = respond(NomadApi(with_clients()), "c1", f"GET /v1/node/{node_id}")
+
+    assert status_and_text(reply) == (404, "node not found")
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+def test_node_is_read_only(method: str) -> None:
+    reply = respond(NomadApi(with_clients()), "c1", NODE.replace("GET", method))
+
+    assert status_and_text(reply) == (405, "Invalid method")
+
+
+def test_stale_request_for_node_does_not_wait_for_leader() -> None:
+    cluster = with_clients()
+    cluster.set_servers("c1", (cluster.world.agents[kill_majority(cluster)].setup.rpc_address,))
+
+    assert body_of(respond(NomadApi(cluster), "c1", f"{NODE}?stale"))["Name"] == "c1"
+
+
+def test_node_has_the_host_name_of_an_agent_without_name() -> None:
+    servers = server_setups()
+    (client,) = client_setups(1, servers)
+    cluster = Cluster([*servers, replace(client, sets_name=False)], Timing(), 1, 0.0)
+    pass_time(cluster, 30.0)
+    api = NomadApi(cluster)
+
+    assert body_of(respond(api, "c1", "GET /v1/agent/self"))["config"]["NodeName"] == ""
+    assert body_of(respond(api, "c1", NODE))["Name"] == "c1"
+
+
+@pytest.mark.parametrize("line", [PEERS, NODES, NODE])
 def test_client_without_servers_reports_an_error(line: str) -> None:
     cluster = with_clients()
     cluster.set_servers("c1", ())
