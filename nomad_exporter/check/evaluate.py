@@ -14,7 +14,7 @@ from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.report import Report, ages, build_report, health_messages
-from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets
+from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets, poll_reason
 from nomad_exporter.verdicts.view import STABLE_ANSWERS
 
 NOMAD_HEALTH = "health"
@@ -115,7 +115,7 @@ def _quorum(evaluation: Evaluation, fleet: Sequence[Snapshot]) -> Status:
 def _health(snapshot: Snapshot) -> Status:
     failure, answer = snapshot[HEALTH].failure, snapshot[HEALTH].answer
     if answer is None:
-        reason = VerdictReason.UNRESPONSIVE if failure and failure.is_unresponsive else VerdictReason.POLL_ERROR
+        reason = poll_reason(failure) if failure else VerdictReason.POLL_ERROR
         return Status(_failed_state(_failures(snapshot)), reason, _failed_poll_message(failure))
     messages = "; ".join(f"{role}: {check.message}" for role, check in sorted(answer.plain.checks.items()))
     state, reason = (

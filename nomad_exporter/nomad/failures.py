@@ -19,14 +19,15 @@ class FailureReason(StrEnum):
     UNAUTHORIZED = "unauthorized"
     REDIRECT = "redirect"
     STATUS = "status"
+    GATEWAY = "gateway"
     PROTOCOL = "protocol"
     TOO_LARGE = "too_large"
     DECODE = "decode"
     INTERNAL = "internal"
 
 
-UNRESPONSIVE = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TIMEOUT})
-"""Reasons with which polls of a dead or frozen agent fail."""
+UNRESPONSIVE = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TIMEOUT, FailureReason.GATEWAY})
+"""Reasons with which polls of a dead or frozen agent fail, directly or through a gateway."""
 
 RESPONSIVE = frozenset(
     {

@@ -80,6 +80,12 @@ FAILURE_REASONS: dict[FailureReason, Remedy] = {
         "address; raise http_max_conns_per_client. 500 from /v1/agent/members: the client cannot reach a server; "
         "restore its connection.",
     ),
+    FailureReason.GATEWAY: Remedy(
+        "A gateway in front of the agent (a proxy or load balancer) returned 502, 503 or 504 without a response of "
+        "Nomad. The agent is probably down, so this counts as no response.",
+        "Check the agent's process and log, then the gateway's log and its route to the agent. "
+        "Then start the agent or repair the gateway, or set the address of the agent itself.",
+    ),
     FailureReason.PROTOCOL: Remedy(
         "The response is not valid HTTP, or is compressed although the exporter did not accept that.",
         "Check what listens at the agent's address: Nomad's HTTP API has port 4646 by default. "

@@ -8,14 +8,14 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.sources import HEALTH
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets
+from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets, poll_reason
 
 
 def live(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Verdict:
     """Return whether the agent is live: fewer than ``thresholds.failure_threshold`` health polls in a row failed.
 
-    Only unresponsive polls count as failed; any HTTP status and any TLS error is a response. If nothing was polled
-    recently, the agent counts as live.
+    Only unresponsive polls count as failed. Any HTTP status of Nomad and any TLS error is a response; a status that a
+    gateway returns for the agent is not. If nothing was polled recently, the agent counts as live.
     """
     problem = polling_problem(snapshot, now, thresholds) or _unresponsive(snapshot, thresholds)
     if problem:
@@ -35,12 +35,12 @@ def polling_problem(snapshot: Snapshot, now: Instant, thresholds: Thresholds) ->
 
 
 def _unresponsive(snapshot: Snapshot, thresholds: Thresholds) -> Problem | None:
-    failures = snapshot.consecutive_failures
+    failures, failure = snapshot.consecutive_failures, snapshot[HEALTH].failure
     if failures < thresholds.failure_threshold:
         return None
     polls = "1 failed poll" if failures == 1 else f"{failures} failed polls in a row"
-    message = f"Unresponsive: {polls}{in_brackets(snapshot[HEALTH].failure)}."
-    return Problem(VerdictReason.UNRESPONSIVE, message)
+    reason = poll_reason(failure) if failure else VerdictReason.UNRESPONSIVE
+    return Problem(reason, f"Unresponsive: {polls}{in_brackets(failure)}.")
 
 
 def _ok_message(snapshot: Snapshot, thresholds: Thresholds) -> str:

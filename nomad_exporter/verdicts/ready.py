@@ -12,7 +12,7 @@ from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets
+from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets, poll_reason
 
 HEALTH_MESSAGES = {
     Role.SERVER: (("leader", VerdictReason.NO_LEADER),),
@@ -48,14 +48,10 @@ def _health_poll_problems(snapshot: Snapshot, now: Instant, thresholds: Threshol
     if state.last is None:
         yield Problem(VerdictReason.STARTING, "/v1/agent/health has not been polled yet.")
     elif state.failure:
-        yield Problem(_poll_reason(state.failure), f"Poll of /v1/agent/health failed{in_brackets(state.failure)}.")
+        yield Problem(poll_reason(state.failure), f"Poll of /v1/agent/health failed{in_brackets(state.failure)}.")
     elif state.age(now) > thresholds.max_health_age:
         age = humanize(state.age(now))
         yield Problem(VerdictReason.EXPORTER_STALLED, f"The exporter has not polled /v1/agent/health for {age}.")
-
-
-def _poll_reason(failure: Failure | None) -> VerdictReason:
-    return VerdictReason.UNRESPONSIVE if failure and failure.is_unresponsive else VerdictReason.POLL_ERROR
 
 
 def _health_problems(health: Health) -> Iterator[Problem]:
@@ -85,7 +81,7 @@ def _self_poll_problems(snapshot: Snapshot, now: Instant, thresholds: Thresholds
     elif state.age(now) > thresholds.max_age:
         since = f"for {humanize(state.age(now))}" if state.answered else "yet"
         message = f"No valid response from /v1/agent/self {since}{in_brackets(state.failure)}."
-        yield Problem(_poll_reason(state.failure), message)
+        yield Problem(poll_reason(state.failure) if state.failure else VerdictReason.POLL_ERROR, message)
 
 
 def _is_token_check_failure(failure: Failure) -> bool:

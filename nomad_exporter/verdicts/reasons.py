@@ -90,10 +90,12 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
         "is healthy, check the network between the exporter and the agent.",
     ),
     VerdictReason.POLL_ERROR: Remedy(
-        _READY,
+        (Question.LIVE, Question.READY),
         "A poll that the verdict needs failed, although the agent may be healthy: for example, a certificate or the "
-        "token was rejected, a host name was not resolved, or the response was not Nomad's.",
-        "Look up the poll failure named in the message in docs/troubleshooting.md. Restarting the agent does not help.",
+        "token was rejected, a host name was not resolved, or the response was not Nomad's. The agent is not live only "
+        "if a gateway responded in its place to --verdict.failure-threshold polls in a row.",
+        "Look up the poll failure named in the message in docs/troubleshooting.md. Restarting the agent does not help, "
+        "unless the failure is gateway and the agent is down.",
         conclusive=False,
     ),
     VerdictReason.NO_LEADER: Remedy(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nomad_exporter.nomad import durations
-from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 
 HEALTH_AGE_INTERVALS = 3
@@ -88,12 +88,19 @@ def humanize(seconds: float) -> str:
     return durations.text(round(seconds, 1 if seconds < 60 else None))
 
 
+def poll_reason(failure: Failure) -> VerdictReason:
+    """Return the reason of a verdict that a failed poll caused."""
+    # The response of a gateway leaves open whether the agent or the gateway is at fault.
+    is_unresponsive = failure.is_unresponsive and failure.reason is not FailureReason.GATEWAY
+    return VerdictReason.UNRESPONSIVE if is_unresponsive else VerdictReason.POLL_ERROR
+
+
 def describe(failure: Failure) -> str:
     """Describe a failed poll briefly.
 
     The reason is included unless the agent was merely unresponsive: it is the key to the troubleshooting table.
     """
-    return failure.detail if failure.is_unresponsive else str(failure)
+    return failure.detail if poll_reason(failure) is VerdictReason.UNRESPONSIVE else str(failure)
 
 
 def in_brackets(failure: Failure | None) -> str:

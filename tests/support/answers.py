@@ -17,6 +17,7 @@ from tests.support.recordings import situation
 AGENT = Agent("s1", Address("http", "127.0.0.1", 4646))
 START = Instant(wall=1_800_000_000.0, monotonic=5000.0)
 REFUSED = Failure(FailureReason.REFUSED, "connection refused")
+GATEWAY = Failure(FailureReason.GATEWAY, "HTTP 502, not from Nomad", status=502)
 HEALTHY = Check(ok=True, message="ok")
 
 

@@ -33,6 +33,26 @@ class Reply:
     body: bytes
 
 
+GATEWAY_STATUSES = (502, 503, 504)
+"""Statuses with which a gateway reports that the agent behind it does not respond."""
+
+# No version of Nomad returns these statuses from an endpoint that is polled, but a gateway may change the status of a
+# response of Nomad.
+NOMAD_PHRASES = (
+    b'"ok"',
+    b"acl token",
+    b"rpc error",
+    b"leader",
+    b"no path to region",
+    b"no servers",
+    b"no known servers",
+    b"not ready to serve",
+    b"permission denied",
+    b"invalid method",
+    b"too many concurrent connections",
+)
+"""What Nomad's health checks and plain-text errors contain, in lower case."""
+
 Send = Callable[[str, float, int], Reply | Failure]
 """Sends ``GET path`` with a timeout in seconds and a maximum size of the response body in bytes."""
 
@@ -111,4 +131,6 @@ def _classify_status(reply: Reply) -> Failure:
         return Failure(FailureReason.TLS, "agent speaks HTTPS, but its address starts with http://")
     if 300 <= reply.status < 400:
         return Failure(FailureReason.REDIRECT, f"HTTP {reply.status}: redirects are not followed")
+    if reply.status in GATEWAY_STATUSES and not any(phrase in text for phrase in NOMAD_PHRASES):
+        return Failure(FailureReason.GATEWAY, f"HTTP {reply.status}, not from Nomad", status=reply.status)
     return Failure(FailureReason.STATUS, f"HTTP {reply.status}", status=reply.status)

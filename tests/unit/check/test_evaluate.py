@@ -14,7 +14,7 @@ from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, describe
-from tests.support.answers import HEALTHY, REFUSED, health
+from tests.support.answers import GATEWAY, HEALTHY, REFUSED, health
 from tests.support.fleets import AT, NO_LEADER, after_poll, agent, autopilot, client, cluster, self_answer
 from tests.unit.check.once import (
     ALL,
@@ -94,6 +94,7 @@ def test_healthy_cluster_is_ok_for_every_question(question: str) -> None:
     [
         pytest.param("live", REFUSED, State.CRITICAL, VerdictReason.UNRESPONSIVE, id="refused: not live at once"),
         pytest.param("live", TIMED_OUT, State.CRITICAL, VerdictReason.UNRESPONSIVE, id="timeout: not live at once"),
+        pytest.param("live", GATEWAY, State.CRITICAL, VerdictReason.POLL_ERROR, id="gateway: not live at once"),
         pytest.param("live", DENIED, State.OK, VerdictReason.OK, id="denied: live"),
         pytest.param("live", UNTRUSTED, State.OK, VerdictReason.OK, id="untrusted certificate: live"),
         pytest.param("live", UNRESOLVED, State.UNKNOWN, VerdictReason.POLL_ERROR, id="unresolved: nothing is known"),
@@ -110,6 +111,7 @@ def test_healthy_cluster_is_ok_for_every_question(question: str) -> None:
         pytest.param("quorum", REFUSED, State.CRITICAL, VerdictReason.UNKNOWN, id="refused: identity is unknown"),
         pytest.param("quorum", DENIED, State.UNKNOWN, VerdictReason.UNKNOWN, id="denied: identity is unknown"),
         pytest.param("health", REFUSED, State.CRITICAL, VerdictReason.UNRESPONSIVE, id="refused: not healthy"),
+        pytest.param("health", GATEWAY, State.CRITICAL, VerdictReason.POLL_ERROR, id="gateway: not healthy"),
         pytest.param(
             "health", UNTRUSTED, State.CRITICAL, VerdictReason.POLL_ERROR, id="untrusted certificate: not healthy"
         ),

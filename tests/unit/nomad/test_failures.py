@@ -35,6 +35,7 @@ def test_no_reason_is_unresponsive_and_responsive() -> None:
         (FailureReason.UNAUTHORIZED, False, True),
         (FailureReason.REDIRECT, False, True),
         (FailureReason.STATUS, False, True),
+        (FailureReason.GATEWAY, True, False),
         (FailureReason.PROTOCOL, False, True),
         (FailureReason.TOO_LARGE, False, True),
         (FailureReason.DECODE, False, True),

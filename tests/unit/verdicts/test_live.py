@@ -13,7 +13,7 @@ from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.verdicts.live import live
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
-from tests.support.answers import REFUSED
+from tests.support.answers import GATEWAY, REFUSED
 from tests.support.fleets import AT, THRESHOLDS, agent, client, cluster, cut_off, leaderless, reading
 
 HEALTHY = cluster(1)["s1"]
@@ -67,6 +67,26 @@ def test_refused_reset_and_timeout_are_unresponsive(failure: Failure) -> None:
     assert after(*[failure] * 3).reason is VerdictReason.UNRESPONSIVE
 
 
+def test_gateway_in_place_of_agent_is_no_response() -> None:
+    verdict = after(*[GATEWAY] * 3)
+
+    assert (verdict.ok, verdict.reason) == (False, VerdictReason.POLL_ERROR)
+    assert verdict.message == "Unresponsive: 3 failed polls in a row (gateway: HTTP 502, not from Nomad)."
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_agent_behind_gateway_is_live_below_the_threshold(failures: int) -> None:
+    verdict = after(*[GATEWAY] * failures)
+
+    assert (verdict.ok, verdict.reason) == (True, VerdictReason.OK)
+    assert verdict.message.startswith("No response to the last ")
+
+
+def test_last_of_different_failures_is_the_reason() -> None:
+    assert after(REFUSED, GATEWAY, GATEWAY).reason is VerdictReason.POLL_ERROR
+    assert after(GATEWAY, GATEWAY, REFUSED).reason is VerdictReason.UNRESPONSIVE
+
+
 def test_different_failures_count_together() -> None:
     assert after(REFUSED, TIMED_OUT, RESET).reason is VerdictReason.UNRESPONSIVE
 
@@ -102,6 +122,7 @@ def test_partial_response_keeps_agent_live(reason: FailureReason) -> None:
     [
         reading(HEALTH, HEALTHY[HEALTH].answer),
         reading(HEALTH, failing(FailureReason.TLS)),
+        reading(HEALTH, failing(FailureReason.GATEWAY, has_partial_response=True)),
         reading(HEALTH, failing(FailureReason.TIMEOUT, has_partial_response=True)),
         reading(SELF, HEALTHY[SELF].answer),
         reading(SELF, failing(FailureReason.UNAUTHORIZED)),

@@ -16,7 +16,7 @@ from nomad_exporter.verdicts.arithmetic import EvidenceSource
 from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
-from tests.support.answers import HEALTHY, REFUSED, health
+from tests.support.answers import GATEWAY, HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     GOSSIP,
@@ -445,6 +445,14 @@ def test_quorum_is_lost_before_the_leader_steps_down() -> None:
 
     assert set(reasons(fleet).values()) == {VerdictReason.QUORUM_LOST}
     assert quorum(fleet, "s1").message == "Quorum lost: 1 of 3 voters healthy, 2 needed (s2, s3 are not responding)."
+
+
+def test_quorum_is_lost_if_gateways_respond_for_two_of_three_voters() -> None:
+    fleet = cluster(3)
+    for name in ("s2", "s3"):
+        fleet[name] = after_poll(fleet[name], HEALTH, GATEWAY)
+
+    assert set(reasons(fleet).values()) == {VerdictReason.QUORUM_LOST}
 
 
 # Evidence.

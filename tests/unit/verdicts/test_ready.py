@@ -93,6 +93,7 @@ def test_agent_is_starting_until_health_and_self_are_polled(source: Source[Any])
         (Failure(FailureReason.CREDENTIALS, "token"), VerdictReason.POLL_ERROR),
         (Failure(FailureReason.DNS, "no such host"), VerdictReason.POLL_ERROR),
         (Failure(FailureReason.STATUS, "HTTP 429", status=429), VerdictReason.POLL_ERROR),
+        (Failure(FailureReason.GATEWAY, "HTTP 502, not from Nomad", status=502), VerdictReason.POLL_ERROR),
     ],
     ids=lambda value: str(value) if isinstance(value, Failure) else "",
 )

@@ -33,6 +33,7 @@ EXPIRED = Failure(FailureReason.TLS, "certificate has expired")
     [
         pytest.param(REFUSED, "connection refused", id="unresponsive"),
         pytest.param(EXPIRED, "tls: certificate has expired", id="responsive"),
+        pytest.param(Failure(FailureReason.GATEWAY, "HTTP 502"), "gateway: HTTP 502", id="gateway"),
         pytest.param(Failure(FailureReason.DNS, "no such host"), "dns: no such host", id="inconclusive"),
     ],
 )

@@ -22,7 +22,7 @@ from nomad_exporter.verdicts.view import (
     has_conflict,
     is_healthy,
 )
-from tests.support.answers import HEALTHY, REFUSED, health
+from tests.support.answers import GATEWAY, HEALTHY, REFUSED, health
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
@@ -174,11 +174,20 @@ def test_fresh_view_precedes_newer_term_of_old_view() -> None:
             id="its client is unhealthy",
         ),
         pytest.param(after_poll(cluster(1)["s1"], SELF, REFUSED), False, id="self unresponsive"),
+        pytest.param(after_poll(cluster(1)["s1"], SELF, GATEWAY), False, id="gateway in place of self"),
         pytest.param(after_poll(cluster(1)["s1"], SELF, DENIED), True, id="self denied"),
     ],
 )
 def test_healthy_server_has_recently_reached_its_leader(snapshot: Snapshot, healthy: bool) -> None:
     assert is_healthy(snapshot, AT, THRESHOLDS) is healthy
+
+
+@pytest.mark.parametrize(("failure", "unresponsive"), [(DENIED, False), (REFUSED, True), (GATEWAY, True)])
+@pytest.mark.parametrize("source", [HEALTH, SELF], ids=str)
+def test_gateway_in_place_of_agent_means_unresponsive(
+    source: Source[Any], failure: Failure, unresponsive: bool
+) -> None:
+    assert view_of(after_poll(cluster(3)["s2"], source, failure)).is_unresponsive is unresponsive
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURC
 from nomad_exporter.nomad.sources.autopilot import SERVERS_LIMIT
 from nomad_exporter.nomad.sources.members import MEMBERS_LIMIT
 from tests.support.answers import REFUSED, FakeClock, recorded
+from tests.support.recordings import situations
 
 every_source = pytest.mark.parametrize("source", SOURCES, ids=str)
 
@@ -160,6 +161,63 @@ def test_client_without_servers_is_a_status_failure() -> None:
 )
 def test_status_determines_the_reason(source: Source[Any], reply: Reply, reason: FailureReason, detail: str) -> None:
     assert source.read(reply) == Failure(reason, detail, status=reply.status if reason is FailureReason.STATUS else 0)
+
+
+# Gateways.
+
+gateway_status = pytest.mark.parametrize("status", [502, 503, 504])
+
+
+@every_source
+@gateway_status
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"<html><h1>502 Bad Gateway</h1><center>nginx</center></html>", id="nginx"),
+        pytest.param(b"upstream connect error or disconnect/reset before headers", id="Envoy"),
+        pytest.param(b"no healthy upstream", id="Envoy without a backend"),
+        pytest.param(b"Bad Gateway", id="Traefik"),
+        pytest.param(b"", id="Caddy"),
+        pytest.param(b'{"message":"failure to get a peer from the ring-balancer"}', id="Kong"),
+    ],
+)
+def test_response_of_a_gateway_is_not_of_nomad(source: Source[Any], status: int, body: bytes) -> None:
+    failure = source.read(Reply(status, body))
+
+    assert failure == Failure(FailureReason.GATEWAY, f"HTTP {status}, not from Nomad", status=status)
+
+
+@every_source
+@gateway_status
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"No cluster leader", id="no leader"),
+        pytest.param(b"rpc error: failed to get conn: dial tcp 10.0.0.1:4647: connect: connection refused", id="rpc"),
+        pytest.param(b"No path to region", id="region"),
+        pytest.param(b'{"server": {"ok": true, "message": "ok"}}', id="health check"),
+    ],
+)
+def test_response_of_nomad_under_another_status_is_a_response(source: Source[Any], status: int, body: bytes) -> None:
+    assert source.read(Reply(status, body)) == Failure(FailureReason.STATUS, f"HTTP {status}", status=status)
+
+
+@gateway_status
+def test_recorded_error_under_another_status_is_a_response(status: int) -> None:
+    errors = {
+        recorded.body
+        for situation in situations()
+        for recorded in situation.answers.values()
+        if recorded.status and recorded.status >= 400 and recorded.status != 429 and recorded.body
+    }
+    reasons = {body: _reason(HEALTH.read(Reply(status, body))) for body in errors}
+
+    assert len(errors) > 5
+    assert {body for body, reason in reasons.items() if reason is FailureReason.GATEWAY} == set()
+
+
+def _reason(outcome: object) -> FailureReason | None:
+    return outcome.reason if isinstance(outcome, Failure) else None
 
 
 @pytest.mark.parametrize("source", [SELF, MEMBERS, AUTOPILOT], ids=str)
