@@ -85,7 +85,7 @@ REGION_LOST = Incident(
             "The servers and a client of the second region are killed. The first region does not depend on them.",
             (kill(*REMOTE),),
             (
-                down(*REMOTE_SERVERS, quorum="unknown"),
+                down(*REMOTE_SERVERS, quorum="quorum_lost"),
                 down(Role.REMOTE_CLIENT),
                 healthy(SERVERS),
                 client_ready(Role.CLIENT),
@@ -119,7 +119,7 @@ FULL_RESTART = Incident(
         Step(
             "All are killed: the exporter has no recent data about the cluster.",
             (kill(*LOCAL),),
-            (down(*SERVERS, quorum="unknown"), down(Role.CLIENT)),
+            (down(*SERVERS, quorum="quorum_lost"), down(Role.CLIENT)),
         ),
         Step(
             "All are started again: the servers elect a leader, and the client registers.",

@@ -162,6 +162,7 @@ class IncidentCheck:
         if response_seconds > RESPONSE_SECONDS or scraped.seconds > INTERVAL:
             self.disturbed = scraped.after
         self.check_failure_threshold(scraped)
+        self.check_clusters(scraped)
         if self.counts(scraped):
             self.check_liveness(scraped)
             self.check_metrics(scraped)
@@ -213,6 +214,13 @@ class IncidentCheck:
                 assert failures >= FAILURE_THRESHOLD, f"{agent} is not live after {failures} failed polls"
             if not scraped.before.values("nomad_exporter_poll_failing", agent=agent, source="health"):
                 self.failures[agent] = health_failures(scraped.before, agent)
+
+    def check_clusters(self, scraped: Scrape) -> None:
+        """Check that each cluster always has one state, that its servers never conflict, and that one leads at most."""
+        for page in scraped.pages:
+            assert sum(page.values("nomad_agent_leader")) <= self.incident.requirements.regions
+            assert sum(page.values("nomad_cluster_state")) >= self.incident.requirements.regions
+            assert not any(page.values("nomad_cluster_state", state="conflicting"))
 
     def check_safety(self, scraped: Scrape) -> None:
         """Check that no server is safe to stop while another one is not a running voter.

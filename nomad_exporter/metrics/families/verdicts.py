@@ -39,13 +39,14 @@ class AgentAtScrape:
         return is_fresh and (lifetime is Lifetime.MAX_AGE or self._is_of_the_moment(source, lifetime))
 
     def _is_of_the_moment(self, source: Source[Any], lifetime: Lifetime) -> bool:
-        is_outdated = lifetime is Lifetime.TERM and self._is_of_an_older_term()
+        is_outdated = lifetime is Lifetime.TERM and self._leads_an_older_term()
         return not is_outdated and self.snapshot[source].failure is None and not self.snapshot.is_silent_since(source)
 
-    def _is_of_an_older_term(self) -> bool:
+    def _leads_an_older_term(self) -> bool:
         state, agent_self = self.evaluation.quorum_state, self.snapshot[SELF].answer
-        term = agent_self.numbers.get("raft.term") if agent_self else None
-        return bool(state and state.elected and term is not None and term < state.elected.term)
+        if agent_self is None or not agent_self.is_leader or not (state and state.elected):
+            return False
+        return agent_self.numbers.get("raft.term", 0) < state.elected.term
 
 
 def _up(agent: AgentAtScrape) -> Iterable[Sample]:

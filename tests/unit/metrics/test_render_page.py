@@ -252,3 +252,9 @@ def test_leader_of_an_older_term_leads_no_longer() -> None:
     assert matching(page_lines(new), "nomad_agent_leader[{]") == [
         'nomad_agent_leader{agent="b",nomad_cluster="default"} 0'
     ]
+
+
+def test_follower_of_an_older_term_still_does_not_lead() -> None:
+    store = store_with(a=[leading(8)], b=[leading(7, leader=0)])
+
+    assert len(matching(page_lines(store), "nomad_agent_leader[{]")) == 2
