@@ -15,9 +15,11 @@ from nomad_exporter.nomad.models import AgentSelf, Role
 from nomad_exporter.nomad.sources import HEALTH, SELF, SOURCES, A, Source
 from nomad_exporter.nomad.stats import Kind
 from nomad_exporter.polling.history import History
+from nomad_exporter.polling.identity import Identity
 
 _NO_CERTIFICATES = Certificates()
 _NO_HISTORY = History()
+_NO_IDENTITY = Identity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ class Snapshot:
     ``states`` are the states of the sources that were polled. ``kinds`` are the kinds of unknown stats, as inferred
     from their values so far. ``last_poll_ended`` is the latest end of a poll of any source. ``consecutive_failures``
     counts polls of ``health`` in a row without any response. ``unchanged_answers`` counts answers to ``self`` in a row
-    with the same leader and raft configuration. ``node_name`` is the newest one of a reading. ``history`` is updated by
-    ``transitions.apply``; ``after`` leaves ``history`` unchanged.
+    with the same leader and raft configuration. ``identity`` is who answers ``self``. ``node_name`` is the newest one
+    of a reading. ``history`` is updated by ``transitions.apply``; ``after`` leaves ``history`` unchanged.
     """
 
     agent: Agent
@@ -106,6 +108,7 @@ class Snapshot:
     last_poll_ended: Instant | None = None
     consecutive_failures: int = 0
     unchanged_answers: int = 0
+    identity: Identity = _NO_IDENTITY
     node_name: NodeName | None = None
     history: History = _NO_HISTORY
 
@@ -134,7 +137,7 @@ class Snapshot:
         return replace(self, states={**self.states, **cleared}) if cleared else self
 
     def _learn(self, before: AgentSelf | None, answer: AgentSelf) -> Snapshot:
-        """Return the snapshot with what follows from a new answer to ``self``."""
+        """Return the snapshot with what follows from a new answer to ``self``; ``before`` is the answer before."""
         is_unchanged = before is not None and (before.leader_address, before.configuration) == (
             answer.leader_address,
             answer.configuration,
@@ -143,6 +146,8 @@ class Snapshot:
             self,
             kinds=stats.learn(self.kinds, answer.unknown),
             unchanged_answers=self.unchanged_answers + 1 if is_unchanged else 1,
+            # An answer that a newer one has overtaken shows nothing about the order of the IDs.
+            identity=self.identity.after(answer) if self[SELF].answer is answer else self.identity,
         )
 
     def _count_failures(self, reading: Reading[Any]) -> int:

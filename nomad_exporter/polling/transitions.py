@@ -15,6 +15,7 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Check, Members, Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.history import Gossip, History, Leader, Transition, TransitionKey, zeros
+from nomad_exporter.polling.identity import Identity
 from nomad_exporter.polling.restarts import proofs
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 
@@ -39,6 +40,8 @@ class Event(StrEnum):
     LEADER_BACK = "leader_back"
     RAFT_STATE = "raft_state"
     TERM = "term"
+    SEVERAL_AGENTS = "several_agents"
+    ONE_AGENT = "one_agent"
     MEMBER_ALIVE = "member_alive"
     MEMBER_LEAVING = "member_leaving"
     MEMBER_LEFT = "member_left"
@@ -71,6 +74,8 @@ EVENTS: Mapping[Event, LogLine] = {
     Event.LEADER_BACK: LogLine("leader recovered"),
     Event.RAFT_STATE: LogLine("raft state changed"),
     Event.TERM: LogLine("raft term increased"),
+    Event.SEVERAL_AGENTS: LogLine("several agents answer at this address", logging.WARNING),
+    Event.ONE_AGENT: LogLine("one agent answers at this address"),
     Event.MEMBER_ALIVE: LogLine("member alive"),
     Event.MEMBER_LEAVING: LogLine("member leaving"),
     Event.MEMBER_LEFT: LogLine("member left"),
@@ -114,12 +119,14 @@ def truncate(changes: Sequence[Change]) -> Sequence[Change]:
 def _changes(before: Snapshot, after: Snapshot, restart_proofs: tuple[str, ...]) -> Iterator[Change]:
     """Yield the changes from ``before`` to ``after``; the history of ``after`` includes the newest answer.
 
-    An answer is compared with the previous answer, however old that answer is. A first answer changes nothing.
+    An answer is compared with the previous answer of the same agent, however old that answer is. A first answer changes
+    nothing.
     """
     yield from _poll_changes(before, after)
     yield from _health_changes(before, after)
-    old, new = before[SELF].answer, after[SELF].answer
-    if old and new and old is not new:
+    yield from _identity_changes(before.identity, after.identity)
+    if pair := _compared(before, after):
+        old, new = pair
         yield from _restart_changes(restart_proofs)
         yield from _version_changes(old, new)
         yield from _leader_changes(before.history.leader, after.history.leader)
@@ -143,10 +150,17 @@ def _update_history(before: Snapshot, after: Snapshot, reading: Reading[Any], re
         gossip = history.gossip if before[MEMBERS].answer else Gossip()
         return replace(history, gossip=gossip.after(outcome))
     if isinstance(outcome, AgentSelf):
-        leader = history.leader.after(_reported_leader(outcome), restarted)
+        leader = _update_leader(history.leader, after.identity, outcome, restarted)
         refused_since = history.refused and reading.began.since(history.refused) < 0
         return replace(history, leader=leader, refused=history.refused if refused_since else None)
     return history
+
+
+def _update_leader(leader: Leader, identity: Identity, answer: AgentSelf, restarted: bool) -> Leader:
+    """Return the leader after ``answer``; with several agents, the next answer of a single one is like a first one."""
+    if identity.has_several:
+        return Leader()
+    return leader.after(_reported_leader(answer), restarted) if identity.confirmed is answer else leader
 
 
 def _reported_leader(answer: AgentSelf) -> str | None:
@@ -154,12 +168,19 @@ def _reported_leader(answer: AgentSelf) -> str | None:
     return answer.leader_address or ("" if "nomad.leader_addr" in answer.null_paths else None)
 
 
+def _compared(before: Snapshot, after: Snapshot) -> tuple[AgentSelf, AgentSelf] | None:
+    """Return the two answers to ``self`` whose differences are transitions; None if there is no new answer to compare.
+
+    Both are from one agent, or the second one is from its confirmed successor.
+    """
+    old, new = before.identity.confirmed, after.identity.confirmed
+    return (old, new) if old and new and old is not new else None
+
+
 def _restart_proofs(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
     """Return the proofs that the agent was restarted before its newest answer to ``self``."""
-    old, new, reading = before[SELF].answer, after[SELF].answer, after[SELF].last
-    if old is new or not (old and new and reading):
-        return ()
-    return proofs(old, new, reading.began, before.history.refused)
+    pair, reading = _compared(before, after), after[SELF].last
+    return proofs(*pair, reading.began, before.history.refused) if pair and reading else ()
 
 
 # Polls.
@@ -207,6 +228,14 @@ def _checks(snapshot: Snapshot) -> Mapping[Role, Check]:
 
 
 # Answers to self.
+
+
+def _identity_changes(old: Identity, new: Identity) -> Iterator[Change]:
+    """Yield the beginning and the end of answers from several agents."""
+    if new.has_several and not old.has_several:
+        yield Change(Event.SEVERAL_AGENTS, {"ids": ",".join(new.ids)})
+    elif old.has_several and not new.has_several:
+        yield Change(Event.ONE_AGENT, {"id": new.ids[-1]})
 
 
 def _restart_changes(restart_proofs: tuple[str, ...]) -> Iterator[Change]:

@@ -12,7 +12,7 @@ from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.live import live, polling_problem
 from nomad_exporter.verdicts.quorum import quorum
 from nomad_exporter.verdicts.quorum_state import QuorumState, build_quorum_state
-from nomad_exporter.verdicts.ready import ready
+from nomad_exporter.verdicts.ready import identity_problems, ready
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict, in_brackets
 from nomad_exporter.verdicts.view import View, build_view, group_by_cluster
@@ -89,12 +89,12 @@ def server_quorums(
 
 
 def _is_unidentified(snapshot: Snapshot) -> bool:
-    """Return whether the agent has never answered self and may be a server."""
-    return snapshot[SELF].answer is None and snapshot.roles != {Role.CLIENT}
+    """Return whether the agent may be a server, but it is not known which one."""
+    return (snapshot[SELF].answer is None or snapshot.identity.has_several) and snapshot.roles != {Role.CLIENT}
 
 
 def _quorum(snapshot: Snapshot, server: ServerQuorum | None, now: Instant, thresholds: Thresholds) -> Verdict:
-    problem = polling_problem(snapshot, now, thresholds)
+    problem = polling_problem(snapshot, now, thresholds) or next(identity_problems(snapshot), None)
     if problem:
         return problem.to_verdict(Question.QUORUM)
     if snapshot.roles == {Role.CLIENT}:

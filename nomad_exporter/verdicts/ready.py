@@ -12,13 +12,24 @@ from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, humanize, in_brackets, poll_reason
+from nomad_exporter.verdicts.verdict import (
+    Problem,
+    Thresholds,
+    Verdict,
+    format_list,
+    humanize,
+    in_brackets,
+    poll_reason,
+)
 
 HEALTH_MESSAGES = {
     Role.SERVER: (("leader", VerdictReason.NO_LEADER),),
     Role.CLIENT: (("no known servers", VerdictReason.SERVERS_UNREACHABLE),),
 }
 """The reasons for phrases in Nomad's messages about an unhealthy role, in lower case."""
+
+SHORT_ID = 8
+"""The length of an ID in a message, in characters, as in Nomad's own output."""
 
 
 def ready(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Verdict:
@@ -33,6 +44,7 @@ def ready(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Verdict:
 
 def _problems(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Iterator[Problem]:
     yield from _health_poll_problems(snapshot, now, thresholds)
+    yield from identity_problems(snapshot)
     health, agent_self = snapshot[HEALTH].answer, snapshot[SELF].answer
     if health:
         yield from _health_problems(health)
@@ -52,6 +64,13 @@ def _health_poll_problems(snapshot: Snapshot, now: Instant, thresholds: Threshol
     elif state.age(now) > thresholds.max_health_age:
         age = humanize(state.age(now))
         yield Problem(VerdictReason.EXPORTER_STALLED, f"The exporter has not polled /v1/agent/health for {age}.")
+
+
+def identity_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    """Yield the problem of an address at which several agents answer, if it is such an address."""
+    if snapshot.identity.has_several:
+        ids = format_list([agent_id[:SHORT_ID] for agent_id in reversed(snapshot.identity.ids)])
+        yield Problem(VerdictReason.SEVERAL_AGENTS, f"Several agents answer at the agent's address (IDs {ids}).")
 
 
 def _health_problems(health: Health) -> Iterator[Problem]:

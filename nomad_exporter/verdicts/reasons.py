@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
+from nomad_exporter.polling.identity import RECOVERY_ANSWERS
+
 
 class Question(StrEnum):
     """A question about an agent: the ``verdict`` label, and the last part of the path."""
@@ -27,6 +29,7 @@ class VerdictReason(StrEnum):
     EXPORTER_STALLED = "exporter_stalled"
     UNRESPONSIVE = "unresponsive"
     POLL_ERROR = "poll_error"
+    SEVERAL_AGENTS = "several_agents"
     NO_LEADER = "no_leader"
     LEADER_UNREACHABLE = "leader_unreachable"
     SERVERS_UNREACHABLE = "servers_unreachable"
@@ -96,6 +99,15 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
         "if a gateway responded in its place to --verdict.failure-threshold polls in a row.",
         "Look up the poll failure named in the message in docs/troubleshooting.md. Restarting the agent does not help, "
         "unless the failure is gateway and the agent is down.",
+        conclusive=False,
+    ),
+    VerdictReason.SEVERAL_AGENTS: Remedy(
+        (Question.READY, Question.QUORUM),
+        "Different agents answer at the agent's address, as behind a load balancer or a DNS name of several agents: "
+        "the ID of an earlier agent has returned. The answers are not from one agent, so they cannot be evaluated.",
+        "Check what the agent's address refers to. Then set the address of one agent, not of a load balancer, and list "
+        "every other agent with an address of its own. The reason ends with a reload that changes the address, or "
+        f"after {RECOVERY_ANSWERS} answers to self in a row from one agent.",
         conclusive=False,
     ),
     VerdictReason.NO_LEADER: Remedy(

@@ -108,9 +108,14 @@ Cluster = tuple[View, ...]
 
 
 def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View | None:
-    """Build the view of an agent; return None if the agent is not a server or has never answered self."""
+    """Build the view of an agent.
+
+    Return None if the agent is not a server, has never answered self, or is not the only agent at its address.
+    """
     agent_self, answered_at = snapshot[SELF].answer, snapshot[SELF].answered
     if agent_self is None or answered_at is None or Role.SERVER not in agent_self.roles:
+        return None
+    if snapshot.identity.has_several:  # The health may be that of one server, and the ID that of another.
         return None
     return View(
         agent=snapshot.agent.name,

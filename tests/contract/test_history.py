@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import cycle
 
 import pytest
 
@@ -16,7 +17,7 @@ from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import Reply, enabled_sources
-from nomad_exporter.polling.poller import Poller
+from nomad_exporter.polling.poller import Poller, Wire
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
 from nomad_sim.api.http import ApiResponse, Pending
@@ -57,15 +58,27 @@ class ModelWire:
         return REFUSED
 
 
+class BalancedWire:
+    """A wire to a load balancer: each request goes to the next server of the simulated cluster."""
+
+    certificates = Certificates()
+
+    def __init__(self, cluster: Cluster, _: str) -> None:
+        self._wires = cycle([ModelWire(cluster, name) for name in cluster.world.agents])
+
+    def get(self, path: str, seconds: float, body_limit: int) -> Reply | Failure:
+        return next(self._wires).get(path, seconds, body_limit)
+
+
 class Monitor:
     """A poller of a simulated cluster of three servers and one client, and the changes that it reports."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, wire: Callable[[Cluster, str], Wire] = ModelWire) -> None:
         self.cluster = cluster
         self.agents = [Agent(name, Address("http", "127.0.0.1", 4646)) for name in cluster.world.agents]
         self.store: Store[Rendered] = Store(self.agents, render_agent)
         self.changes: list[tuple[str, Change]] = []
-        wires = {agent.name: ModelWire(cluster, agent.name) for agent in self.agents}
+        wires = {agent.name: wire(cluster, agent.name) for agent in self.agents}
         self.poller = Poller(
             store=self.store,
             wires=wires,
@@ -134,6 +147,14 @@ def test_calm_cluster_has_no_counters_and_no_events(monitor: Monitor) -> None:
 
     assert [monitor.counters(agent.name) for agent in monitor.agents] == [[]] * 4
     assert monitor.changes == []
+
+
+def test_servers_behind_a_load_balancer_are_reported_and_not_counted() -> None:
+    monitor = Monitor(calm_cluster(), BalancedWire)
+    monitor.poll_for(60)
+
+    assert {tuple(monitor.counters(agent.name)) for agent in monitor.agents} == {()}
+    assert {tuple(monitor.events(agent.name)) for agent in monitor.agents} == {("agent_up", "several_agents")}
 
 
 def test_restart_of_the_leader_is_counted_once_by_each_server(monitor: Monitor) -> None:

@@ -156,6 +156,14 @@ def cut_off(snapshot: Snapshot) -> Snapshot:
     return after_poll(snapshot, HEALTH, Health(plain, stale, leader_reachable=False))
 
 
+def shared(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot after another server has answered self at the same address, and then this one again."""
+    own = snapshot[SELF].answer
+    assert own
+    other = replace(own, member=member(9), texts={**own.texts, "client.node_id": "node-9"})
+    return after_poll(after_poll(snapshot, SELF, other, 0.8), SELF, own, 0.6)
+
+
 def without(snapshot: Snapshot, *sources: Source[Any]) -> Snapshot:
     """Return the snapshot as if ``sources`` had never been polled."""
     states = {source: state for source, state in snapshot.states.items() if source not in sources}

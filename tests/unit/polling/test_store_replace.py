@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
+from nomad_exporter.nomad.models import Member
 from nomad_exporter.nomad.sources import HEALTH, SELF, Source
 from nomad_exporter.polling.history import Transition
 from nomad_exporter.polling.snapshot import Reading, Snapshot
@@ -149,6 +150,23 @@ def test_transition_counts_of_changed_agent_start_over(store: Store[Snapshot], c
     store.record(changed, reading(SELF, self_answer(version="3")))
 
     assert version_changes(store) == 0
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_several_agents_are_forgotten_with_the_old_settings(store: Store[Snapshot], change: dict[str, Any]) -> None:
+    for name in ("id-1", "id-2", "id-1"):
+        store.record(AGENT, reading(SELF, self_answer(member=Member("s1.global", id=name))))
+    assert has_several(store)
+
+    changed = replace(AGENT, **change)
+    store.replace([changed])
+    assert not has_several(store)
+
+
+def has_several(store: Store[Snapshot]) -> bool:
+    entry = store.get("s1")
+    assert entry
+    return entry.snapshot.identity.has_several
 
 
 def version_changes(store: Store[Snapshot]) -> int:

@@ -16,6 +16,7 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import MEMBER_STATUSES, RAFT_STATES, AgentSelf, Check, Member, Members, Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Reply, Source
 from nomad_exporter.polling.history import Transition, TransitionKey
+from nomad_exporter.polling.identity import RECOVERY_ANSWERS
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.transitions import EVENTS, MAX_LOG_LINES, Change, Event, apply, truncate
 from tests.support.answers import AGENT, HEALTHY, REFUSED, START, health, self_answer
@@ -298,6 +299,66 @@ def test_term_increase_has_both_terms() -> None:
     assert change == Change(Event.TERM, {"from": "2", "to": "9"}, (Transition.RAFT_TERM_INCREASES, ()))
 
 
+# Identity.
+
+
+def agent(name: str, **fields: Any) -> AgentSelf:
+    return self_answer(member=Member("s1.global", id=name), **fields)
+
+
+FIRST, SECOND, THIRD = (
+    agent(name, version=version, numbers={"raft.term": term}, texts={"raft.state": state, "nomad.leader_addr": leader})
+    for name, version, term, state, leader in [
+        ("id-1", "2.0.5", 3, "Leader", "10.0.0.1:4647"),
+        ("id-2", "2.0.6", 4, "Follower", "10.0.0.2:4647"),
+        ("id-3", "2.0.4", 2, "Candidate", "10.0.0.3:4647"),
+    ]
+)
+SEVERAL, ONE = "several_agents", "one_agent"
+REPLACED = ["restarted", "version_changed", CHANGED, "raft_state", "term"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([FIRST, SECOND], [], id="another agent answered once"),
+        pytest.param([FIRST, SECOND, SECOND], REPLACED, id="agent was replaced"),
+        pytest.param([FIRST, SECOND, FIRST], [SEVERAL], id="agent returned"),
+        pytest.param([FIRST, SECOND, THIRD, FIRST], [SEVERAL], id="agent returned after two others"),
+        pytest.param([FIRST, SECOND, SECOND, FIRST], [*REPLACED, SEVERAL], id="agent returned after its successor"),
+        pytest.param([FIRST, SECOND] * 10, [SEVERAL], id="two agents in turn"),
+        pytest.param([FIRST, SECOND, THIRD] * 10, [SEVERAL], id="three agents in turn"),
+        pytest.param([FIRST, FIRST, SECOND, SECOND] * 5, [*REPLACED, SEVERAL], id="two agents, each twice"),
+        pytest.param([FIRST, SECOND, *[FIRST] * 40], [SEVERAL, ONE], id="one agent is left"),
+        pytest.param([FIRST, SECOND, FIRST, *[SECOND] * 40], [SEVERAL, ONE], id="the other agent is left"),
+        pytest.param([FIRST, SECOND, *[FIRST] * 40, SECOND], [SEVERAL, ONE, SEVERAL], id="two agents in turn again"),
+    ],
+)
+def test_agents_in_turn_are_reported_once_and_not_counted(answers: list[AgentSelf], expected: list[str]) -> None:
+    assert events(SELF, *answers) == expected
+
+
+def test_several_agents_are_reported_with_their_ids() -> None:
+    answers = (FIRST, SECOND, FIRST, *[FIRST] * RECOVERY_ANSWERS)
+    changes = all_changes(*(reading(SELF, answer) for answer in answers))
+
+    assert changes[2] == [Change(Event.SEVERAL_AGENTS, {"ids": "id-2,id-1"})]
+    assert [change for by_reading in changes[3:] for change in by_reading] == [Change(Event.ONE_AGENT, {"id": "id-1"})]
+
+
+def test_last_agent_is_compared_again_after_others_have_gone() -> None:
+    upgraded = replace(FIRST, version="2.0.6")
+
+    answers = [FIRST, SECOND, *[FIRST] * RECOVERY_ANSWERS, upgraded]
+    assert events(SELF, *answers) == [SEVERAL, ONE, "restarted", "version_changed"]
+
+
+def test_answer_overtaken_by_a_newer_one_is_no_return() -> None:
+    late = Reading(SELF, FIRST, START + -1, 5.0)
+
+    assert last_changes(reading(SELF, FIRST), reading(SELF, SECOND), late) == []
+
+
 # Restarts; the proofs are tested in test_restarts.py.
 
 
@@ -492,10 +553,11 @@ def test_every_member_status_has_an_event() -> None:
     assert {f"member_{status}" for status in MEMBER_STATUSES} <= {*Event}
 
 
-def test_only_failed_polls_and_unhealthy_agents_are_warnings() -> None:
+def test_only_faults_are_warnings() -> None:
     levels = {event: line.level for event, line in EVENTS.items() if line.level != logging.INFO}
 
-    assert levels == {Event.POLL_FAILED: logging.WARNING, Event.UNHEALTHY: logging.WARNING}
+    warnings = (Event.POLL_FAILED, Event.UNHEALTHY, Event.SEVERAL_AGENTS)
+    assert levels == dict.fromkeys(warnings, logging.WARNING)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ from tests.support.fleets import (
     reasons,
     safe,
     self_answer,
+    shared,
     without,
 )
 
@@ -78,6 +79,29 @@ def test_unidentified_agent_message_names_poll_failure() -> None:
     verdict = evaluate_agent(after_poll(NEVER, SELF, DENIED), None, AT, THRESHOLDS).verdicts[Question.QUORUM]
 
     assert verdict.message == "The agent has not yet reported its cluster in /v1/agent/self (unauthorized: HTTP 403)."
+
+
+@pytest.mark.parametrize(
+    "snapshot", [cluster(3)["s1"], client(texts={"client.node_id": "node-1"})], ids=["server", "client"]
+)
+def test_no_agent_at_a_shared_address_is_safe_to_stop(snapshot: Snapshot) -> None:
+    (evaluation,) = evaluate([shared(snapshot)], [shared(snapshot)], AT, THRESHOLDS)
+
+    assert evaluation.verdicts[Question.QUORUM].reason is VerdictReason.SEVERAL_AGENTS
+    assert evaluation.verdicts[Question.LIVE].ok
+    assert evaluation.quorum_state is None
+
+
+def test_shared_address_is_no_evidence_for_other_servers() -> None:
+    fleet = cluster(3)
+    assert safe(fleet) == {"s1", "s2", "s3"}
+
+    fleet["s3"] = shared(fleet["s3"])
+    assert reasons(fleet) == {
+        "s1": VerdictReason.INSUFFICIENT_EVIDENCE,
+        "s2": VerdictReason.INSUFFICIENT_EVIDENCE,
+        "s3": VerdictReason.SEVERAL_AGENTS,
+    }
 
 
 def test_every_agent_has_every_verdict_in_order() -> None:
@@ -227,6 +251,13 @@ def test_unidentified_agent_makes_no_other_safer_to_stop(fleet: Fleet, name: str
     unidentified = {**fleet, name: Snapshot(agent(name))}
 
     assert safe(unidentified) <= safe(fleet)
+
+
+@given(fleet=fleets(gossip_agrees=True), name=st.sampled_from(["s2", "s3", "s4", "s5"]))
+@settings(deadline=None)
+def test_shared_address_makes_no_server_safer_to_stop(fleet: Fleet, name: str) -> None:
+    if name in fleet and fleet[name][SELF].answer:
+        assert safe({**fleet, name: shared(fleet[name])}) <= safe(fleet)
 
 
 @given(fleet=fleets(), thresholds=ALL_THRESHOLDS, rng=st.randoms(use_true_random=False))

@@ -24,6 +24,7 @@ from tests.support.fleets import (
     client,
     cluster,
     cut_off,
+    dead,
     gossip,
     leaderless,
     member,
@@ -31,6 +32,7 @@ from tests.support.fleets import (
     raft,
     reading,
     self_answer,
+    shared,
     without,
 )
 
@@ -336,6 +338,22 @@ def test_client_without_ttl_is_not_registered() -> None:
     verdict = verdict_on(client_with(0.2, ttl=None))
 
     assert (verdict.ok, verdict.reason) == (False, VerdictReason.NOT_REGISTERED)
+
+
+# Several agents at one address.
+
+
+@pytest.mark.parametrize("snapshot", [SERVER, client(texts={"client.node_id": "node-1"})], ids=["server", "client"])
+def test_several_agents_at_one_address_are_not_ready(snapshot: Snapshot) -> None:
+    verdict = verdict_on(shared(snapshot))
+
+    assert (verdict.ok, verdict.reason) == (False, VerdictReason.SEVERAL_AGENTS)
+    assert "node-1, node-9" in verdict.message or "id-2, id-9" in verdict.message
+
+
+def test_several_agents_are_a_problem_before_their_health() -> None:
+    assert verdict_on(shared(leaderless(SERVER))).reason is VerdictReason.SEVERAL_AGENTS
+    assert verdict_on(dead(shared(SERVER))).reason is VerdictReason.UNRESPONSIVE
 
 
 # Agents with both roles.

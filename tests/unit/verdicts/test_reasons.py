@@ -49,6 +49,7 @@ def test_few_reasons_are_inconclusive() -> None:
 
     assert inconclusive == {
         VerdictReason.POLL_ERROR,
+        VerdictReason.SEVERAL_AGENTS,
         VerdictReason.UNKNOWN,
         VerdictReason.INSUFFICIENT_EVIDENCE,
     }

@@ -39,6 +39,7 @@ from tests.support.fleets import (
     raft,
     rpc,
     self_answer,
+    shared,
     without,
 )
 
@@ -85,6 +86,7 @@ def test_nonvoter_is_in_the_configuration_only() -> None:
         pytest.param(Snapshot(agent("s1")), id="never polled"),
         pytest.param(without(cluster(1)["s1"], SELF), id="never answered self"),
         pytest.param(client(), id="a client"),
+        pytest.param(shared(cluster(1)["s1"]), id="several agents"),
     ],
 )
 def test_client_and_unidentified_agent_have_no_view(snapshot: Snapshot) -> None:
