@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Certificates:
     """Expiry times, in Unix time, of the agent's certificate (``peer``) and of the exporter's (``own``).
 
-    A time is None if there is no such certificate, or if the certificate cannot be parsed.
+    The agent's certificate may be one that the exporter refused. A time is None if there is no such certificate, or if
+    the certificate cannot be parsed.
     """
 
     peer: float | None = None

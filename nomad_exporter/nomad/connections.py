@@ -11,6 +11,7 @@ import ssl
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import Any
 
 import urllib3
@@ -136,6 +137,14 @@ class _AgentTlsConnection(_AgentConnection, HTTPSConnection):
     """The same over TLS."""
 
 
+def _unverified() -> ssl.SSLContext:
+    """Return a context that accepts any certificate and has none of its own."""
+    new = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    new.sslsocket_class = DeadlineTlsSocket
+    new.check_hostname, new.verify_mode = False, ssl.CERT_NONE
+    return new
+
+
 class AgentPool(urllib3.HTTPConnectionPool):
     """The connections to one agent, one for each concurrent request."""
 
@@ -157,6 +166,18 @@ class AgentPool(urllib3.HTTPConnectionPool):
             self.abort()
         if isinstance(sock, ssl.SSLSocket):
             self.peer_not_after = not_after(sock.getpeercert(binary_form=True))
+
+    def read_refused_certificate(self, deadline: float) -> None:
+        """Read the expiry time of a certificate that could not be verified; None if that fails before ``deadline``.
+
+        The connection is for the handshake only: without verification, client certificate, token or request.
+        """
+        self.peer_not_after = None
+        connection = self._new_conn()
+        connection.ssl_context, connection.cert_reqs, connection.assert_hostname = _unverified(), ssl.CERT_NONE, False
+        connection.deadline = deadline
+        with suppress(Exception), closing(connection):  # Anything can be wrong with a certificate that was refused.
+            connection.connect()
 
     def _validate_conn(self, conn: Any) -> None:
         """Connect before urllib3 sends."""

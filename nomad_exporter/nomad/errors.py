@@ -63,13 +63,28 @@ def classify(error: BaseException, seconds: float) -> Failure:
             return Failure(FailureReason.RESET, _CLOSED)
         for kind, reason, detail in FAILURES:
             if isinstance(link, kind):
-                return Failure(reason, _format_detail(detail, link, seconds))
+                text = _format_detail(detail, link, seconds)
+                return Failure(FailureReason.CERTIFICATE_EXPIRED if _is_expiry(link) else reason, text)
         if isinstance(link, OSError):
             no_route = link.errno in _NO_ROUTE
             detail = "no route to host" if no_route else f"connection failed: {link.strerror or link}"
             return Failure(FailureReason.UNREACHABLE, detail)
     _log.debug("unclassified exception", exc_info=error)
     return Failure(FailureReason.INTERNAL, f"internal error: {type(error).__name__}")
+
+
+def is_certificate_refused(error: BaseException) -> bool:
+    """Return whether the request failed because the agent's certificate could not be verified."""
+    return any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error))
+
+
+def _is_expiry(error: BaseException) -> bool:
+    """Return whether an expired certificate caused the error: the agent's, that of a CA, or the exporter's."""
+    return not _EXPIRED.isdisjoint({getattr(error, "verify_code", None), getattr(error, "reason", None)})
+
+
+_EXPIRED = frozenset({10, "SSLV3_ALERT_CERTIFICATE_EXPIRED"})
+"""OpenSSL's result of a failed verification (X509_V_ERR_CERT_HAS_EXPIRED), and the reason code of the agent's alert."""
 
 
 def _is_truncated_chunk(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ class FailureReason(StrEnum):
     RESET = "reset"
     TIMEOUT = "timeout"
     TLS = "tls"
+    CERTIFICATE_EXPIRED = "certificate_expired"
     CREDENTIALS = "credentials"
     UNAUTHORIZED = "unauthorized"
     REDIRECT = "redirect"
@@ -32,6 +33,7 @@ UNRESPONSIVE = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureRea
 RESPONSIVE = frozenset(
     {
         FailureReason.TLS,
+        FailureReason.CERTIFICATE_EXPIRED,
         FailureReason.UNAUTHORIZED,
         FailureReason.REDIRECT,
         FailureReason.STATUS,

@@ -51,11 +51,18 @@ FAILURE_REASONS: dict[FailureReason, Remedy] = {
     ),
     FailureReason.TLS: Remedy(
         "The exporter and the agent did not agree on TLS (certificate rejected, or plain HTTP on one side).",
-        "Check that no certificate has expired, and that the agent's address starts with https:// only if the agent "
-        "has TLS on. "
+        "Check that the agent's address starts with https:// only if the agent has TLS on. "
         "Then set --nomad.ca-file to the CA of the agent's certificate, and --nomad.server-name to a name in that "
         "certificate, such as server.global.nomad. "
         "If the agent sets verify_https_client, also set --nomad.cert-file and --nomad.key-file.",
+    ),
+    FailureReason.CERTIFICATE_EXPIRED: Remedy(
+        "The certificate of the agent or of its CA has expired, or the exporter's client certificate.",
+        "Check the expiry times in nomad_agent_certificate_expiry_timestamp_seconds and "
+        "nomad_exporter_client_certificate_expiry_timestamp_seconds. "
+        "Renew the expired certificate, then reload the agent; the exporter reads its own files again. "
+        "If both times are in the future, renew the CA's certificate, or correct the clock of the agent or the "
+        "exporter.",
     ),
     FailureReason.CREDENTIALS: Remedy(
         "The agent was not polled: a credential file cannot be used, or the connection is not permitted.",

@@ -21,7 +21,7 @@ from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent, Secret
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.connections import AgentPool, make_pool
-from nomad_exporter.nomad.errors import classify
+from nomad_exporter.nomad.errors import classify, is_certificate_refused
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import MIB, Reply
 
@@ -67,6 +67,7 @@ class Transport:
         self._token: str | None = None
         self._lock = threading.Lock()
         self._adapter: _Adapter | None = None
+        self._last_failure: Failure | None = None
         self._closed = False
         self._base_url = str(agent.address) if agent.address.scheme != "unix" else "http://127.0.0.1"
 
@@ -75,12 +76,24 @@ class Transport:
 
         A response body of more than ``body_limit`` bytes is a failure.
         """
+        deadline, is_refused = time.monotonic() + seconds, False
+        outcome: Reply | Failure
         try:
-            return self._get(path, seconds, body_limit)
+            outcome = self._get(path, deadline, body_limit)
         except _RejectedResponse as rejected:
-            return rejected.failure
+            outcome = rejected.failure
         except Exception as error:  # noqa: BLE001  # The contract of this module: it never raises.
-            return classify(error, seconds)
+            outcome, is_refused = classify(error, seconds), is_certificate_refused(error)
+        if self._is_new(outcome) and is_refused and self._adapter:
+            self._adapter.pool.read_refused_certificate(deadline)
+        return outcome
+
+    def _is_new(self, outcome: Reply | Failure) -> bool:
+        """Record the outcome of a request; return whether it is a failure other than the one of the last request."""
+        failure = outcome if isinstance(outcome, Failure) else None
+        with self._lock:
+            previous, self._last_failure = self._last_failure, failure
+        return failure != previous
 
     @property
     def certificates(self) -> Certificates:
@@ -97,9 +110,8 @@ class Transport:
                 self._adapter.pool.abort()
                 self._adapter.pool.close()
 
-    def _get(self, path: str, seconds: float, body_limit: int) -> Reply:
+    def _get(self, path: str, deadline: float, body_limit: int) -> Reply:
         """Send one request, and a second one if the agent rejects a token that was replaced meanwhile."""
-        deadline = time.monotonic() + seconds
         token = self._current_token()
         reply = self._send(path, token, deadline, body_limit)
         if reply.status in _REJECTIONS and (new_token := self._current_token()) != token:
@@ -138,6 +150,7 @@ class Transport:
             if previous and previous.trust is trust:
                 return previous
             self._adapter = _Adapter(make_pool(agent.address, agent.tls, trust.context if trust else None), trust)
+            self._last_failure = None
             if previous:
                 previous.pool.close()
             return self._adapter

@@ -72,7 +72,11 @@ CERTIFICATE_EXPIRED = Incident(
                     live="ok",
                     ready="poll_error",
                     quorum="ok",
-                    samples=(equals("nomad_agent_up", 0), poll_failing("health", "tls"), poll_failing("self", "tls")),
+                    samples=(
+                        equals("nomad_agent_up", 0),
+                        poll_failing("health", "certificate_expired"),
+                        poll_failing("self", "certificate_expired"),
+                    ),
                     within_polls=9,
                 ),
                 would_lose_quorum(*_OTHERS),

@@ -31,6 +31,7 @@ def test_no_reason_is_unresponsive_and_responsive() -> None:
         (FailureReason.RESET, True, False),
         (FailureReason.TIMEOUT, True, False),
         (FailureReason.TLS, False, True),
+        (FailureReason.CERTIFICATE_EXPIRED, False, True),
         (FailureReason.CREDENTIALS, False, False),
         (FailureReason.UNAUTHORIZED, False, True),
         (FailureReason.REDIRECT, False, True),

@@ -19,6 +19,10 @@ def test_remedy_names_the_permission_of_each_source() -> None:
     assert all(f"{source.permission} for {source.path}" in remedy for source in SOURCES if source.permission)
 
 
+def test_expired_certificate_is_to_be_renewed() -> None:
+    assert "Renew the expired certificate" in FAILURE_REASONS[FailureReason.CERTIFICATE_EXPIRED].remedy
+
+
 @pytest.mark.parametrize("reason", FailureReason)
 def test_remedy_is_a_sentence(reason: FailureReason) -> None:
     remedy = FAILURE_REASONS[reason].remedy

@@ -546,7 +546,7 @@ def test_certificate_for_another_address_is_a_tls_failure(ca_file: Path, server_
     assert failure == Failure(FailureReason.TLS, UNVERIFIED + message)
 
 
-def test_expired_certificate_is_a_tls_failure(ca: trustme.CA, ca_file: Path) -> None:
+def test_expired_certificate_has_a_reason_of_its_own(ca: trustme.CA, ca_file: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     expired = ca.issue_cert(
         LOOPBACK, not_before=datetime(2019, 1, 1, tzinfo=UTC), not_after=datetime(2020, 1, 1, tzinfo=UTC)
@@ -555,7 +555,7 @@ def test_expired_certificate_is_a_tls_failure(ca: trustme.CA, ca_file: Path) -> 
     with tls_agent(context) as address:
         failure = send_request(address, tls=Tls(ca_file=ca_file))
 
-    assert failure == Failure(FailureReason.TLS, UNVERIFIED + "certificate has expired")
+    assert failure == Failure(FailureReason.CERTIFICATE_EXPIRED, UNVERIFIED + "certificate has expired")
 
 
 def demanding(context: ssl.SSLContext) -> Script:
@@ -631,7 +631,6 @@ TLS_1_1_HELLO = b"\x03\x02" + b"random" * 5 + b"!!" + b"\x00" + b"\xc0\x14" + b"
         ),
         pytest.param(alert(70), "agent does not support TLS 1.2 or later", id="protocol_version"),
         pytest.param(alert(42), "agent rejected the client certificate, or requires one", id="bad_certificate"),
-        pytest.param(alert(45), "client certificate has expired", id="certificate_expired"),
         pytest.param(alert(48), "agent does not trust the CA of the client certificate", id="unknown_ca"),
         pytest.param(alert(116), "agent requires a client certificate", id="certificate_required"),
         pytest.param(alert(40), "TLS handshake failed", id="handshake_failure"),
@@ -642,6 +641,13 @@ def test_failed_handshake_has_a_detail(ca_file: Path, script: Script, detail: st
         failure = send_request(https(address), tls=Tls(ca_file=ca_file))
 
     assert failure == Failure(FailureReason.TLS, detail)
+
+
+def test_expired_client_certificate_has_a_reason_of_its_own(ca_file: Path) -> None:
+    with scripted(alert(45)) as address:
+        failure = send_request(https(address), tls=Tls(ca_file=ca_file))
+
+    assert failure == Failure(FailureReason.CERTIFICATE_EXPIRED, "client certificate has expired")
 
 
 def test_closed_connection_in_handshake_is_a_reset(ca_file: Path) -> None:
