@@ -8,9 +8,10 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from nomad_exporter import __version__, clock, logs
+from nomad_exporter.change_log import ChangeLog
+from nomad_exporter.clock import Instant
 from nomad_exporter.config.model import Config, ConfigError, DocumentError, PollConfig
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.metrics.render import render_agent
@@ -22,9 +23,9 @@ from nomad_exporter.nomad.transport import Transport
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.schedule import PollJob, Schedule
 from nomad_exporter.polling.store import Store
-from nomad_exporter.polling.transitions import EVENTS, Change, truncate
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
+from nomad_exporter.verdicts.changes import Known
 from nomad_exporter.web.routes import application
 from nomad_exporter.web.site import ReloadError, Site
 
@@ -66,6 +67,7 @@ class Exporter:
         self._self_metrics = SelfMetrics()
         self._self_metrics.record_reload(clock.now())
         self._store = Store(config.agents, render_agent)
+        self._change_log = ChangeLog(clock.now, self._update)
         self._contexts = Contexts()
         self._transports = {agent.name: Transport(agent, self._contexts) for agent in config.agents}
         self._poller = self._build_poller(config)
@@ -82,6 +84,7 @@ class Exporter:
     def start(self) -> None:
         """Start polling."""
         self._schedule.start()
+        self._change_log.start()
 
     def resync(self) -> None:
         """Re-align the schedule after a step of the wall clock; call once per second."""
@@ -92,7 +95,9 @@ class Exporter:
         self._schedule.stop()
         for transport in self._transports.values():
             transport.close()
-        return self._schedule.join(STOP_SECONDS)
+        ended = self._schedule.join(STOP_SECONDS)
+        self._change_log.stop()
+        return ended
 
     def reload_or_log(self) -> None:
         """Reload, but only log a failure."""
@@ -139,7 +144,7 @@ class Exporter:
             clock=clock.now,
             seconds=config.poll.timeout,
             sources=enabled_sources(autopilot=config.thresholds.autopilot),
-            on_changes=_log_changes,
+            on_changes=self._change_log.log_changes,
         )
 
     def _jobs(self, config: Config) -> list[PollJob]:
@@ -158,6 +163,10 @@ class Exporter:
                 f"{agent.name} state", poll.interval, lambda lateness: self._poller.poll_state(agent, lateness), agent
             ),
         )
+
+    def _update(self, known: Known, now: Instant) -> Known:
+        fleet = [entry.snapshot for entry in self._store.entries()]
+        return known.after(fleet, self._store.polled_clusters, now, self.site.thresholds)
 
     def _site(self, config: Config) -> Site:
         reload = self.reload if config.enable_lifecycle else None
@@ -200,14 +209,6 @@ def _log_restart_required(initial: Config, config: Config) -> None:
     for field in ("listen", "log_level", "log_format"):
         if getattr(initial, field) != getattr(config, field):
             _log.warning("setting requires a restart", setting=SETTINGS[field].flag)
-
-
-def _log_changes(agent: Agent, changes: Sequence[Change]) -> None:
-    """Log the changes that one reading of ``agent`` caused, one line each."""
-    for change in truncate(changes):
-        line = EVENTS[change.event]
-        fields: dict[str, Any] = {"event": change.event, **change.fields, "agent": agent.name}
-        _log.log(line.level, line.message, **fields)
 
 
 def _format_address(bound: socket.socket) -> str:

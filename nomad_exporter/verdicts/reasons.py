@@ -167,8 +167,9 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
     VerdictReason.CONFLICTING_VIEWS: Remedy(
         _QUORUM,
         "Healthy servers reported different leaders or voters in two polls in a row.",
-        "Compare the peers on each server (nomad operator raft list-peers -stale). If they differ, the cluster may "
-        "have split in two: stop no server until the servers agree.",
+        "If the servers belong to several Nomad clusters, set the key cluster of each agent in --config.file. "
+        "Otherwise compare the peers on each server (nomad operator raft list-peers -stale). If they differ, the "
+        "cluster may have split in two: stop no server until the servers agree.",
     ),
     VerdictReason.QUORUM_LOST: Remedy(
         _QUORUM,

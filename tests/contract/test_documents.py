@@ -26,6 +26,8 @@ from nomad_exporter.polling.poller import poll
 from nomad_exporter.polling.restarts import PROOFS
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Event
+from nomad_exporter.verdicts.changes import VERDICT_EVENTS
+from nomad_exporter.verdicts.cluster_changes import CLUSTER_EVENT
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS
 from nomad_exporter.verdicts.report import Report, to_dict
 from nomad_sim.faults import FAULTS
@@ -215,7 +217,8 @@ def test_log_events_are_documented() -> None:
     table = TEXTS["docs/metrics.md"].partition("| `event` |")[2].partition("\n\n")[0]
     events = {event for row in table.splitlines() for event in re.findall(r"`(\w+[a-z])`", row.split("|")[1])}
 
-    assert events | {f"member_{status}" for status in MEMBER_STATUSES} == {*Event}
+    verdict_events = {event for event, _ in VERDICT_EVENTS.values()}
+    assert events | {f"member_{status}" for status in MEMBER_STATUSES} == {*Event, *verdict_events, CLUSTER_EVENT}
 
 
 def check_rules(rules: str, folder: Path) -> None:

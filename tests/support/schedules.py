@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+from collections.abc import Iterator
 
 from nomad_exporter import clock
 from nomad_exporter.clock import Clock
@@ -69,3 +71,17 @@ class RecordingHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+
+
+@contextlib.contextmanager
+def recorded_log(name: str) -> Iterator[list[logging.LogRecord]]:
+    """Record what the logger ``name`` logs within the block, from level info."""
+    handler, logger = RecordingHandler(), logging.getLogger(name)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield handler.records
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

@@ -1,4 +1,4 @@
-"""The wiring: what a failed reload leaves unchanged, and the log lines of changes."""
+"""The wiring: what a failed reload leaves unchanged."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from nomad_exporter.app import Exporter, _log_changes
+from nomad_exporter.app import Exporter
 from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_config
 from nomad_exporter.config.settings import Settings
 from nomad_exporter.metrics.exposition import Format
-from nomad_exporter.polling.transitions import MAX_LOG_LINES, Change, Event
 from nomad_exporter.web.site import ReloadError
 from tests.support.answers import AGENT
-from tests.support.schedules import RecordingHandler
+from tests.support.schedules import recorded_log
 from tests.support.settings import DEFAULTS
 
 CONFIG = build_config(Settings(**DEFAULTS), (AGENT,))
@@ -27,13 +26,8 @@ ERRORS = [
 @pytest.fixture
 def records() -> Iterator[list[logging.LogRecord]]:
     """Yield the records that the module logs."""
-    handler, logger = RecordingHandler(), logging.getLogger("nomad_exporter.app")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    yield handler.records
-    logger.removeHandler(handler)
-    logger.setLevel(before)
+    with recorded_log("nomad_exporter.app") as records:
+        yield records
 
 
 def failing_exporter(error: Exception) -> Exporter:
@@ -77,23 +71,3 @@ def test_reload_is_logged_and_recorded(records: list[logging.LogRecord]) -> None
 
     assert [(record.getMessage(), vars(record)["fields"]) for record in records] == [("reloaded", {"agents": 1})]
     assert "nomad_exporter_config_last_reload_successful 1" in metrics(exporter)
-
-
-def test_change_is_one_log_line_with_event_first_and_agent_last(records: list[logging.LogRecord]) -> None:
-    _log_changes(AGENT, [Change(Event.UNHEALTHY, {"role": "server", "detail": "no leader"})])
-
-    (record,) = records
-    assert (record.levelname, record.getMessage()) == ("WARNING", "agent unhealthy")
-    assert [*vars(record)["fields"].items()] == [
-        ("event", "unhealthy"),
-        ("role", "server"),
-        ("detail", "no leader"),
-        ("agent", AGENT.name),
-    ]
-
-
-def test_log_lines_of_one_reading_are_limited(records: list[logging.LogRecord]) -> None:
-    _log_changes(AGENT, [Change(Event.MEMBER_APPEARED)] * (MAX_LOG_LINES + 7))
-
-    assert len(records) == MAX_LOG_LINES + 1
-    assert records[-1].getMessage() == "further changes omitted"

@@ -1,0 +1,127 @@
+"""Changes of the status of clusters, as log lines."""
+
+from __future__ import annotations
+
+import logging
+from itertools import pairwise
+
+import pytest
+
+from nomad_exporter.polling.line_groups import Line
+from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.cluster import ClusterStatus
+from nomad_exporter.verdicts.cluster_changes import CLUSTER_LINES, Clusters, cluster_changes, current_clusters
+from tests.support.fleets import (
+    AT,
+    THRESHOLDS,
+    Fleet,
+    agent,
+    client,
+    cluster,
+    dead,
+    gossip,
+    leaderless,
+    polled_server,
+    raft,
+    self_answer,
+)
+
+HEALTHY = cluster(3)
+DEGRADED = {**cluster(5), "s5": dead(cluster(5)["s5"])}
+NO_TOLERANCE = {**HEALTHY, "s3": dead(HEALTHY["s3"])}
+NO_LEADER = {name: leaderless(snapshot) for name, snapshot in HEALTHY.items()}
+LOST = {name: dead(snapshot) for name, snapshot in HEALTHY.items()}
+UNKNOWN = cluster(3, monitor=[1])
+
+
+def clusters(fleet: Fleet, polled: str = "default") -> Clusters:
+    return current_clusters(list(fleet.values()), {polled}, AT, THRESHOLDS)
+
+
+def lines_of(*fleets: Fleet) -> list[Line]:
+    """Return the lines of a cluster that goes through these states."""
+    steps: list[Clusters] = [{}, *map(clusters, fleets)]
+    return [line for before, after in pairwise(steps) for line in cluster_changes(before, after)]
+
+
+def messages(*fleets: Fleet) -> list[str]:
+    return [line.kind.message for line in lines_of(*fleets)]
+
+
+def test_line_has_labels_and_numbers() -> None:
+    (line,) = lines_of(HEALTHY, LOST)
+
+    assert (line.kind.level, line.kind.message) == (logging.ERROR, "quorum lost")
+    assert line.all_fields == {
+        "event": "cluster_state",
+        "state": "quorum_lost",
+        "nomad_cluster": "default",
+        "nomad_region": "unknown",
+        "voters": "3",
+        "healthy": "0",
+        "unhealthy": "3",
+        "unknown": "0",
+        "quorum_size": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fleets", "expected"),
+    [
+        pytest.param([HEALTHY, HEALTHY], [], id="ok"),
+        pytest.param([LOST, LOST], ["quorum lost"], id="first status is a problem"),
+        pytest.param([UNKNOWN, HEALTHY], ["cluster ok"], id="no evidence at first"),
+        pytest.param([HEALTHY, UNKNOWN], ["cluster state unknown"], id="no evidence later"),
+        pytest.param([HEALTHY, LOST, HEALTHY], ["quorum lost", "quorum recovered"], id="total loss"),
+        pytest.param(
+            [HEALTHY, LOST, NO_LEADER, NO_TOLERANCE, HEALTHY],
+            ["quorum lost", "no leader", "leader recovered", "cluster ok"],
+            id="slow recovery",
+        ),
+        pytest.param([HEALTHY, NO_TOLERANCE], ["no failure tolerance"], id="one of three died"),
+        pytest.param([cluster(5), DEGRADED], ["cluster degraded"], id="one of five died"),
+    ],
+)
+def test_change_and_recovery_have_a_message(fleets: list[Fleet], expected: list[str]) -> None:
+    assert messages(*fleets) == expected
+
+
+def test_recovery_is_logged_at_info() -> None:
+    levels = [line.kind.level for line in lines_of(HEALTHY, NO_LEADER, HEALTHY, NO_TOLERANCE, HEALTHY)]
+
+    assert levels == [logging.ERROR, logging.INFO, logging.WARNING, logging.INFO]
+
+
+def test_conflict_names_the_servers_and_the_key() -> None:
+    other = {f"x{n}": polled_server(n, self_answer(n, raft(7, 8, 9)), gossip(7, 8, 9), f"x{n}") for n in (7, 8, 9)}
+
+    (line,) = lines_of({**HEALTHY, **other})
+    assert line.kind.message == "clusters conflict"
+    assert (line.fields["agents"], line.fields["names"]) == ("6", "s1,s2,s3,x7,x8,…")
+    assert "set the key cluster" in line.fields["remedy"]
+
+
+def test_removed_cluster_is_forgotten() -> None:
+    assert messages(LOST, {}, LOST) == ["quorum lost", "quorum lost"]
+
+
+def test_cluster_has_no_line_before_all_agents_were_polled() -> None:
+    assert clusters(LOST, polled="other") == {}
+
+
+def test_clients_alone_have_no_status() -> None:
+    assert clusters({"c1": client()}) == {}
+
+
+def test_clients_do_not_matter() -> None:
+    for fleet in (HEALTHY, LOST, UNKNOWN):
+        assert clusters({**fleet, "c1": client()}) == clusters(fleet)
+
+
+def test_server_that_is_not_polled_yet_does_not_count() -> None:
+    assert clusters({**HEALTHY, "s4": Snapshot(agent("s4"))}).keys() == clusters(HEALTHY).keys()
+    assert clusters({"c1": client(), "s4": Snapshot(agent("s4"))}) == {}
+
+
+def test_every_status_has_its_lines() -> None:
+    assert list(CLUSTER_LINES) == list(ClusterStatus)
