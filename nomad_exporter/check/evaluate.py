@@ -15,7 +15,9 @@ from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.report import Report, ages, build_report, health_messages
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets, poll_reason
-from nomad_exporter.verdicts.view import STABLE_ANSWERS
+
+ALWAYS = Instant(float("-inf"), float("-inf"))
+"""An instant before any poll."""
 
 NOMAD_HEALTH = "health"
 """The question beside those of ``Question``: what Nomad itself reports."""
@@ -65,7 +67,7 @@ def check_agents(
 ) -> list[Finding]:
     """Return a finding for each agent of ``fleet`` in ``names``, in the order of the fleet."""
     # A check polls once, so a single answer must count as a stable one.
-    stable = [replace(snapshot, unchanged_answers=STABLE_ANSWERS) for snapshot in fleet]
+    stable = [replace(snapshot, stable_since=ALWAYS) for snapshot in fleet]
     chosen = [snapshot for snapshot in stable if snapshot.agent.name in names]
     if question == NOMAD_HEALTH:
         return [_health_finding(snapshot, now) for snapshot in chosen]

@@ -95,9 +95,10 @@ class Snapshot:
 
     ``states`` are the states of the sources that were polled. ``kinds`` are the kinds of unknown stats, as inferred
     from their values so far. ``last_poll_ended`` is the latest end of a poll of any source. ``consecutive_failures``
-    counts polls of ``health`` in a row without any response. ``unchanged_answers`` counts answers to ``self`` in a row
-    with the same leader and raft configuration. ``identity`` is who answers ``self``. ``node_name`` is the newest one
-    of a reading. ``history`` is updated by ``transitions.apply``; ``after`` leaves ``history`` unchanged.
+    counts polls of ``health`` in a row without any response. ``stable_since`` is when an answer to ``self`` first
+    repeated the leader and the raft configuration of the answer before; None if the newest one changed them.
+    ``identity`` is who answers ``self``. ``node_name`` is the newest one of a reading. ``history`` is updated by
+    ``transitions.apply``; ``after`` leaves ``history`` unchanged.
     """
 
     agent: Agent
@@ -107,7 +108,7 @@ class Snapshot:
     certificates: Certificates = _NO_CERTIFICATES
     last_poll_ended: Instant | None = None
     consecutive_failures: int = 0
-    unchanged_answers: int = 0
+    stable_since: Instant | None = None
     identity: Identity = _NO_IDENTITY
     node_name: NodeName | None = None
     history: History = _NO_HISTORY
@@ -127,7 +128,7 @@ class Snapshot:
             node_name=reading.node_name or self.node_name,
         )
         if isinstance(reading.outcome, AgentSelf):
-            snapshot = snapshot._learn(self[SELF].answer, reading.outcome)
+            snapshot = snapshot._learn(self[SELF].answer, reading.outcome, reading.ended)
         roles = snapshot.roles
         return snapshot.cleared(*(source for source in snapshot.states if roles and not source.applies_to(roles)))
 
@@ -136,7 +137,7 @@ class Snapshot:
         cleared = {source: self[source].cleared() for source in sources}
         return replace(self, states={**self.states, **cleared}) if cleared else self
 
-    def _learn(self, before: AgentSelf | None, answer: AgentSelf) -> Snapshot:
+    def _learn(self, before: AgentSelf | None, answer: AgentSelf, at: Instant) -> Snapshot:
         """Return the snapshot with what follows from a new answer to ``self``; ``before`` is the answer before."""
         is_unchanged = before is not None and (before.leader_address, before.configuration) == (
             answer.leader_address,
@@ -145,7 +146,7 @@ class Snapshot:
         return replace(
             self,
             kinds=stats.learn(self.kinds, answer.unknown),
-            unchanged_answers=self.unchanged_answers + 1 if is_unchanged else 1,
+            stable_since=(self.stable_since or at) if is_unchanged else None,
             # An answer that a newer one has overtaken shows nothing about the order of the IDs.
             identity=self.identity.after(answer) if self[SELF].answer is answer else self.identity,
         )

@@ -92,7 +92,7 @@ class ClusterState:
 
 
 def _has_conflict(cluster: ClusterState) -> bool:
-    return len(cluster.quorums) > 1 or any(quorum.has_conflict for quorum in cluster.quorums)
+    return len(cluster.quorums) > 1 or any(quorum.has_lasting_conflict for quorum in cluster.quorums)
 
 
 def _is_quorum_lost(cluster: ClusterState) -> bool:

@@ -11,7 +11,7 @@ from nomad_exporter.nomad.stats import Number
 from nomad_exporter.verdicts import arithmetic
 from nomad_exporter.verdicts.arithmetic import Evidence, EvidenceSource, VoterCount
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.verdicts.view import Cluster, View, authoritative_view, has_conflict
+from nomad_exporter.verdicts.view import Cluster, View, authoritative_view, has_conflict, has_lasting_conflict
 
 
 class VoterHealth(StrEnum):
@@ -38,7 +38,8 @@ class QuorumState:
     ``is_current`` is whether that view is fresh; the last known Raft configuration is kept, however old. ``evidence``
     and ``names`` are by voter. ``basis`` is the weakest evidence source that a healthy voter depends on. ``leader`` is
     the name of the leader, empty if no healthy leader is known; ``elected`` is the leader of the newest term that a
-    server reports, healthy or not. ``has_conflict`` is whether healthy servers contradict each other. ``expected`` is
+    server reports, healthy or not. ``has_conflict`` is whether healthy servers contradict each other,
+    ``has_lasting_conflict`` whether they do so for longer than an election explains. ``expected`` is
     ``bootstrap_expect``. ``agents`` are the names of the cluster's monitored servers. ``oldest_evidence`` is the age in
     seconds of the oldest health answer that proves a server healthy.
     """
@@ -51,6 +52,7 @@ class QuorumState:
     basis: EvidenceSource | None = None
     leader: str = ""
     has_conflict: bool = False
+    has_lasting_conflict: bool = False
     expected: int | None = None
     agents: frozenset[str] = frozenset()
     elected: Leader | None = None
@@ -112,6 +114,7 @@ def build_quorum_state(cluster: Cluster, thresholds: Thresholds, has_unidentifie
         basis=arithmetic.basis(evidence.values(), thresholds.trust_gossip),
         leader=_leader(authoritative, cluster, evidence),
         has_conflict=has_conflict(cluster),
+        has_lasting_conflict=has_lasting_conflict(cluster),
         expected=authoritative.agent_self.bootstrap_expect,
         agents=frozenset(view.agent for view in cluster),
         elected=_elected(cluster),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.models import (
@@ -22,9 +23,6 @@ from nomad_exporter.nomad.stats import Number
 from nomad_exporter.polling.snapshot import Snapshot, SourceState
 from nomad_exporter.verdicts.verdict import Thresholds
 
-STABLE_ANSWERS = 2
-"""The number of identical self answers in a row after which a view is stable."""
-
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -33,7 +31,9 @@ class View:
     ``cluster`` is the configured name of the cluster. ``agent_self`` is the newest self answer, which may be old unless
     the view ``is_fresh``. ``gossip`` and ``autopilot`` are None unless fresh. The server ``is_unresponsive`` if its
     newest polls had no response at all. ``health_age`` is the age of the newest health answer in seconds.
-    ``answered_at`` is when the newest self answer arrived, ``refused_at`` when the server last refused a connection.
+    ``answered_at`` and ``healthy_at`` are when the newest answers to self and health arrived, ``refused_at`` is when
+    the server last refused a connection. ``stable_since`` is when a self answer first repeated the leader and the
+    voters of the answer before; None if the newest one changed them.
     """
 
     agent: str
@@ -42,11 +42,12 @@ class View:
     is_unresponsive: bool
     is_healthy: bool
     is_fresh: bool
-    is_stable: bool
     health_age: float
     gossip: Members | None
     autopilot: Autopilot | None
     answered_at: Instant
+    healthy_at: Instant | None
+    stable_since: Instant | None
     refused_at: Instant | None
 
     @property
@@ -124,11 +125,12 @@ def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View
         is_unresponsive=is_unresponsive(snapshot),
         is_healthy=is_healthy(snapshot, now, thresholds),
         is_fresh=_fresh_answer(snapshot[SELF], now, thresholds) is not None,
-        is_stable=snapshot.unchanged_answers >= STABLE_ANSWERS,
         health_age=snapshot[HEALTH].age(now),
         gossip=_fresh_answer(snapshot[MEMBERS], now, thresholds),
         autopilot=_fresh_answer(snapshot[AUTOPILOT], now, thresholds),
         answered_at=answered_at,
+        healthy_at=snapshot[HEALTH].answered,
+        stable_since=snapshot.stable_since,
         refused_at=snapshot.history.refused,
     )
 
@@ -225,9 +227,38 @@ def has_conflict(cluster: Sequence[View]) -> bool:
 
     They report different leaders or voters, or different servers at the address of a voter.
     """
-    stable = [view for view in cluster if view.is_healthy and view.is_fresh and view.is_stable]
-    reports = {(view.leader, frozenset(voter.id for voter in view.voters)) for view in stable}
-    return len(reports) > 1 or _has_two_servers_at_one_address(stable)
+    views = _stable_views(cluster)
+    return len(_by_report(views)) > 1 or _has_two_servers_at_one_address(views)
+
+
+def has_lasting_conflict(cluster: Sequence[View]) -> bool:
+    """Return whether healthy servers still contradict each other after each report was stable."""
+    # A server that was cut off until just now reports no leader, which contradicts nothing.
+    views = [view for view in _stable_views(cluster) if view.leader]
+    pairs = (pair for groups in combinations(_by_report(views), 2) for pair in product(*groups))
+    return any(_overlap(*pair) for pair in pairs) or _has_two_servers_at_one_address(views)
+
+
+def _stable_views(cluster: Iterable[View]) -> list[View]:
+    return [view for view in cluster if view.is_healthy and view.is_fresh and view.stable_since]
+
+
+def _by_report(views: Iterable[View]) -> list[list[View]]:
+    """Return the views in groups that report the same leader and voters."""
+    reports: dict[object, list[View]] = defaultdict(list)
+    for view in views:
+        reports[view.leader, frozenset(voter.id for voter in view.voters)].append(view)
+    return [*reports.values()]
+
+
+def _overlap(one: View, other: View) -> bool:
+    """Return whether each of two servers repeated its report, and was healthy, after the other's was stable."""
+    # Until then, one of them may report what was true before an election.
+    return all(
+        at is not None and since is not None and at.since(since) >= 0
+        for view, since in ((one, other.stable_since), (other, one.stable_since))
+        for at in (view.answered_at, view.healthy_at)
+    )
 
 
 def _has_two_servers_at_one_address(views: Sequence[View]) -> bool:

@@ -56,8 +56,7 @@ no-leader                 c1-client           ok   ok                  not_a_vot
 no-leader                 s2-follower         ok   no_leader           no_leader             1.10.5 1.6.10
 no-leader                 s3-follower         ok   no_leader           no_leader             1.2.16 2.0.5
 no-leader-for-long        c1-client           ok   servers_unreachable not_a_voter           every
-no-leader-for-long        s2-follower         ok   no_leader           no_leader             1.10.5
-no-leader-for-long        s2-follower         ok   no_leader           quorum_lost           1.6.10
+no-leader-for-long        s2-follower         ok   no_leader           no_leader             1.10.5 1.6.10
 no-leader-for-long        s3-follower         ok   no_leader           no_leader             1.2.16 2.0.5
 no-servers                c8-client           ok   servers_unreachable not_a_voter           every
 one-left                  c1-client           ok   ok                  not_a_voter           every

@@ -217,10 +217,10 @@ class IncidentCheck:
 
     def check_clusters(self, scraped: Scrape) -> None:
         """Check that each cluster always has one state, that its servers never conflict, and that one leads at most."""
-        for page in scraped.pages:
-            assert sum(page.values("nomad_agent_leader")) <= self.incident.requirements.regions
-            assert sum(page.values("nomad_cluster_state")) >= self.incident.requirements.regions
-            assert not any(page.values("nomad_cluster_state", state="conflicting"))
+        for each in scraped.pages:
+            assert sum(each.values("nomad_agent_leader")) <= self.incident.requirements.regions
+            assert sum(each.values("nomad_cluster_state")) >= self.incident.requirements.regions
+            assert not any(each.values("nomad_cluster_state", state="conflicting"))
 
     def check_safety(self, scraped: Scrape) -> None:
         """Check that no server is safe to stop while another one is not a running voter.

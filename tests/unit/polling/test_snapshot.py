@@ -308,7 +308,7 @@ def test_response_to_any_source_ends_the_row(source: Source[Any], outcome: Any) 
     assert after(reading(HEALTH, REFUSED), reading(source, outcome, at=1)).consecutive_failures == 0
 
 
-# Unchanged answers.
+# Stable answers.
 
 ONE_LEADER = self_answer(texts={"nomad.leader_addr": "10.0.0.1:4647"})
 OTHER_LEADER = self_answer(texts={"nomad.leader_addr": "10.0.0.2:4647"})
@@ -316,20 +316,20 @@ OTHER_CONFIGURATION = replace(ONE_LEADER, configuration=())
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "expected"),
+    ("outcomes", "since"),
     [
-        pytest.param([], 0, id="no answer"),
-        pytest.param([ONE_LEADER], 1, id="once"),
-        pytest.param([ONE_LEADER, ONE_LEADER, replace(ONE_LEADER, version="2.0.6")], 3, id="the same leader"),
-        pytest.param([ONE_LEADER, ONE_LEADER, OTHER_LEADER], 1, id="other leader"),
-        pytest.param([ONE_LEADER, OTHER_CONFIGURATION], 1, id="other configuration"),
+        pytest.param([], None, id="no answer"),
+        pytest.param([ONE_LEADER], None, id="once"),
+        pytest.param([ONE_LEADER, ONE_LEADER, replace(ONE_LEADER, version="2.0.6")], 1, id="the same leader"),
+        pytest.param([ONE_LEADER, ONE_LEADER, OTHER_LEADER], None, id="other leader"),
+        pytest.param([ONE_LEADER, OTHER_CONFIGURATION], None, id="other configuration"),
         pytest.param([ONE_LEADER, REFUSED, ONE_LEADER], 2, id="failure between"),
     ],
 )
-def test_unchanged_answers_in_a_row_are_counted(outcomes: list[Any], expected: int) -> None:
+def test_answer_is_stable_since_its_first_repetition(outcomes: list[Any], since: int | None) -> None:
     readings = [reading(SELF, outcome, at) for at, outcome in enumerate(outcomes)]
 
-    assert after(*readings).unchanged_answers == expected
+    assert after(*readings).stable_since == (None if since is None else readings[since].ended)
 
 
 # The last poll.

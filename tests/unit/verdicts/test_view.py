@@ -20,6 +20,7 @@ from nomad_exporter.verdicts.view import (
     build_view,
     group_by_cluster,
     has_conflict,
+    has_lasting_conflict,
     is_healthy,
 )
 from tests.support.answers import GATEWAY, HEALTHY, REFUSED, health
@@ -66,7 +67,7 @@ def test_view_of_healthy_server() -> None:
     view = view_of(cluster(3)["s2"])
 
     assert (view.agent, view.leader) == ("s2", rpc(1))
-    assert (view.is_healthy, view.is_fresh, view.is_stable) == (True, True, True)
+    assert (view.is_healthy, view.is_fresh, view.stable_since) == (True, True, view.answered_at)
     assert view.voters == raft(1, 2, 3)
     assert view.gossip == gossip(1, 2, 3)
     assert view.autopilot is None
@@ -113,14 +114,16 @@ def test_view_without_identity_matches_no_server() -> None:
 
 @pytest.mark.parametrize(("polls", "is_stable"), [(1, False), (2, True), (3, True)])
 def test_view_is_stable_after_two_equal_answers(polls: int, is_stable: bool) -> None:
-    assert view_of(polled_server(1, self_answer(1, raft(1)), gossip(1), polls=polls)).is_stable is is_stable
+    view = view_of(polled_server(1, self_answer(1, raft(1)), gossip(1), polls=polls))
+
+    assert (view.stable_since is not None) is is_stable
 
 
 def test_changed_view_is_stable_after_the_next_answer() -> None:
     changed = after_poll(cluster(3)["s3"], SELF, self_answer(3, raft(1, 2, 3), leader=2))
 
-    assert not view_of(changed).is_stable
-    assert view_of(after_poll(changed, SELF, self_answer(3, raft(1, 2, 3), leader=2))).is_stable
+    assert not view_of(changed).stable_since
+    assert view_of(after_poll(changed, SELF, self_answer(3, raft(1, 2, 3), leader=2))).stable_since
 
 
 @pytest.mark.parametrize(
@@ -309,3 +312,28 @@ def test_authoritative_view_does_not_depend_on_order(views: list[View], expected
 )
 def test_conflict_needs_healthy_fresh_and_stable_views(views: list[View], conflict: bool) -> None:
     assert has_conflict(views) is conflict
+
+
+def elected(number: int, leader: int, *self_at: float, health_at: float) -> View:
+    """Return a server that answered self at these seconds before the evaluation, with this leader, and then health."""
+    snapshot = Snapshot(agent(f"s{number}"))
+    for ago in self_at:
+        snapshot = after_poll(snapshot, SELF, self_answer(number, raft(1, 2, 3), leader), ago)
+    return view_of(after_poll(snapshot, HEALTH, health({Role.SERVER: HEALTHY}), health_at))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "conflict"),
+    [
+        pytest.param(elected(1, 1, 40, 25, 9, health_at=1), elected(2, 2, 26, 10, health_at=1), True, id="both repeat"),
+        pytest.param(elected(1, 1, 40, 25, health_at=1), elected(2, 2, 26, 10, health_at=1), False, id="not yet asked"),
+        pytest.param(
+            elected(1, 0, 40, 25, 9, health_at=1), elected(2, 2, 26, 10, health_at=1), False, id="knows no leader"
+        ),
+        pytest.param(elected(1, 1, 8, 4, 1, health_at=6), elected(2, 2, 8, 4, 1, health_at=1), False, id="cut off"),
+    ],
+)
+def test_view_of_an_earlier_leader_is_no_lasting_conflict(old: View, new: View, conflict: bool) -> None:
+    assert has_conflict((old, new))
+    assert has_lasting_conflict((old, new)) is conflict
+    assert has_lasting_conflict((new, old)) is conflict
