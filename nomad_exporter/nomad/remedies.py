@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nomad_exporter.nomad.failures import FailureReason
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import SOURCES
 
 _PERMISSIONS = ", ".join(f"{source.permission} for {source.path}" for source in SOURCES if source.permission)
@@ -113,3 +113,8 @@ FAILURE_REASONS: dict[FailureReason, Remedy] = {
         "Check the exporter's log at --log.level debug for the exception. Then report it as a bug.",
     ),
 }
+
+
+def failure_remedy(failure: Failure | None) -> str:
+    """Return what to do about a failed poll; return an empty text for None."""
+    return FAILURE_REASONS[failure.reason].remedy if failure else ""

@@ -188,7 +188,7 @@ def cluster_verdict(cluster: ClusterState) -> Verdict:
     problem = _problem(cluster)
     if problem:
         return problem.to_verdict(Question.QUORUM)
-    message = describe_voters("Any one voter can be lost", cluster.quorum) if cluster.quorum else ""
+    message = f"Any one voter can be lost: {describe_voters(cluster.quorum)}" if cluster.quorum else ""
     return Verdict(Question.QUORUM, VerdictReason.OK, message)
 
 

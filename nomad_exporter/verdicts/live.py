@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.remedies import failure_remedy
 from nomad_exporter.nomad.sources import HEALTH
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
@@ -38,18 +40,27 @@ def _unresponsive(snapshot: Snapshot, thresholds: Thresholds) -> Problem | None:
     failures, failure = snapshot.consecutive_failures, snapshot[HEALTH].failure
     if failures < thresholds.failure_threshold:
         return None
-    polls = "1 failed poll" if failures == 1 else f"{failures} failed polls in a row"
-    reason = poll_reason(failure) if failure else VerdictReason.UNRESPONSIVE
-    return Problem(reason, f"Unresponsive: {polls}{in_brackets(failure)}.")
+    message = f"{_no_response(snapshot)}."
+    return poll_problem(failure, message) if failure else Problem(VerdictReason.UNRESPONSIVE, message)
+
+
+def poll_problem(failure: Failure | None, message: str) -> Problem:
+    """Return the problem of a failed poll, with the failure's remedy unless the agent merely does not respond."""
+    reason = poll_reason(failure) if failure else VerdictReason.POLL_ERROR
+    return Problem(reason, message, failure_remedy(failure) if reason is VerdictReason.POLL_ERROR else "")
 
 
 def _ok_message(snapshot: Snapshot, thresholds: Thresholds) -> str:
     failures, failure = snapshot.consecutive_failures, snapshot[HEALTH].failure
     if failures:
-        polls = "last poll" if failures == 1 else f"last {failures} polls"
-        limit = thresholds.failure_threshold
-        return f"No response to the {polls}{in_brackets(failure)}; below the failure threshold of {limit}."
+        return f"{_no_response(snapshot)}; below the failure threshold of {thresholds.failure_threshold}."
     if failure and not (failure.is_responsive or failure.is_unresponsive):
         # Such a failure, for example in name resolution, says nothing about the agent.
         return f"The last poll was inconclusive{in_brackets(failure)}; the agent counts as live."
     return "The agent is responding."
+
+
+def _no_response(snapshot: Snapshot) -> str:
+    failures = snapshot.consecutive_failures
+    polls = "last poll" if failures == 1 else f"last {failures} polls"
+    return f"No response to the {polls}{in_brackets(snapshot[HEALTH].failure)}"

@@ -21,6 +21,12 @@ MISSING_EVIDENCE: Mapping[EvidenceSource, str] = {
 
 NO_CONFIGURATION = "No server of this cluster has recently reported its Raft configuration."
 
+LIST_EVERY_SERVER = (
+    "List every server in --config.file, or set --poll.autopilot. Until then, check the voters (nomad operator "
+    "autopilot health) before stopping the server."
+)
+"""The remedy if the exporter monitors only one server of a cluster."""
+
 
 def quorum(server: View, state: QuorumState | None, thresholds: Thresholds) -> Verdict:
     """Return whether ``server`` may be stopped: its cluster has a leader and enough healthy voters without it."""
@@ -33,7 +39,7 @@ def quorum(server: View, state: QuorumState | None, thresholds: Thresholds) -> V
         return problem.to_verdict(Question.QUORUM)
     remaining = state.count.healthy - counts
     effect = f"{remaining} remain without this server" if counts else "this server is not a healthy voter"
-    return Verdict(Question.QUORUM, VerdictReason.OK, describe_voters("Safe to stop", state, effect))
+    return Verdict(Question.QUORUM, VerdictReason.OK, f"Safe to stop: {describe_voters(state, effect)}")
 
 
 def find_problem(state: QuorumState, effect: str, *, counts: bool, could_count: bool) -> Problem | None:
@@ -46,26 +52,33 @@ def find_problem(state: QuorumState, effect: str, *, counts: bool, could_count: 
         message = "Do not stop: healthy servers report different leaders or voters."
         return Problem(VerdictReason.CONFLICTING_VIEWS, message)
     if state.is_quorum_lost:
-        return Problem(VerdictReason.QUORUM_LOST, describe_voters("Quorum lost", state))
+        return Problem(VerdictReason.QUORUM_LOST, describe_voters(state))
     if not state.is_current:
         return Problem(VerdictReason.UNKNOWN, NO_CONFIGURATION)
     if not state.leader:
-        return Problem(VerdictReason.NO_LEADER, describe_voters("No healthy leader", state))
+        return Problem(VerdictReason.NO_LEADER, describe_voters(state, "no healthy leader is known"))
     if arithmetic.is_safe(count.healthy, count.quorum_size, counts):
         return None
     if arithmetic.is_safe(count.healthy + count.unknown, count.quorum_size, could_count):
-        return Problem(VerdictReason.INSUFFICIENT_EVIDENCE, describe_voters("Insufficient evidence", state))
-    return Problem(VerdictReason.WOULD_LOSE_QUORUM, describe_voters("Do not stop", state, effect))
+        return Problem(VerdictReason.INSUFFICIENT_EVIDENCE, describe_voters(state), _evidence_remedy(state))
+    return Problem(VerdictReason.WOULD_LOSE_QUORUM, f"Do not stop: {describe_voters(state, effect)}")
 
 
-def describe_voters(result: str, state: QuorumState, effect: str = "") -> str:
-    """Format a message such as "Quorum lost: 1 of 3 voters healthy, 2 needed (s1, s2 are not responding)"."""
+def _evidence_remedy(state: QuorumState) -> str:
+    """Return a remedy if the exporter monitors at most one voter and does not poll autopilot; else an empty text."""
+    sources = [source for evidence in state.evidence.values() for source in evidence]
+    is_alone = sources.count(EvidenceSource.DIRECT) <= 1 and EvidenceSource.AUTOPILOT not in sources
+    return LIST_EVERY_SERVER if is_alone else ""
+
+
+def describe_voters(state: QuorumState, effect: str = "") -> str:
+    """Format a message such as "1 of 3 voters healthy, 2 needed (s1, s2 are not responding)."."""
     count, expected = state.count, state.expected or 0
     numbers = f"{count.healthy} of {count.voters} voters healthy, {count.quorum_size} needed"
     if expected > count.voters:
         numbers += f", {expected} expected"
     causes = "; ".join(_causes(state))
-    return f"{result}: {numbers}{f'; {effect}' if effect else ''}{f' ({causes})' if causes else ''}."
+    return f"{numbers}{f'; {effect}' if effect else ''}{f' ({causes})' if causes else ''}."
 
 
 def _causes(state: QuorumState) -> Iterator[str]:

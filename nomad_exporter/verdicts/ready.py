@@ -11,6 +11,7 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Health, Role, find_own_server, is_nonvoter
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.live import poll_problem
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import (
     Problem,
@@ -19,7 +20,6 @@ from nomad_exporter.verdicts.verdict import (
     format_list,
     humanize,
     in_brackets,
-    poll_reason,
 )
 
 HEALTH_MESSAGES = {
@@ -60,7 +60,7 @@ def _health_poll_problems(snapshot: Snapshot, now: Instant, thresholds: Threshol
     if state.last is None:
         yield Problem(VerdictReason.STARTING, "/v1/agent/health has not been polled yet.")
     elif state.failure:
-        yield Problem(poll_reason(state.failure), f"Poll of /v1/agent/health failed{in_brackets(state.failure)}.")
+        yield poll_problem(state.failure, f"Poll of /v1/agent/health failed{in_brackets(state.failure)}.")
     elif state.age(now) > thresholds.max_health_age:
         age = humanize(state.age(now))
         yield Problem(VerdictReason.EXPORTER_STALLED, f"The exporter has not polled /v1/agent/health for {age}.")
@@ -77,7 +77,7 @@ def _health_problems(health: Health) -> Iterator[Problem]:
     for role, check in sorted(health.plain.checks.items()):
         if not check.ok:
             reason = _health_reason(health, role, check.message)
-            yield Problem(reason, f"The {role} is unhealthy: {check.message}.")
+            yield Problem(reason, f"The {role}'s health check fails: {check.message}.")
 
 
 def _health_reason(health: Health, role: Role, message: str) -> VerdictReason:
@@ -100,7 +100,7 @@ def _self_poll_problems(snapshot: Snapshot, now: Instant, thresholds: Thresholds
     elif state.age(now) > thresholds.max_age:
         since = f"for {humanize(state.age(now))}" if state.answered else "yet"
         message = f"No valid response from /v1/agent/self {since}{in_brackets(state.failure)}."
-        yield Problem(poll_reason(state.failure) if state.failure else VerdictReason.POLL_ERROR, message)
+        yield poll_problem(state.failure, message)
 
 
 def _is_token_check_failure(failure: Failure) -> bool:

@@ -75,8 +75,10 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
     ),
     VerdictReason.STARTING: Remedy(
         _ALL,
-        "The exporter or the agent has just started, and not every poll that the verdict needs has ended.",
+        "The exporter or the agent has just started, and not every poll that the verdict needs has ended. Nothing "
+        "proves that the agent is dead, so the agent counts as live; nothing else is known about it.",
         "Wait a few seconds. If the reason persists, check the exporter's log for failed polls.",
+        yes=_LIVE,
     ),
     VerdictReason.EXPORTER_STALLED: Remedy(
         _ALL,
@@ -137,9 +139,11 @@ VERDICT_REASONS: Mapping[VerdictReason, Remedy] = {
     VerdictReason.NOT_YET_VOTER: Remedy(
         _READY,
         "The server is not a voter in its own Raft configuration, although it should be. After a restart, this is "
-        "normal for about 15 seconds.",
-        "Wait 15 seconds. If the reason persists, check whether autopilot considers the server stable (nomad operator "
-        "autopilot health) and whether it is a peer (nomad operator raft list-peers), then the leader's log.",
+        "normal for about 15 seconds. During an upgrade migration of Nomad Enterprise it is normal for longer: new "
+        "servers of a newer version (or ap_version tag) wait as non-voters until there are enough of them.",
+        "Wait 15 seconds, or for the end of an upgrade migration. If the reason persists, check whether autopilot "
+        "considers the server stable (nomad operator autopilot health) and whether it is a peer (nomad operator raft "
+        "list-peers), then the leader's log.",
     ),
     VerdictReason.LEADER_CONTACT_LOST: Remedy(
         _READY,

@@ -14,7 +14,7 @@ from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.ready import apply_lag
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
-from nomad_exporter.verdicts.verdict import describe, format_list
+from nomad_exporter.verdicts.verdict import Verdict, describe, format_list
 
 Detail = str | int | float | bool
 Details = Mapping[str, Detail]
@@ -118,7 +118,8 @@ def age(evaluation: Evaluation, question: Question, now: Instant) -> float | Non
 class Report:
     """A verdict about one agent with its details, and its ages in seconds.
 
-    ``failure`` describes the failed poll that caused the verdict; empty if there is none.
+    ``failure`` describes the failed poll that caused the verdict; empty if there is none. ``own_remedy`` is as in
+    ``Verdict``.
     """
 
     agent: str
@@ -128,6 +129,12 @@ class Report:
     details: Details
     ages: Mapping[str, float]
     failure: str = ""
+    own_remedy: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the reason."""
+        return self.own_remedy or VERDICT_REASONS[self.reason].remedy
 
 
 def build_report(evaluation: Evaluation, question: Question, now: Instant) -> Report:
@@ -141,6 +148,7 @@ def build_report(evaluation: Evaluation, question: Question, now: Instant) -> Re
         details=details(evaluation, question),
         ages=ages(evaluation, question, now),
         failure=_failure(evaluation, verdict.reason),
+        own_remedy=verdict.own_remedy,
     )
 
 
@@ -158,7 +166,7 @@ def to_dict(report: Report) -> Mapping[str, Any]:
         "agent": report.agent,
         "reason": report.reason,
         "message": report.message,
-        "remedy": VERDICT_REASONS[report.reason].remedy,
+        "remedy": report.remedy,
         "details": report.details,
         "ages": {source: round(age, 3) for source, age in report.ages.items()},
     }
@@ -174,7 +182,7 @@ def cluster_to_dict(cluster: ClusterState) -> Mapping[str, Any]:
         "state": cluster.status,
         "reason": verdict.reason,
         "message": verdict.message,
-        "remedy": VERDICT_REASONS[verdict.reason].remedy,
+        "remedy": verdict.remedy,
         "details": _known(_voter_details(cluster.quorum)),
     }
 
@@ -182,12 +190,12 @@ def cluster_to_dict(cluster: ClusterState) -> Mapping[str, Any]:
 def summarize_clusters(clusters: Sequence[ClusterState]) -> Mapping[str, Any]:
     """Summarize the verdicts about several clusters as a JSON object; the first that is not ok decides the reason."""
     verdicts = {cluster.full_name: cluster_verdict(cluster) for cluster in clusters}
-    failing = {name: verdict.reason for name, verdict in verdicts.items() if not verdict.ok}
-    reason = next(iter(failing.values()), VerdictReason.OK)
+    failing = {name: verdict for name, verdict in verdicts.items() if not verdict.ok}
+    first = next(iter(failing.values()), Verdict(Question.QUORUM, VerdictReason.OK, ""))
     message = f"{len(verdicts) - len(failing)} of {len(verdicts)} clusters can lose any one voter."
     if failing:
-        message += f" Not: {format_list([f'{name} ({reason})' for name, reason in failing.items()])}."
-    return {"ok": not failing, "reason": reason, "message": message, "remedy": VERDICT_REASONS[reason].remedy}
+        message += f" Not: {format_list([f'{name} ({verdict.reason})' for name, verdict in failing.items()])}."
+    return {"ok": not failing, "reason": first.reason, "message": message, "remedy": first.remedy}
 
 
 _CONDITIONS: Mapping[str, str] = {Question.QUORUM: "safe to stop", "health": "healthy"}
@@ -207,10 +215,9 @@ def summarize(question: str, agents: int, healthy: int, failing: Sequence[Report
     if failing:
         names = [f"{report.agent} ({report.failure or report.reason})" for report in failing]
         message += f" Not {condition}: {format_list(names, omitted=agents - healthy - len(failing))}."
-    reason = failing[0].reason if failing else VerdictReason.OK
     return {
         "ok": not failing,
-        "reason": reason,
+        "reason": failing[0].reason if failing else VerdictReason.OK,
         "message": message,
-        "remedy": VERDICT_REASONS[reason].remedy,
+        "remedy": failing[0].remedy if failing else VERDICT_REASONS[VerdictReason.OK].remedy,
     }

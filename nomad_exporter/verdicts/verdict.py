@@ -59,28 +59,43 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A health verdict for one agent: the answer to a question, its reason, and a message for people."""
+    """A health verdict for one agent: the answer to a question, its reason, and a message for people.
+
+    ``own_remedy`` replaces the remedy of the reason if this verdict has a more exact one.
+    """
 
     question: Question
     reason: VerdictReason
     message: str
+    own_remedy: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether the answer is yes."""
         return self.question in VERDICT_REASONS[self.reason].yes
 
+    @property
+    def is_assumed(self) -> bool:
+        """Whether the answer is yes only because nothing speaks against it."""
+        return self.ok and self.reason in (VerdictReason.STARTING, VerdictReason.EXPORTER_STALLED)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the reason."""
+        return self.own_remedy or VERDICT_REASONS[self.reason].remedy
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason why a verdict is not simply ``ok``, and a message for people."""
+    """A reason why a verdict is not simply ``ok``, and a message for people; ``own_remedy`` as in ``Verdict``."""
 
     reason: VerdictReason
     message: str
+    own_remedy: str = ""
 
     def to_verdict(self, question: Question) -> Verdict:
         """Return the verdict on ``question`` that this problem causes."""
-        return Verdict(question, self.reason, self.message)
+        return Verdict(question, self.reason, self.message, self.own_remedy)
 
 
 def humanize(seconds: float) -> str:

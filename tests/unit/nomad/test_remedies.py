@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nomad_exporter.nomad.failures import FailureReason
-from nomad_exporter.nomad.remedies import FAILURE_REASONS
+from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.remedies import FAILURE_REASONS, failure_remedy
 from nomad_exporter.nomad.sources import SOURCES
 
 
@@ -56,3 +56,8 @@ def test_remedy_is_plain_text(reason: FailureReason) -> None:
 @pytest.mark.parametrize("reason", FailureReason)
 def test_remedy_begins_with_a_check(reason: FailureReason) -> None:
     assert FAILURE_REASONS[reason].remedy.startswith("Check ")
+
+
+def test_failure_has_the_remedy_of_its_reason() -> None:
+    assert failure_remedy(Failure(FailureReason.DNS, "any detail")) == FAILURE_REASONS[FailureReason.DNS].remedy
+    assert failure_remedy(None) == ""

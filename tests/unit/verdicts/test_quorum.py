@@ -13,8 +13,9 @@ from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Sourc
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import apply
 from nomad_exporter.verdicts.arithmetic import EvidenceSource
+from nomad_exporter.verdicts.quorum import LIST_EVERY_SERVER
 from nomad_exporter.verdicts.quorum_state import QuorumState
-from nomad_exporter.verdicts.reasons import VerdictReason
+from nomad_exporter.verdicts.reasons import VERDICT_REASONS, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.answers import GATEWAY, HEALTHY, REFUSED, health
 from tests.support.fleets import (
@@ -444,7 +445,7 @@ def test_quorum_is_lost_before_the_leader_steps_down() -> None:
         fleet[name] = dead(fleet[name])
 
     assert set(reasons(fleet).values()) == {VerdictReason.QUORUM_LOST}
-    assert quorum(fleet, "s1").message == "Quorum lost: 1 of 3 voters healthy, 2 needed (s2, s3 are not responding)."
+    assert quorum(fleet, "s1").message == "1 of 3 voters healthy, 2 needed (s2, s3 are not responding)."
 
 
 def test_quorum_is_lost_if_gateways_respond_for_two_of_three_voters() -> None:
@@ -467,9 +468,34 @@ def test_gossip_alone_is_insufficient_unless_trusted(thresholds: Thresholds, rea
     assert reasons(cluster(3, monitor=[1]), thresholds) == {"s1": reason}
 
 
+@pytest.mark.parametrize(
+    ("monitor", "thresholds", "is_own"),
+    [
+        pytest.param([1], THRESHOLDS, True, id="one server"),
+        pytest.param([1], WITH_AUTOPILOT, False, id="one server, autopilot without an answer"),
+        pytest.param([1, 2], THRESHOLDS, False, id="two servers"),
+    ],
+)
+def test_remedy_for_one_monitored_server_is_to_list_every_server(
+    monitor: list[int], thresholds: Thresholds, is_own: bool
+) -> None:
+    verdict = quorum(cluster(3, monitor=monitor), "s1", thresholds)
+
+    assert verdict.reason is VerdictReason.INSUFFICIENT_EVIDENCE
+    assert verdict.remedy == (LIST_EVERY_SERVER if is_own else VERDICT_REASONS[verdict.reason].remedy)
+
+
+def test_remedy_differs_if_the_other_servers_are_listed_but_do_not_respond() -> None:
+    fleet = {**cluster(3, monitor=[1]), "s2": dead(Snapshot(agent("s2"))), "s3": dead(Snapshot(agent("s3")))}
+    verdict = quorum(fleet, "s1")
+
+    assert verdict.reason is VerdictReason.INSUFFICIENT_EVIDENCE
+    assert verdict.remedy == VERDICT_REASONS[verdict.reason].remedy
+
+
 def test_message_says_that_gossip_is_the_only_evidence() -> None:
     assert quorum(cluster(3, monitor=[1]), "s1").message == (
-        "Insufficient evidence: 1 of 3 voters healthy, 2 needed (2 unknown: gossip is the only evidence)."
+        "1 of 3 voters healthy, 2 needed (2 unknown: gossip is the only evidence)."
     )
 
 

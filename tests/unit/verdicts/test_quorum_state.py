@@ -166,7 +166,7 @@ def test_lost_quorum_precedes_missing_leader() -> None:
 
     assert set(reasons(lost).values()) == {VerdictReason.QUORUM_LOST}
     assert quorum(lost, "s1").message == (
-        "Quorum lost: 0 of 3 voters healthy, 2 needed (s2, s3 are not responding; s1 is not ready)."
+        "0 of 3 voters healthy, 2 needed (s2, s3 are not responding; s1 is not ready)."
     )
 
 
@@ -176,7 +176,7 @@ def test_election_is_no_lost_quorum() -> None:
 
     assert set(reasons(election).values()) == {VerdictReason.NO_LEADER}
     assert quorum(election, "s2").message == (
-        "No healthy leader: 0 of 3 voters healthy, 2 needed (s1 is not responding; s2, s3 are not ready)."
+        "0 of 3 voters healthy, 2 needed; no healthy leader is known (s1 is not responding; s2, s3 are not ready)."
     )
 
 

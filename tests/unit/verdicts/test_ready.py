@@ -9,11 +9,12 @@ import pytest
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Check, Role
+from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import apply
 from nomad_exporter.verdicts.ready import apply_lag, ready
-from nomad_exporter.verdicts.reasons import Question, VerdictReason
+from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
 from tests.support.answers import HEALTHY, REFUSED, health
 from tests.support.fleets import (
@@ -108,6 +109,8 @@ def test_one_failed_health_poll_makes_agent_not_ready(
     assert (verdict.ok, verdict.reason) == (False, reason)
     cause = failure.detail if reason is VerdictReason.UNRESPONSIVE else f"{failure.reason}: {failure.detail}"
     assert verdict.message == f"Poll of /v1/agent/health failed ({cause})."
+    is_poll_error = reason is VerdictReason.POLL_ERROR
+    assert verdict.remedy == (FAILURE_REASONS[failure.reason] if is_poll_error else VERDICT_REASONS[reason]).remedy
 
 
 @pytest.mark.parametrize(("later", "reason"), [(14.0, VerdictReason.OK), (14.1, VerdictReason.EXPORTER_STALLED)])
@@ -138,13 +141,13 @@ def test_unhealthy_agent_is_not_ready(snapshot: Snapshot, reason: VerdictReason)
     verdict = verdict_on(snapshot)
 
     assert (verdict.ok, verdict.reason) == (False, reason)
-    assert "is unhealthy: " in verdict.message
+    assert "'s health check fails: " in verdict.message
 
 
 def test_message_quotes_nomad() -> None:
     verdict = verdict_on(unhealthy(Role.SERVER, "No cluster leader"))
 
-    assert verdict.message == "The server is unhealthy: No cluster leader."
+    assert verdict.message == "The server's health check fails: No cluster leader."
 
 
 # The self answer.
@@ -161,9 +164,8 @@ def test_server_is_ready_while_its_self_answer_is_fresh(failure: Failure, reason
 
     cause = failure.detail if reason is VerdictReason.UNRESPONSIVE else str(failure)
     assert verdict_on(failing).ok
-    assert verdict_on(old) == Verdict(
-        Question.READY, reason, f"No valid response from /v1/agent/self for 46s ({cause})."
-    )
+    assert verdict_on(old).reason is reason
+    assert verdict_on(old).message == f"No valid response from /v1/agent/self for 46s ({cause})."
 
 
 def test_agent_without_a_self_answer_is_not_ready() -> None:

@@ -35,7 +35,7 @@ def test_yes_is_a_subset_of_the_questions(reason: VerdictReason) -> None:
 @pytest.mark.parametrize(
     ("question", "reasons"),
     [
-        (Question.LIVE, {VerdictReason.OK, VerdictReason.EXPORTER_STALLED}),
+        (Question.LIVE, {VerdictReason.OK, VerdictReason.STARTING, VerdictReason.EXPORTER_STALLED}),
         (Question.READY, {VerdictReason.OK}),
         (Question.QUORUM, {VerdictReason.OK, VerdictReason.NOT_A_VOTER}),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,7 @@ def test_report_has_verdict_details_and_ages(name: str, question: Question) -> N
 
     assert (report.agent, report.ok) == (name, verdict.ok)
     assert (report.reason, report.message) == (verdict.reason, verdict.message)
+    assert report.remedy == verdict.remedy
     assert (report.details, report.ages) == (details(evaluation, question), ages(evaluation, question, AT))
 
 
@@ -63,6 +65,12 @@ def test_to_dict_has_remedy_and_rounds_ages_to_milliseconds() -> None:
 )
 def test_report_names_the_poll_failure_behind_the_verdict(snapshot: Snapshot, question: Question, failure: str) -> None:
     assert build_report(evaluate_fleet({"s1": snapshot})["s1"], question, AT).failure == failure
+
+
+def test_own_remedy_is_in_the_object_and_in_the_summary() -> None:
+    exact = replace(failing("s1"), own_remedy="Renew it.")
+
+    assert to_dict(exact)["remedy"] == summarize(Question.READY, 1, 0, [exact])["remedy"] == "Renew it."
 
 
 def test_summary_is_ok_if_no_agent_is_failing() -> None:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
-from nomad_exporter.verdicts.verdict import Verdict, describe, format_list, humanize, in_brackets
+from nomad_exporter.verdicts.verdict import (
+    Problem,
+    Verdict,
+    describe,
+    format_list,
+    humanize,
+    in_brackets,
+)
 
 
 @pytest.mark.parametrize(("question", "reason"), list(product(Question, VerdictReason)))
 def test_reason_decides_whether_verdict_is_ok(question: Question, reason: VerdictReason) -> None:
     assert Verdict(question, reason, "").ok is (question in VERDICT_REASONS[reason].yes)
+
+
+def test_own_remedy_replaces_the_remedy_of_the_reason() -> None:
+    problem = Problem(VerdictReason.POLL_ERROR, "")
+
+    assert problem.to_verdict(Question.READY).remedy == VERDICT_REASONS[VerdictReason.POLL_ERROR].remedy
+    assert replace(problem, own_remedy="Renew it.").to_verdict(Question.READY).remedy == "Renew it."
+
+
+def test_live_without_evidence_is_assumed() -> None:
+    assumed = {reason for reason in VerdictReason if Verdict(Question.LIVE, reason, "").is_assumed}
+
+    assert assumed == {VerdictReason.STARTING, VerdictReason.EXPORTER_STALLED}
+    assert not [reason for reason in VerdictReason if Verdict(Question.READY, reason, "").is_assumed]
 
 
 @pytest.mark.parametrize(
