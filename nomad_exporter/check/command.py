@@ -48,7 +48,7 @@ _SINGLE_POLL: Mapping[str, Any] = {
 
 _HELP = """Check agents once, without a running exporter.
 
-Prints one line per agent; the exit code is the result.
+Prints one line per agent, then the remedies; the exit code is the result.
 
 \b
 live    Would a restart of the agent help?

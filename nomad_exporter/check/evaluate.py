@@ -12,9 +12,10 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, Source, enabled_sources
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
+from nomad_exporter.verdicts.live import poll_problem
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.report import Report, ages, build_report, health_messages
-from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets, poll_reason
+from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets
 
 ALWAYS = Instant(float("-inf"), float("-inf"))
 """An instant before any poll."""
@@ -37,11 +38,12 @@ SEVERITY = (State.CRITICAL, State.UNKNOWN, State.WARNING, State.OK)
 
 
 class Status(NamedTuple):
-    """The state of one agent, with its reason and message."""
+    """The state of one agent, with its reason, message and, as in ``Verdict``, a remedy of its own."""
 
     state: State
     reason: VerdictReason
     message: str
+    own_remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +82,24 @@ def check_agents(
 
 def _verdict_finding(status: Status, report: Report) -> Finding:
     is_ok = status.state is State.OK
-    return Finding(status.state, replace(report, ok=is_ok, reason=status.reason, message=status.message))
+    _, reason, message, own_remedy = status
+    return Finding(status.state, replace(report, ok=is_ok, reason=reason, message=message, own_remedy=own_remedy))
 
 
 def _health_finding(snapshot: Snapshot, now: Instant) -> Finding:
-    state, reason, message = _health(snapshot)
+    state, reason, message, own_remedy = _health(snapshot)
     answer, failed = snapshot[HEALTH].answer, snapshot[HEALTH].failure
     details = health_messages(answer) if answer else {}
     poll_ages = ages(Evaluation(snapshot, {}), Question.LIVE, now)
-    failure = describe(failed) if failed else ""
-    return Finding(state, Report(snapshot.agent.name, state is State.OK, reason, message, details, poll_ages, failure))
+    failure, ok = describe(failed) if failed else "", state is State.OK
+    return Finding(state, Report(snapshot.agent.name, ok, reason, message, details, poll_ages, failure, own_remedy))
 
 
 def _live(evaluation: Evaluation, _: Sequence[Snapshot]) -> Status:
     failure = evaluation.snapshot[HEALTH].failure
     # A failure such as an unknown host name proves neither that the agent is live nor that it is not.
     if failure and not (failure.is_unresponsive or failure.is_responsive):
-        return Status(State.UNKNOWN, VerdictReason.POLL_ERROR, _failed_poll_message(failure))
+        return _failed_poll(State.UNKNOWN, failure)
     return _status(evaluation.verdicts[Question.LIVE], [evaluation.snapshot])
 
 
@@ -117,8 +120,7 @@ def _quorum(evaluation: Evaluation, fleet: Sequence[Snapshot]) -> Status:
 def _health(snapshot: Snapshot) -> Status:
     failure, answer = snapshot[HEALTH].failure, snapshot[HEALTH].answer
     if answer is None:
-        reason = poll_reason(failure) if failure else VerdictReason.POLL_ERROR
-        return Status(_failed_state(_failures(snapshot)), reason, _failed_poll_message(failure))
+        return _failed_poll(_failed_state(_failures(snapshot)), failure)
     messages = "; ".join(f"{role}: {check.message}" for role, check in sorted(answer.plain.checks.items()))
     state, reason = (
         (State.OK, VerdictReason.OK) if answer.plain.status == 200 else (State.CRITICAL, VerdictReason.UNHEALTHY)
@@ -129,14 +131,15 @@ def _health(snapshot: Snapshot) -> Status:
 def _status(verdict: Verdict, evidence: Iterable[Snapshot]) -> Status:
     """Return the status of a verdict that rests on the snapshots in ``evidence``."""
     if verdict.ok:
-        return Status(State.OK, verdict.reason, verdict.message)
+        return Status(State.OK, verdict.reason, verdict.message, verdict.own_remedy)
     failures = (failure for snapshot in evidence for failure in _failures(snapshot))
     state = State.CRITICAL if VERDICT_REASONS[verdict.reason].conclusive else _failed_state(failures)
-    return Status(state, verdict.reason, verdict.message)
+    return Status(state, verdict.reason, verdict.message, verdict.own_remedy)
 
 
-def _failed_poll_message(failure: Failure | None) -> str:
-    return f"Poll of /v1/agent/health failed{in_brackets(failure)}."
+def _failed_poll(state: State, failure: Failure | None) -> Status:
+    problem = poll_problem(failure, f"Poll of /v1/agent/health failed{in_brackets(failure)}.")
+    return Status(state, problem.reason, problem.message, problem.own_remedy)
 
 
 def _failures(snapshot: Snapshot) -> list[Failure]:

@@ -10,6 +10,7 @@ from typing import Any
 from nomad_exporter.check.evaluate import SEVERITY, Finding, State
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.report import Report, summarize, to_dict
+from nomad_exporter.verdicts.verdict import format_list
 
 
 def downgrade_critical(findings: Sequence[Finding]) -> list[Finding]:
@@ -25,22 +26,34 @@ def worst_state(findings: Sequence[Finding]) -> State:
 
 
 def format_lines(question: str, findings: Sequence[Finding]) -> str:
-    """Return one line per agent, the worst first.
+    """Return one line per agent, the worst first, then one indented line per remedy.
 
-    Such as ``CRITICAL s2 ready: no_leader: The server is unhealthy: No cluster leader.``
+    Such as ``CRITICAL s2 ready: no_leader: The server's health check fails: No cluster leader.``
     """
-    # Most monitoring systems show only the first line.
-    return "\n".join(
-        _to_plain_text(f"{finding.state.name} {finding.report.agent} {question}: {_explanation(finding.report)}")
-        for finding in _worst_first(findings)
-    )
+    # Most monitoring systems show only the first line, and cut off long output: lines of agents come before remedies.
+    ordered = _worst_first(findings)
+    lines = [
+        f"{finding.state.name} {finding.report.agent} {question}: {_explain(finding.report)}" for finding in ordered
+    ]
+    return "\n".join(map(_to_plain_text, [*lines, *_remedies(ordered)]))
+
+
+def _remedies(findings: Sequence[Finding]) -> list[str]:
+    """Return a line for each remedy, which names its agents unless there is only one agent."""
+    agents: dict[str, list[str]] = {}
+    for finding in findings:
+        if not finding.report.ok:
+            agents.setdefault(finding.report.remedy, []).append(finding.report.agent)
+    if len(findings) == 1:
+        return [f"  Remedy: {remedy}" for remedy in agents]
+    return [f"  Remedy for {format_list(names)}: {remedy}" for remedy, names in agents.items()]
 
 
 def _worst_first(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITY.index(finding.state))
 
 
-def _explanation(report: Report) -> str:
+def _explain(report: Report) -> str:
     return report.message if report.reason is VerdictReason.OK else f"{report.reason}: {report.message}"
 
 

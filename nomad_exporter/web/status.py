@@ -16,7 +16,7 @@ from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot, SourceState
 from nomad_exporter.server.http import HTML, Request, Response
 from nomad_exporter.verdicts.evaluate import Evaluation
-from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
+from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Verdict
 from nomad_exporter.web.site import Route, Site, evaluate_agents, select_agents
 
@@ -71,7 +71,7 @@ def _row(evaluation: Evaluation, routes: Iterable[Route], now: Instant) -> str:
         _role(snapshot),
         _poll_status(snapshot),
         "<br>".join(_health(snapshot)),
-        "<br>".join(_verdict(verdict) for verdict in evaluation.verdicts.values()),
+        "<br>".join(_verdicts(list(evaluation.verdicts.values()))),
         "<br>".join(_answer_ages(snapshot.source_states, now)),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
@@ -115,14 +115,18 @@ def _health(snapshot: Snapshot) -> Iterator[str]:
                 yield _mark("ok" if check.ok else "bad", f"{role}: {check.message}")
 
 
-def _verdict(verdict: Verdict) -> str:
-    """Return the verdict; if it is not ok, with its message and its remedy."""
-    label = _LABELS[verdict.question]
-    if verdict.ok:
-        return _mark("ok", "not a voter" if verdict.reason is VerdictReason.NOT_A_VOTER else label)
-    kind = "muted" if verdict.reason is VerdictReason.STARTING else "bad"
-    remedy = VERDICT_REASONS[verdict.reason].remedy
-    return f"{_mark(kind, f'not {label}')}<br>{escape(verdict.message)} {_mark('muted', remedy)}"
+def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Yield each verdict, with reason and message unless it is ok, and each remedy once."""
+    last = {verdict.remedy: verdict for verdict in verdicts}
+    for verdict in verdicts:
+        label = _LABELS[verdict.question]
+        if verdict.ok:
+            kind = "muted" if verdict.is_assumed else "ok"
+            yield _mark(kind, "not a voter" if verdict.reason is VerdictReason.NOT_A_VOTER else label)
+        else:
+            kind = "muted" if verdict.reason is VerdictReason.STARTING else "bad"
+            remedy = _mark("muted", verdict.remedy) if last[verdict.remedy] is verdict else ""
+            yield f"{_mark(kind, f'not {label}: {verdict.reason}')}<br>{escape(verdict.message)} {remedy}"
 
 
 def _answer_ages(states: Iterable[SourceState[Any]], now: Instant) -> Iterator[str]:

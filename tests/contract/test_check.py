@@ -73,7 +73,9 @@ CASES = {
     "leader just died": Case(
         "ready", one("2.0.5/leader-just-died/s3-follower"), 2, "CRITICAL a ready: leader_unreachable: "
     ),
-    "no leader": Case("ready", one(LEADERLESS), 2, "CRITICAL a ready: no_leader: The server is unhealthy: no leader."),
+    "no leader": Case(
+        "ready", one(LEADERLESS), 2, "CRITICAL a ready: no_leader: The server's health check fails: no leader."
+    ),
     "no leader, health of Nomad": Case(
         "health", one(LEADERLESS), 2, "CRITICAL a health: unhealthy: Nomad reports server: no leader."
     ),
@@ -105,14 +107,14 @@ CASES = {
         "quorum",
         healthy(s3=DEAD),
         2,
-        "CRITICAL s1 quorum: insufficient_evidence: Insufficient evidence: 2 of 3 voters healthy",
+        "CRITICAL s1 quorum: insufficient_evidence: 2 of 3 voters healthy",
         BRIEF,
     ),
     "2 of 3 servers, the third is frozen": Case(
         "quorum",
         healthy(s3=FROZEN),
         2,
-        "CRITICAL s1 quorum: insufficient_evidence: Insufficient evidence: 2 of 3 voters healthy",
+        "CRITICAL s1 quorum: insufficient_evidence: 2 of 3 voters healthy",
         ("--agent", "s1", *SHORT),
     ),
     "2 of 3 servers, gossip is trusted": Case(
@@ -161,6 +163,11 @@ def check(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.C
     return ended
 
 
+def lines_of_agents(ended: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return the lines without the remedies."""
+    return [line for line in ended.stdout.splitlines() if not line.startswith("  ")]
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_situation_has_its_line_and_exit_code(case: Case, tmp_path: Path) -> None:
     with served(case.agents) as urls:
@@ -170,7 +177,8 @@ def test_situation_has_its_line_and_exit_code(case: Case, tmp_path: Path) -> Non
 
     assert (ended.returncode, ended.stderr) == (case.code, "")
     assert ended.stdout.startswith(case.line)
-    assert len(ended.stdout.splitlines()) == (1 if "--agent" in case.arguments else len(urls))
+    assert len(lines_of_agents(ended)) == (1 if "--agent" in case.arguments else len(urls))
+    assert ("  Remedy" in ended.stdout) is (ended.returncode != 0)
 
 
 @pytest.mark.parametrize("question", ["live", "ready", "quorum", "health"])
@@ -185,7 +193,7 @@ def test_json_has_the_same_result_as_the_lines(question: str, tmp_path: Path) ->
     assert result["verdict"] == question
     assert result["ok"] is (ended.returncode == 0)
     lines = {f"{agent['state']} {agent['agent']} {question}" for agent in result["agents"]}
-    assert lines == {line.partition(":")[0] for line in plain.stdout.splitlines()}
+    assert lines == {line.partition(":")[0] for line in lines_of_agents(plain)}
     for agent in result["agents"]:
         assert {"ok", "reason", "message", "remedy", "details", "ages"} < set(agent)
 
@@ -265,7 +273,7 @@ def test_unresponsive_leader_is_reported() -> None:
         ended = check("ready", "--nomad.address", str(address), *SHORT)
 
     assert ended.returncode == 2
-    assert "ready: leader_unreachable: The server is unhealthy: leader did not respond within" in ended.stdout
+    assert "ready: leader_unreachable: The server's health check fails: leader did not respond within" in ended.stdout
 
 
 @pytest.fixture(scope="module")

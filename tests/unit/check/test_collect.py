@@ -171,6 +171,14 @@ def test_answers_before_timeout_are_kept(end_of_test: threading.Event) -> None:
     assert snapshot[MEMBERS].last is None
 
 
+def test_agent_is_always_polled(end_of_test: threading.Event) -> None:
+    # So a check never reports a verdict for lack of evidence, such as starting.
+    snapshot = collect_one(BlockedWire({}, {STALE_PATH}, end_of_test), HEALTH, seconds=SHORT_TIMEOUT)
+
+    assert snapshot.last_poll_ended is not None
+    assert snapshot.consecutive_failures == 1
+
+
 def test_later_poll_has_remaining_time() -> None:
     moving_clock = FakeClock()
     wire = FakeWire(replies(FOLLOWER), moving_clock, takes=1.0)

@@ -111,8 +111,9 @@ def test_only_selected_agents_are_reported(
 ) -> None:
     check("--config.file", fleet, "quorum", "--agent", "s2")
 
-    (line,) = capsys.readouterr().out.splitlines()
+    line, remedy = capsys.readouterr().out.splitlines()
     assert line.startswith("CRITICAL s2 quorum: ")
+    assert remedy.startswith("  Remedy: ")
 
 
 def test_unknown_agent_is_refused_with_known_names(
@@ -241,4 +242,4 @@ def test_ignored_setting_is_reported_on_stderr(
 
     output = capsys.readouterr()
     assert output.err == "nomad-exporter: --nomad.address is ignored: the configuration file lists agents\n"
-    assert len(output.out.splitlines()) == 3
+    assert [line.split()[1] for line in output.out.splitlines()] == ["s1", "s2", "c1", "for"]

@@ -9,7 +9,8 @@ import pytest
 from nomad_exporter.check.command import QUESTIONS
 from nomad_exporter.check.evaluate import State, check_agents, required_sources
 from nomad_exporter.nomad.failures import Failure
-from nomad_exporter.nomad.models import Role
+from nomad_exporter.nomad.models import Check, Role
+from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import VerdictReason
@@ -127,6 +128,33 @@ def test_state_of_failed_poll_depends_on_failure(
 
     assert (finding.state, finding.report.reason) == (state, reason)
     assert describe(failure) in finding.report.message or state is State.OK
+
+
+@pytest.mark.parametrize("question", ["live", "ready", "health"])
+@pytest.mark.parametrize("failure", [UNRESOLVED, UNREADABLE, DENIED, UNTRUSTED], ids=lambda failure: failure.reason)
+def test_remedy_of_failed_poll_is_that_of_failure(question: str, failure: Failure) -> None:
+    report = finding_of(question, failed(1, failure)).report
+
+    assert report.ok or report.remedy == FAILURE_REASONS[failure.reason].remedy
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize(
+    "fleet",
+    [
+        pytest.param([failed(1, REFUSED)], id="dead"),
+        pytest.param([server(1)], id="one of three servers"),
+        pytest.param([server(1), failed(2, REFUSED), failed(3, REFUSED)], id="one of three servers responds"),
+        pytest.param([server(1), server(2), server(3, health({Role.SERVER: NO_LEADER}))], id="one without a leader"),
+        pytest.param([server(number, health({Role.SERVER: NO_LEADER})) for number in (1, 2, 3)], id="no leader"),
+        pytest.param([server(1, health({Role.SERVER: Check(ok=False, message="disk full")}))], id="unhealthy"),
+    ],
+)
+def test_message_does_not_repeat_the_reason(question: str, fleet: list[Snapshot]) -> None:
+    for finding in check_agents(question, fleet, [snapshot.agent.name for snapshot in fleet], AT, ONCE):
+        repeated = str(finding.report.reason).replace("_", " ")
+        assert repeated == "ok" or not finding.report.message.lower().startswith(repeated)
+        assert f"{repeated}:" not in finding.report.message
 
 
 def test_ready_is_unknown_if_self_is_denied() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -16,8 +17,8 @@ from nomad_exporter.verdicts.report import Report
 
 MESSAGES = {
     State.OK: "The server can do its work.",
-    State.CRITICAL: "The server is unhealthy: No cluster leader.",
-    State.WARNING: "The server is unhealthy: No cluster leader.",
+    State.CRITICAL: "The server's health check fails: No cluster leader.",
+    State.WARNING: "The server's health check fails: No cluster leader.",
     State.UNKNOWN: "Poll of /v1/agent/health failed (tls: cannot verify agent certificate).",
 }
 REASONS = {State.OK: VerdictReason.OK, State.UNKNOWN: VerdictReason.POLL_ERROR}
@@ -34,23 +35,45 @@ def test_line_of_ok_agent_has_no_reason() -> None:
 
 
 def test_line_has_reason_before_message() -> None:
-    line = format_lines("ready", [finding("s2", State.CRITICAL)])
+    line, _ = format_lines("ready", [finding("s2", State.CRITICAL)]).splitlines()
 
-    assert line == "CRITICAL s2 ready: no_leader: The server is unhealthy: No cluster leader."
+    assert line == "CRITICAL s2 ready: no_leader: The server's health check fails: No cluster leader."
 
 
 def test_first_line_is_the_worst() -> None:
-    lines = format_lines("ready", [finding(state.name.lower(), state) for state in State])
+    lines = format_lines("ready", [finding(state.name.lower(), state) for state in State]).splitlines()
 
-    assert [line.split()[0] for line in lines.splitlines()] == ["CRITICAL", "UNKNOWN", "WARNING", "OK"]
+    assert [line.split()[0] for line in lines[:4]] == ["CRITICAL", "UNKNOWN", "WARNING", "OK"]
+
+
+def test_remedy_is_the_second_line() -> None:
+    remedy = VERDICT_REASONS[VerdictReason.NO_LEADER].remedy
+
+    assert format_lines("ready", [finding("s2", State.CRITICAL)]).splitlines()[1:] == [f"  Remedy: {remedy}"]
+
+
+def test_own_remedy_replaces_the_remedy_of_the_reason() -> None:
+    failing = finding("s2", State.CRITICAL)
+    exact = replace(failing, report=replace(failing.report, own_remedy="Renew it."))
+
+    assert format_lines("ready", [exact]).endswith("\n  Remedy: Renew it.")
+
+
+def test_remedies_follow_all_agents_once_each() -> None:
+    failing = [finding(f"s{number}", State.CRITICAL) for number in range(1, 8)]
+    lines = format_lines("ready", [*failing, finding("c1", State.UNKNOWN), finding("c2", State.OK)]).splitlines()
+
+    assert [line.startswith("  ") for line in lines] == [False] * 9 + [True, True]
+    assert lines[-2].startswith("  Remedy for s1, s2, s3, s4, s5 and 2 more: Wait a few seconds")
+    assert lines[-1].startswith("  Remedy for c1: ")
 
 
 @given(st.text(), st.text())
 def test_line_never_has_control_characters_or_bars(name: str, message: str) -> None:
-    line = format_lines("health", [finding(name, State.CRITICAL, message or "-")])
+    lines = format_lines("health", [finding(name, State.CRITICAL, message or "-")]).split("\n")
 
-    assert line.isprintable()
-    assert "|" not in line
+    assert [line.isprintable() for line in lines] == [True, True]
+    assert not [line for line in lines if "|" in line]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +111,7 @@ def test_json_of_one_agent_equals_json_of_path() -> None:
         "state": "CRITICAL",
         "agent": "s1",
         "reason": "no_leader",
-        "message": "The server is unhealthy: No cluster leader.",
+        "message": "The server's health check fails: No cluster leader.",
         "remedy": VERDICT_REASONS[VerdictReason.NO_LEADER].remedy,
         "details": {"voters": 3},
         "ages": {"poll": 0.123},

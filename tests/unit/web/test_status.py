@@ -93,18 +93,26 @@ def test_every_agent_has_a_row() -> None:
 
 def test_only_failing_verdicts_have_message_and_remedy() -> None:
     quorum = verdicts(store_of(*SERVER))[Question.QUORUM]
-    remedy = VERDICT_REASONS[quorum.reason].remedy
 
     assert quorum.reason is VerdictReason.INSUFFICIENT_EVIDENCE
-    assert row(*SERVER)[VERDICTS].split() == f"live ready not safe to stop {quorum.message} {remedy}".split()
+    assert row(*SERVER)[VERDICTS].split() == (
+        f"live ready not safe to stop: {quorum.reason} {quorum.message} {quorum.remedy}".split()
+    )
 
 
 def test_verdicts_of_an_unpolled_agent_are_unknown() -> None:
     body = status(fleet("a1")).body.decode()
 
-    assert re.findall('<span class="muted">not (live|ready|safe to stop)<', body) == ["live", "ready", "safe to stop"]
-    for verdict in verdicts(fleet("a1")).values():
-        assert f"{escape(verdict.message)} " in body
+    for label in ("live", "not ready: starting", "not safe to stop: starting"):
+        assert f'<span class="muted">{label}</span>' in body
+    for question in (Question.READY, Question.QUORUM):
+        assert f"{escape(verdicts(fleet('a1'))[question].message)} " in body
+
+
+def test_remedy_of_several_verdicts_is_listed_once() -> None:
+    cell = row(*SERVER, *[failed(HEALTH)] * 3)[VERDICTS]
+
+    assert (cell.count("unresponsive"), cell.count(VERDICT_REASONS[VerdictReason.UNRESPONSIVE].remedy)) == (2, 1)
 
 
 def test_row_has_role_version_and_health() -> None:
