@@ -11,7 +11,7 @@ from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.polling.line_groups import Line
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import LogLine
-from nomad_exporter.verdicts.cluster_changes import Clusters, cluster_changes, current_clusters
+from nomad_exporter.verdicts.cluster_changes import Clusters, cluster_changes, update_clusters
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
@@ -41,7 +41,7 @@ class Known:
     def after(self, fleet: Sequence[Snapshot], polled: Container[str], now: Instant, thresholds: Thresholds) -> Known:
         """Return what is known of the ``fleet`` now; ``polled`` are the names of the clusters that were polled."""
         agents = reevaluate(self.agents, fleet, now, thresholds)
-        return Known(agents, current_clusters(fleet, polled, now, thresholds))
+        return Known(agents, update_clusters(self.clusters, fleet, polled, now, thresholds))
 
 
 def changes(before: Known, after: Known) -> Iterator[Line]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.models import Role
@@ -18,8 +18,17 @@ from nomad_exporter.verdicts.verdict import Thresholds
 CLUSTER_EVENT = "cluster_state"
 """The field ``event`` of all lines about clusters."""
 
-Clusters = Mapping[tuple[str, str], ClusterState]
-"""The state of each cluster with a status, by its labels ``nomad_cluster`` and ``nomad_region``."""
+
+@dataclass(frozen=True, slots=True)
+class KnownCluster:
+    """The state of a cluster; ``unknown_since`` is when its newer states became unknown, None if they are not."""
+
+    state: ClusterState
+    unknown_since: Instant | None = None
+
+
+Clusters = Mapping[tuple[str, str], KnownCluster]
+"""The clusters with a status, by their labels ``nomad_cluster`` and ``nomad_region``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,8 @@ _SILENT_AT_FIRST = (ClusterStatus.OK, ClusterStatus.UNKNOWN)
 """A first status that is not logged: no problem, or no evidence yet."""
 
 
-def current_clusters(
-    fleet: Sequence[Snapshot], polled: Container[str], now: Instant, thresholds: Thresholds
+def update_clusters(
+    known: Clusters, fleet: Sequence[Snapshot], polled: Container[str], now: Instant, thresholds: Thresholds
 ) -> Clusters:
     """Return the clusters of a fleet that have a status; ``polled`` as in ``cluster_states``."""
     # Most agents are clients, and clients alone have no status.
@@ -65,15 +74,29 @@ def current_clusters(
         if snapshot.is_polled
     ]
     states = cluster_states(evaluations, polled, now, thresholds)
-    return {(state.name, state.region): state for state in states if state.is_polled and state.status}
+    return {
+        key: _update(known.get(key), state, now, thresholds)
+        for state in states
+        if state.is_polled and state.status
+        for key in [(state.name, state.region)]
+    }
+
+
+def _update(known: KnownCluster | None, state: ClusterState, now: Instant, thresholds: Thresholds) -> KnownCluster:
+    """Return the new state, unless it has been unknown for less than the maximum age of an answer."""
+    # During an election, evidence about some voters is missing for a few seconds.
+    if known is None or state.status is not ClusterStatus.UNKNOWN:
+        return KnownCluster(state)
+    since = known.unknown_since or now
+    return replace(known, unknown_since=since) if now.since(since) < thresholds.max_age else KnownCluster(state, since)
 
 
 def cluster_changes(before: Clusters, after: Clusters) -> Iterator[Line]:
     """Yield a line for each cluster whose status changed; a first status only if it shows a problem."""
     for key, cluster in after.items():
-        old, new = before[key].status if key in before else None, cluster.status
+        old, new = before[key].state.status if key in before else None, cluster.state.status
         if new and old != new and (old or new not in _SILENT_AT_FIRST):
-            yield Line(_line(old, new), _fields(cluster))
+            yield Line(_line(old, new), _fields(cluster.state))
 
 
 def _line(old: ClusterStatus | None, new: ClusterStatus) -> LogLine:

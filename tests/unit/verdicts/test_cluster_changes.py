@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from nomad_exporter.polling.line_groups import Line
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.cluster import ClusterStatus
-from nomad_exporter.verdicts.cluster_changes import CLUSTER_LINES, Clusters, cluster_changes, current_clusters
+from nomad_exporter.verdicts.cluster_changes import CLUSTER_LINES, Clusters, cluster_changes, update_clusters
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
@@ -35,17 +36,21 @@ UNKNOWN = cluster(3, monitor=[1])
 
 
 def clusters(fleet: Fleet, polled: str = "default") -> Clusters:
-    return current_clusters(list(fleet.values()), {polled}, AT, THRESHOLDS)
+    return update_clusters({}, list(fleet.values()), {polled}, AT, THRESHOLDS)
 
 
-def lines_of(*fleets: Fleet) -> list[Line]:
-    """Return the lines of a cluster that goes through these states."""
-    steps: list[Clusters] = [{}, *map(clusters, fleets)]
+def lines_of(*fleets: Fleet, pause: float = 0.0) -> list[Line]:
+    """Return the lines of a cluster that goes through these states, which are evaluated with a pause between them."""
+    thresholds = replace(THRESHOLDS, health_interval=1000.0)
+    steps: list[Clusters] = [{}]
+    for number, fleet in enumerate(fleets):
+        at = AT + number * pause
+        steps.append(update_clusters(steps[-1], list(fleet.values()), {"default"}, at, thresholds))
     return [line for before, after in pairwise(steps) for line in cluster_changes(before, after)]
 
 
-def messages(*fleets: Fleet) -> list[str]:
-    return [line.kind.message for line in lines_of(*fleets)]
+def messages(*fleets: Fleet, pause: float = 0.0) -> list[str]:
+    return [line.kind.message for line in lines_of(*fleets, pause=pause)]
 
 
 def test_line_has_labels_and_numbers() -> None:
@@ -71,7 +76,12 @@ def test_line_has_labels_and_numbers() -> None:
         pytest.param([HEALTHY, HEALTHY], [], id="ok"),
         pytest.param([LOST, LOST], ["quorum lost"], id="first status is a problem"),
         pytest.param([UNKNOWN, HEALTHY], ["cluster ok"], id="no evidence at first"),
-        pytest.param([HEALTHY, UNKNOWN], ["cluster state unknown"], id="no evidence later"),
+        pytest.param([HEALTHY, UNKNOWN, HEALTHY], [], id="no evidence for a moment"),
+        pytest.param(
+            [HEALTHY, NO_LEADER, UNKNOWN, HEALTHY],
+            ["no leader", "leader recovered"],
+            id="election without evidence",
+        ),
         pytest.param([HEALTHY, LOST, HEALTHY], ["quorum lost", "quorum recovered"], id="total loss"),
         pytest.param(
             [HEALTHY, LOST, NO_LEADER, NO_TOLERANCE, HEALTHY],
@@ -84,6 +94,13 @@ def test_line_has_labels_and_numbers() -> None:
 )
 def test_change_and_recovery_have_a_message(fleets: list[Fleet], expected: list[str]) -> None:
     assert messages(*fleets) == expected
+
+
+def test_lasting_lack_of_evidence_is_logged_once() -> None:
+    fleets = [HEALTHY, *[UNKNOWN] * 6]
+
+    assert messages(*fleets, pause=THRESHOLDS.max_age / 6) == []
+    assert messages(*fleets, pause=THRESHOLDS.max_age / 4) == ["cluster state unknown"]
 
 
 def test_recovery_is_logged_at_info() -> None:
