@@ -15,10 +15,11 @@ from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot, SourceState
 from nomad_exporter.server.http import HTML, Request, Response
+from nomad_exporter.verdicts.cluster import ClusterState, cluster_verdict
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Verdict
-from nomad_exporter.web.site import Route, Site, evaluate_agents, select_agents
+from nomad_exporter.web.site import Route, Site, evaluate_agents, evaluate_clusters, select_agents
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
@@ -45,11 +46,12 @@ _LABELS = {Question.LIVE: "live", Question.READY: "ready", Question.QUORUM: "saf
 
 
 def status(routes: Sequence[Route], site: Site, request: Request, now: Instant) -> Response:
-    """Return the page: a row per agent with its role, poll status, health, verdicts and the age of its answers.
+    """Return the page: a line per cluster, and a row per agent with role, poll status, health, verdicts and ages.
 
     ``routes`` are the pages to link.
     """
     evaluations = evaluate_agents(site, select_agents(site, request), now)
+    clusters = [] if request.query_params.get("agent") else evaluate_clusters(site, evaluations, now)
     rows = "".join(_row(evaluation, routes, now) for evaluation in evaluations)
     links = "".join(f'<a href="{route.path}">{route.title}</a>' for route in routes if route.title)
     headings = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
@@ -59,9 +61,18 @@ def status(routes: Sequence[Route], site: Site, request: Request, now: Instant) 
         f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head><body>'
         f"<header><h1>nomad-exporter</h1><span>{escape(__version__)}</span></header>"
         f"<p>Prometheus exporter and health bridge for HashiCorp Nomad agents.</p><nav>{links}</nav>"
+        f"{''.join(_cluster(cluster) for cluster in clusters if cluster.is_polled and cluster.status)}"
         f"<table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></body></html>\n"
     )
     return Response(200, body.encode(), HTML, _SECURITY)
+
+
+def _cluster(cluster: ClusterState) -> str:
+    """Return the status of a cluster, with its message, and with its remedy unless it can lose a voter."""
+    verdict = cluster_verdict(cluster)
+    status = _mark("ok" if verdict.ok else "bad", str(cluster.status))
+    remedy = "" if verdict.ok else _mark("muted", verdict.remedy)
+    return f"<p>Cluster <strong>{escape(cluster.full_name)}</strong>: {status} {escape(verdict.message)} {remedy}</p>"
 
 
 def _row(evaluation: Evaluation, routes: Iterable[Route], now: Instant) -> str:

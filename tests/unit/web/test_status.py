@@ -91,6 +91,14 @@ def test_every_agent_has_a_row() -> None:
     ]
 
 
+def test_every_polled_cluster_has_a_line() -> None:
+    line = "<p>Cluster <strong>default/global</strong>: "
+
+    assert f'{line}<span class="bad">unknown</span> ' in status(store_of(*SERVER)).body.decode()
+    assert line not in status(store_of(*SERVER), "/?agent=a1").body.decode()
+    assert "<p>Cluster" not in status(fleet("a1")).body.decode()
+
+
 def test_only_failing_verdicts_have_message_and_remedy() -> None:
     quorum = verdicts(store_of(*SERVER))[Question.QUORUM]
 
