@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loads
 unit: $(INSTALLED)
 	$(PYTEST) -m "not slow" tests/unit $(ARGS)
 
-# All tests; those that need a real part skip if it is not installed. More options of pytest in ARGS.
+# All tests, with a quarter of the incidents; those that need a real part skip if it is not installed. Options in ARGS.
 # Tests of timeouts, marked alone, follow without a second worker that would take their time. Exit code 5: none selected.
 test: $(INSTALLED)
 	$(PYTEST) -m "not alone" $(ARGS) || [ $$? -eq 5 ]

@@ -14,6 +14,7 @@ from nomad_sim.incidents.catalogue import INCIDENTS
 from nomad_sim.incidents.scenario import Incident, Requirements
 from tests.support.demo import running_demo
 from tests.support.incident_checks import INTERVAL, PACE, IncidentCheck
+from tests.support.profiles import share
 from tests.support.scraping import Page, page
 from tests.support.waiting import PATIENCE, eventually
 
@@ -86,6 +87,6 @@ def test_incident_of_command_line_prints_its_steps() -> None:
     assert any("live ok, ready poll_error, quorum unknown" in line for line in lines)
 
 
-@pytest.mark.parametrize("incident", INCIDENTS.values(), ids=lambda incident: incident.name)
+@pytest.mark.parametrize("incident", share(INCIDENTS.values()), ids=lambda incident: incident.name)
 def test_exporter_meets_expectations_of_incident(incident: Incident, runs: dict[str, Future[None]]) -> None:
     runs[incident.name].result()
