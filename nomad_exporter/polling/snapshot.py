@@ -157,10 +157,9 @@ class Snapshot:
         if failure is None or failure.is_responsive:
             return 0
         # A dead agent fails several sources at once. Only health is polled at an even interval, so only health counts.
-        if reading.source is not HEALTH:
-            return self.consecutive_failures
         # Other failures, for example of DNS or of a token file, say nothing about the agent.
-        return self.consecutive_failures + 1 if failure.is_unresponsive else 0
+        is_counted = reading.source is HEALTH and failure.is_unresponsive
+        return self.consecutive_failures + is_counted
 
     @property
     def source_states(self) -> tuple[SourceState[Any], ...]:

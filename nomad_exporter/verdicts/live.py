@@ -41,7 +41,9 @@ def _unresponsive(snapshot: Snapshot, thresholds: Thresholds) -> Problem | None:
     if failures < thresholds.failure_threshold:
         return None
     message = f"{_no_response(snapshot)}."
-    return poll_problem(failure, message) if failure else Problem(VerdictReason.UNRESPONSIVE, message)
+    # The newest failure may be the exporter's own, which neither adds to the evidence nor takes it away.
+    is_counted = failure is not None and failure.is_unresponsive
+    return poll_problem(failure, message) if is_counted else Problem(VerdictReason.UNRESPONSIVE, message)
 
 
 def poll_problem(failure: Failure | None, message: str) -> Problem:
@@ -61,6 +63,8 @@ def _ok_message(snapshot: Snapshot, thresholds: Thresholds) -> str:
 
 
 def _no_response(snapshot: Snapshot) -> str:
-    failures = snapshot.consecutive_failures
-    polls = "last poll" if failures == 1 else f"last {failures} polls"
-    return f"No response to the {polls}{in_brackets(snapshot[HEALTH].failure)}"
+    failures, failure = snapshot.consecutive_failures, snapshot[HEALTH].failure
+    polls = "poll" if failures == 1 else f"{failures} polls"
+    if failure and not failure.is_unresponsive:
+        return f"No response to the last {polls} before an inconclusive one{in_brackets(failure)}"
+    return f"No response to the last {polls}{in_brackets(failure)}"

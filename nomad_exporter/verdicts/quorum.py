@@ -14,7 +14,7 @@ from nomad_exporter.verdicts.view import View
 
 MISSING_EVIDENCE: Mapping[EvidenceSource, str] = {
     EvidenceSource.GOSSIP: "no server reports its members",
-    EvidenceSource.DIRECT: "an unidentified agent may be this voter",
+    EvidenceSource.DIRECT: "no poll proves it healthy",
     EvidenceSource.AUTOPILOT: "autopilot health is not available",
 }
 """Why a voter is unknown, by the source that has no answer."""

@@ -128,13 +128,19 @@ def _collect_evidence(
     evidence: dict[EvidenceSource, bool | None] = {EvidenceSource.GOSSIP: _gossip_evidence(voter, cluster)}
     monitored = [view for view in cluster if view.is_at_address_of(voter)]
     if monitored:
-        evidence[EvidenceSource.DIRECT] = all(view.confirms(voter, authoritative) for view in monitored)
+        evidence[EvidenceSource.DIRECT] = _direct_evidence(voter, authoritative, monitored)
     elif has_unidentified:
         evidence[EvidenceSource.DIRECT] = None
     # Direct evidence is stronger, so autopilot matters only for a voter that is not monitored.
     if thresholds.autopilot and not monitored:
         evidence[EvidenceSource.AUTOPILOT] = _autopilot_evidence(voter, cluster)
     return evidence
+
+
+def _direct_evidence(voter: RaftServer, authoritative: View, monitored: Sequence[View]) -> bool | None:
+    """Return whether every view at the voter's address proves it healthy; None if nothing speaks against it."""
+    missing = [view for view in monitored if not view.confirms(voter, authoritative)]
+    return None if missing and all(view.is_unproven for view in missing) else not missing
 
 
 def _gossip_evidence(voter: RaftServer, cluster: Cluster) -> bool | None:

@@ -30,10 +30,10 @@ class View:
 
     ``cluster`` is the configured name of the cluster. ``agent_self`` is the newest self answer, which may be old unless
     the view ``is_fresh``. ``gossip`` and ``autopilot`` are None unless fresh. The server ``is_unresponsive`` if its
-    newest polls had no response at all. ``health_age`` is the age of the newest health answer in seconds.
-    ``answered_at`` and ``healthy_at`` are when the newest answers to self and health arrived, ``refused_at`` is when
-    the server last refused a connection. ``stable_since`` is when a self answer first repeated the leader and the
-    voters of the answer before; None if the newest one changed them.
+    newest polls had no response at all, and ``is_unproven`` if they prove nothing. ``health_age`` is the age of the
+    newest health answer in seconds. ``answered_at`` and ``healthy_at`` are when the newest answers to self and health
+    arrived, ``refused_at`` is when the server last refused a connection. ``stable_since`` is when a self answer first
+    repeated the leader and the voters of the answer before; None if the newest one changed them.
     """
 
     agent: str
@@ -41,6 +41,7 @@ class View:
     agent_self: AgentSelf
     is_unresponsive: bool
     is_healthy: bool
+    is_unproven: bool
     is_fresh: bool
     health_age: float
     gossip: Members | None
@@ -124,6 +125,7 @@ def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View
         agent_self=agent_self,
         is_unresponsive=is_unresponsive(snapshot),
         is_healthy=is_healthy(snapshot, now, thresholds),
+        is_unproven=_is_unproven(snapshot, now, thresholds),
         is_fresh=_fresh_answer(snapshot[SELF], now, thresholds) is not None,
         health_age=snapshot[HEALTH].age(now),
         gossip=_fresh_answer(snapshot[MEMBERS], now, thresholds),
@@ -149,6 +151,14 @@ def is_healthy(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> bool
         and snapshot[HEALTH].age(now) <= thresholds.max_evidence_age
         and not _is_unresponsive_since_health(snapshot)
     )
+
+
+def _is_unproven(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> bool:
+    """Return whether nothing recent is known about the health: the fault is the exporter's, not the agent's."""
+    failure = snapshot[HEALTH].failure
+    if failure:
+        return not (failure.is_silent or failure.is_responsive)
+    return snapshot[HEALTH].age(now) > thresholds.max_evidence_age and not _is_unresponsive_since_health(snapshot)
 
 
 def _is_unresponsive_since_health(snapshot: Snapshot) -> bool:

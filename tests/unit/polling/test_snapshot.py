@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.failures import RESPONSIVE, UNRESPONSIVE, Failure, FailureReason
 from nomad_exporter.nomad.models import Autopilot, Health, Members, Role
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES, Source
 from nomad_exporter.nomad.stats import Kind
@@ -285,7 +285,10 @@ def consecutive_failures(*outcomes: Any) -> int:
             [REFUSED, Failure(FailureReason.STATUS, "HTTP 429", status=429)], 0, id="HTTP status ends the row"
         ),
         pytest.param([REFUSED, replace(TIMED_OUT, has_partial_response=True)], 0, id="partial response ends the row"),
-        pytest.param([REFUSED, Failure(FailureReason.DNS, "no such host")], 0, id="DNS error ends the row"),
+        *(
+            pytest.param([REFUSED, Failure(reason, "own fault"), REFUSED], 2, id=f"{reason} changes nothing")
+            for reason in sorted(set(FailureReason) - UNRESPONSIVE - RESPONSIVE)
+        ),
     ],
 )
 def test_failed_health_polls_in_a_row_are_counted(outcomes: list[Any], expected: int) -> None:

@@ -82,6 +82,16 @@ def test_agent_behind_gateway_is_live_below_the_threshold(failures: int) -> None
     assert verdict.message.startswith("No response to the last ")
 
 
+def test_fault_of_the_exporter_neither_ends_nor_adds_to_the_failures() -> None:
+    own = failing(FailureReason.DNS)
+
+    assert after(REFUSED, REFUSED, own).ok
+    assert after(REFUSED, own, REFUSED, own, REFUSED).reason is VerdictReason.UNRESPONSIVE
+    verdict = after(REFUSED, REFUSED, REFUSED, own)
+    assert (verdict.ok, verdict.reason) == (False, VerdictReason.UNRESPONSIVE)
+    assert verdict.message == "No response to the last 3 polls before an inconclusive one (dns: any detail)."
+
+
 def test_last_of_different_failures_is_the_reason() -> None:
     assert after(REFUSED, GATEWAY, GATEWAY).reason is VerdictReason.POLL_ERROR
     assert after(GATEWAY, GATEWAY, REFUSED).reason is VerdictReason.UNRESPONSIVE

@@ -261,7 +261,7 @@ def test_unidentified_agent_may_be_any_unmonitored_voter() -> None:
     fleet = {**cluster(3, monitor=[1, 2]), "dead": unidentified("dead")}
 
     assert reasons(fleet, GOSSIP)["s1"] is VerdictReason.INSUFFICIENT_EVIDENCE
-    assert "(1 unknown: an unidentified agent may be this voter)" in quorum(fleet, "s1", GOSSIP).message
+    assert "(1 unknown: no poll proves it healthy)" in quorum(fleet, "s1", GOSSIP).message
 
 
 def test_unidentified_agent_does_not_matter_if_all_are_monitored() -> None:
@@ -655,6 +655,19 @@ def test_unresponsive_poll_makes_voter_unhealthy_for_a_while(source: Source[Any]
 
     fleet["s3"] = after_poll(fleet["s3"], HEALTH, fleet["s1"][HEALTH].answer)
     assert safe(fleet) == {"s1", "s2", "s3"}
+
+
+@pytest.mark.parametrize("reason", [FailureReason.DNS, FailureReason.INTERNAL, FailureReason.CREDENTIALS])
+def test_fault_of_the_exporter_leaves_voters_unproven(reason: FailureReason) -> None:
+    own = Failure(reason, "own fault")
+    fleet = cluster(3)
+    one = {**fleet, "s3": after_poll(fleet["s3"], HEALTH, own)}
+    each = {name: after_poll(server, HEALTH, own) for name, server in fleet.items()}
+
+    assert numbers(one) == (3, 2, 1)
+    assert reasons(one)["s1"] is VerdictReason.INSUFFICIENT_EVIDENCE
+    assert numbers(each) == (3, 0, 3)
+    assert VerdictReason.QUORUM_LOST not in reasons(each).values()
 
 
 def test_unresponsive_autopilot_does_not_make_voter_unhealthy() -> None:
