@@ -110,7 +110,12 @@ def _is_token_check_failure(failure: Failure) -> bool:
 
 def _refused_problem(snapshot: Snapshot, refused: Instant) -> Problem:
     # An agent that refused a connection is down or has restarted, so its last self answer is no longer valid.
-    health = snapshot[HEALTH].answered
+    health, agent_self = snapshot[HEALTH].answered, snapshot[SELF]
+    if agent_self.failure and agent_self.last and agent_self.last.began.since(refused) > 0:
+        message = (
+            f"The agent restarted, and no poll of /v1/agent/self has succeeded since{in_brackets(agent_self.failure)}."
+        )
+        return poll_problem(agent_self.failure, message)
     if health and health.since(refused) > 0:
         return Problem(VerdictReason.STARTING, "The agent restarted; /v1/agent/self has not been polled since.")
     message = "The agent refused a connection after its last response from /v1/agent/health."

@@ -239,6 +239,16 @@ def test_refused_connection_invalidates_the_self_answer() -> None:
     assert verdict_on(polled_again).ok
 
 
+def test_rejected_token_after_a_restart_is_a_poll_error() -> None:
+    restarted = after_poll(refusing(HEALTH, 0.8), HEALTH, health({Role.SERVER: HEALTHY}), 0.2)
+    verdict = verdict_on(after_poll(restarted, SELF, Failure(FailureReason.UNAUTHORIZED, "HTTP 403"), 0.1))
+
+    assert verdict.reason is VerdictReason.POLL_ERROR
+    assert verdict.message == (
+        "The agent restarted, and no poll of /v1/agent/self has succeeded since (unauthorized: HTTP 403)."
+    )
+
+
 def test_newer_leader_contact_in_health_outweighs_last_contact() -> None:
     old = server(numbers={"raft.last_contact": 20.0})
 
