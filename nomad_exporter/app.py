@@ -17,7 +17,7 @@ from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import AUTOPILOT, enabled_sources
+from nomad_exporter.nomad.sources import enabled_sources
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from nomad_exporter.polling.poller import Poller
@@ -127,8 +127,7 @@ class Exporter:
         new = {agent.name: Transport(agent, self._contexts) for agent in config.agents if agent.name not in kept}
         removed = [transport for name, transport in self._transports.items() if name not in kept]
         self._store.replace(config.agents)
-        if not config.thresholds.autopilot:
-            self._store.clear(AUTOPILOT)
+        self._store.keep(enabled_sources(autopilot=config.thresholds.autopilot))
         self._config, self._transports = config, {**kept, **new}
         self._poller = self._build_poller(config)
         self._schedule.replace(self._jobs(config))

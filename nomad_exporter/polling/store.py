@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import Source
+from nomad_exporter.nomad.sources import SOURCES, Source
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.transitions import Change, apply
 
@@ -39,6 +39,7 @@ class Store(Generic[R]):
     def __init__(self, agents: Iterable[Agent], render: Render[R]) -> None:
         self._lock = threading.Lock()
         self._render = render
+        self._sources = frozenset[Source[Any]](SOURCES)
         self._entries = {agent.name: self._new_entry(agent) for agent in agents}
         self._pending = frozenset(self._entries)
         self._unpolled = self._count_unpolled()
@@ -48,11 +49,12 @@ class Store(Generic[R]):
     def record(self, agent: Agent, reading: Reading[Any]) -> tuple[Change, ...]:
         """Record a reading and return the changes it caused.
 
-        The reading is discarded if ``agent`` is no longer configured, or is configured with other settings.
+        The reading is discarded if ``agent`` is no longer configured, or is configured with other settings, or if its
+        source is no longer polled.
         """
         with self._lock:
             entry = self._entries.get(agent.name)
-            if entry is None or entry.snapshot.agent != agent:
+            if entry is None or entry.snapshot.agent != agent or reading.source not in self._sources:
                 return ()
             snapshot, changes = apply(entry.snapshot, reading)
             self._entries[agent.name] = Entry(snapshot, self._render(snapshot, reading.source, entry.rendered))
@@ -94,13 +96,18 @@ class Store(Generic[R]):
         """The names of the clusters of which every agent has been polled at some time, successfully or not."""
         return self._polled_clusters
 
-    def clear(self, source: Source[Any]) -> None:
-        """Discard what is known of a ``source`` that is no longer polled, except for the numbers of polls."""
+    def keep(self, sources: Collection[Source[Any]]) -> None:
+        """Keep only these ``sources``: discard what is known of the others, except for the numbers of polls."""
         with self._lock:
-            for name, entry in self._entries.items():
-                if entry.snapshot[source].last:
-                    snapshot = entry.snapshot.cleared(source)
-                    self._entries[name] = Entry(snapshot, self._render(snapshot, source, entry.rendered))
+            self._sources = frozenset(sources)
+            for source in set(SOURCES) - self._sources:
+                self._clear(source)
+
+    def _clear(self, source: Source[Any]) -> None:
+        for name, entry in self._entries.items():
+            if entry.snapshot[source].last:
+                snapshot = entry.snapshot.cleared(source)
+                self._entries[name] = Entry(snapshot, self._render(snapshot, source, entry.rendered))
 
     @property
     def pending(self) -> int:

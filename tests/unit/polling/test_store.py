@@ -80,15 +80,25 @@ def test_render_gets_source_and_previous_rendering(store: Store[Rendered]) -> No
     assert entry.rendered == (entry.snapshot, SELF, (Snapshot(AGENT), None, None))
 
 
-def test_clear_keeps_only_the_numbers_of_polls(store: Store[Rendered]) -> None:
+def test_source_that_is_not_kept_has_only_the_numbers_of_polls(store: Store[Rendered]) -> None:
     store.record(AGENT, Reading(AUTOPILOT, REFUSED, START, 0.1))
     polled, never_polled = store.entries()
-    store.clear(AUTOPILOT)
+    store.keep([SELF])
     entry, other = store.entries()
 
     assert (entry.snapshot[AUTOPILOT].last, entry.snapshot[AUTOPILOT].failures) == (None, 1)
     assert entry.rendered == (entry.snapshot, AUTOPILOT, polled.rendered)
     assert other is never_polled
+
+
+def test_late_reading_of_a_source_that_is_not_kept_is_discarded(store: Store[Rendered]) -> None:
+    late = Reading(AUTOPILOT, REFUSED, START, 0.1)
+    store.keep([SELF])
+
+    assert store.record(AGENT, late) == ()
+    assert [entry.snapshot[AUTOPILOT].polls for entry in store.entries()] == [0, 0]
+    store.keep([SELF, AUTOPILOT])
+    assert [change.event for change in store.record(AGENT, late)] == [Event.POLL_FAILED]
 
 
 def test_reading_keeps_the_order_of_agents(store: Store[Rendered]) -> None:
