@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial, reduce
+from math import ceil
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -17,10 +18,12 @@ from nomad_exporter.nomad.sources import Source
 from nomad_exporter.polling.poller import Wire, poll, sources_to_poll
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 
-MAX_THREADS = 256
+MAX_THREADS = 1000
 
 # A thread that takes longer than this past its deadline is stuck in name resolution, which has no timeout.
 GRACE_SECONDS = 0.1
+
+_NOT_POLLED = Failure(FailureReason.INTERNAL, "not polled: the time of the check was used up by other agents")
 
 
 def collect(
@@ -28,18 +31,17 @@ def collect(
 ) -> list[Snapshot]:
     """Poll ``sources`` once, and return a snapshot of each agent. Raises nothing.
 
-    Returns after at most ``seconds`` and ``GRACE_SECONDS``. An agent that has not responded by then has timed out.
+    Returns after at most ``seconds`` and ``GRACE_SECONDS``. A poll that has not ended by then has timed out; one that
+    did not begin is a failure of the check, which proves nothing about the agent.
     """
     began = clock()
     agents = {agent: _AgentPolls(agent, sources) for agent in wires}
     # As many threads for an agent as sources to begin with: a leader that delays the response about health does not
     # shorten the time for the others.
-    tasks = [
-        partial(_poll_claimed, polls, wires[agent], clock, began + seconds)
-        for source in sources
-        for agent, polls in agents.items()
-        if source in polls.first
-    ]
+    first = [(agent, polls) for source in sources for agent, polls in agents.items() if source in polls.first]
+    # With more polls than threads, a poll gets less time, so that hanging agents leave time for all others.
+    limit = seconds / max(1, ceil(len(first) / MAX_THREADS))
+    tasks = [partial(_poll_claimed, polls, wires[agent], clock, began + seconds, limit) for agent, polls in first]
     _run_all(tasks, clock, began + (seconds + GRACE_SECONDS))
     return [polls.snapshot_after(began, seconds) for polls in agents.values()]
 
@@ -71,10 +73,11 @@ class _AgentPolls:
             self._readings[reading.source] = reading
 
     def snapshot_after(self, began: Instant, seconds: float) -> Snapshot:
-        """Return the snapshot after a timeout of ``seconds``; a source of ``first`` without a reading timed out."""
+        """Return the snapshot after a timeout of ``seconds``; a source of ``first`` without a reading has failed."""
         with self._lock:
-            timeouts = {source: _timeout(source, began, seconds) for source in self.first}
-            return self._snapshot({**timeouts, **self._readings})
+            failures = {source: _timeout(seconds) if source in self._claimed else _NOT_POLLED for source in self.first}
+            missed = {source: Reading(source, failure, began, seconds) for source, failure in failures.items()}
+            return self._snapshot({**missed, **self._readings})
 
     def _snapshot(self, readings: Mapping[Source[Any], Reading[Any]]) -> Snapshot:
         # In the order of the sources, not of the readings: a failed poll of health counts only if no other is answered.
@@ -82,17 +85,17 @@ class _AgentPolls:
         return reduce(Snapshot.after, ordered, Snapshot(self._agent))
 
 
-def _poll_claimed(polls: _AgentPolls, wire: Wire, clock: Clock, deadline: Instant) -> None:
-    """Poll one source after the other, until no source is left to claim."""
-    while source := polls.claim():
-        polls.record(_poll(wire, clock, deadline, source))
+def _poll_claimed(polls: _AgentPolls, wire: Wire, clock: Clock, deadline: Instant, limit: float) -> None:
+    """Poll one source after the other, until no source is left to claim or no time."""
+    while deadline.since(clock()) > 0 and (source := polls.claim()):
+        polls.record(_poll(wire, clock, deadline, limit, source))
 
 
-def _poll(wire: Wire, clock: Clock, deadline: Instant, source: Source[Any]) -> Reading[Any]:
-    """Poll a source once before the deadline; return a bug of the check as a failure, too."""
+def _poll(wire: Wire, clock: Clock, deadline: Instant, limit: float, source: Source[Any]) -> Reading[Any]:
+    """Poll a source once before the deadline, for ``limit`` seconds at most; return a bug as a failure, too."""
     began = clock()
     try:
-        return poll(source, wire, clock, deadline.since(began))
+        return poll(source, wire, clock, min(limit, deadline.since(began)))
     except Exception as error:  # noqa: BLE001  # A thread would print the traceback.
         failure = Failure(FailureReason.INTERNAL, f"internal error: {type(error).__name__}")
         return Reading(source, failure, began, 0.0)
@@ -103,13 +106,20 @@ def _run_all(tasks: Iterable[Callable[[], None]], clock: Clock, deadline: Instan
     queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
     for task in tasks:
         queue.put(task)
-    threads = [
-        threading.Thread(target=_run_queued, args=(queue,), daemon=True) for _ in range(min(queue.qsize(), MAX_THREADS))
-    ]
-    for thread in threads:
-        thread.start()
+    threads = _start_threads(min(queue.qsize(), MAX_THREADS), partial(_run_queued, queue))
     for thread in threads:
         thread.join(max(0.0, deadline.since(clock())))
+
+
+def _start_threads(number: int, target: Callable[[], None]) -> list[threading.Thread]:
+    """Start at most ``number`` threads; fewer if the operating system refuses more."""
+    started = []
+    with suppress(RuntimeError):
+        for _ in range(number):
+            thread = threading.Thread(target=target, daemon=True)
+            thread.start()
+            started.append(thread)
+    return started
 
 
 def _run_queued(queue: SimpleQueue[Callable[[], None]]) -> None:
@@ -118,6 +128,5 @@ def _run_queued(queue: SimpleQueue[Callable[[], None]]) -> None:
             queue.get_nowait()()
 
 
-def _timeout(source: Source[Any], began: Instant, seconds: float) -> Reading[Any]:
-    failure = Failure(FailureReason.TIMEOUT, f"no complete response within {durations.text(seconds)}")
-    return Reading(source, failure, began, seconds)
+def _timeout(seconds: float) -> Failure:
+    return Failure(FailureReason.TIMEOUT, f"no complete response within {durations.text(seconds)}")

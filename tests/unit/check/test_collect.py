@@ -203,3 +203,41 @@ def test_all_agents_are_polled_with_fewer_threads(monkeypatch: pytest.MonkeyPatc
 
     assert [snapshot.agent for snapshot in snapshots] == list(wires)
     assert all(snapshot[HEALTH].answer and snapshot[SELF].answer for snapshot in snapshots)
+
+
+def reason_of(snapshot: Snapshot) -> FailureReason:
+    """Return the reason why the poll of health failed."""
+    failure = snapshot[HEALTH].failure
+    assert failure
+    return failure.reason
+
+
+def test_agent_whose_poll_never_began_is_not_blamed(
+    monkeypatch: pytest.MonkeyPatch, end_of_test: threading.Event
+) -> None:
+    monkeypatch.setattr(collect_module, "MAX_THREADS", 1)
+    blocked, waiting = agents("blocked", "waiting")
+    wires = {blocked: BlockedWire({}, {STALE_PATH}, end_of_test), waiting: FakeWire(replies(FOLLOWER))}
+
+    first, second = collect(wires, [HEALTH], clock.now, SHORT_TIMEOUT)
+
+    assert (first.consecutive_failures, second.consecutive_failures) == (1, 0)
+    assert reason_of(second) is FailureReason.INTERNAL
+
+
+def test_polls_share_the_time_if_threads_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect_module, "MAX_THREADS", 2)
+    wires = {agent: FakeWire(replies(FOLLOWER)) for agent in agents("a", "b", "c", "d", "e")}
+
+    collect(wires, [HEALTH], clock.now, PATIENCE)
+
+    assert all(seconds <= PATIENCE / 3 for wire in wires.values() for _, seconds in wire.requests)
+
+
+def test_refused_threads_leave_agents_unpolled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    assert reason_of(collect_one(FakeWire(replies(FOLLOWER)), HEALTH)) is FailureReason.INTERNAL
