@@ -19,6 +19,7 @@ from nomad_exporter.metrics.render import CATALOGUE, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.certificates import Certificates
+from nomad_exporter.nomad.failures import FailureReason
 from nomad_exporter.nomad.models import MEMBER_STATUSES
 from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import SELF, Reply
@@ -153,6 +154,12 @@ def test_claims_of_the_moment_are_documented() -> None:
 
     assert {name for name in claims if not name.startswith(prefixes)} == set()
     assert {prefix for prefix in prefixes if not any(name.startswith(prefix) for name in claims)} == set()
+
+
+def test_what_each_poll_failure_proves_is_documented() -> None:
+    section = TEXTS["docs/architecture.md"].partition("## Evidence")[2].partition("\n## ")[0]
+
+    assert {reason for reason in FailureReason if f"`{reason}`" not in section} == set()
 
 
 class Wire:
