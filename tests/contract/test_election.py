@@ -125,7 +125,8 @@ def test_paused_agent_times_out_until_it_resumes(cluster: MonitoredCluster) -> N
 
     eventually(lambda: cluster.health(follower) == TIMED_OUT)
     eventually(lambda: cluster.value("up", follower) == 0)
-    assert 'source="self",reason="timeout"' in cluster.exporter.get(f"/metrics?agent={follower}").text
+    timed_out = 'source="self",reason="timeout"'
+    eventually(lambda: timed_out in cluster.exporter.get(f"/metrics?agent={follower}").text)
     cluster.demo.do(follower, "resume")
     eventually(lambda: cluster.health(follower) == HEALTHY)
     eventually(lambda: cluster.value("up", follower) == 1)
