@@ -35,7 +35,7 @@ def exporter(tmp_path: Path) -> Iterator[Exporter]:
         agents = [{"name": name, "address": address} for name, address in addresses.items()]
         file = tmp_path / "fleet.yml"
         file.write_text(json.dumps({"poll": POLL, "agents": agents}))  # YAML includes JSON.
-        yield stack.enter_context(running("--config.file", str(file), measured=False))
+        yield stack.enter_context(running("--config.file", str(file)))
 
 
 def samples(text: str, name: str) -> dict[Key, float]:

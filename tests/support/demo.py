@@ -97,7 +97,7 @@ def running_demo(*arguments: str, env: Mapping[str, str] | None = None) -> Itera
 
 def _start(arguments: Sequence[str], env: Mapping[str, str] | None) -> Demo:
     """Start a demo; return it when it has printed its banner or has exited."""
-    demo_environment = environment(env, measured=False)
+    demo_environment = environment(env)
     process = subprocess.Popen(
         command("demo", *FREE_PORTS, *arguments), env=demo_environment, stdout=subprocess.PIPE, text=True
     )

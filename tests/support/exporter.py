@@ -50,13 +50,9 @@ class Exporter:
                 self._grown.notify_all()
 
 
-def environment(extra: Mapping[str, str] | None = None, *, measured: bool = True) -> dict[str, str]:
-    """Return the environment without variables of Nomad and the exporter, and with ``extra``.
-
-    Coverage halves the speed of a process; one that is not ``measured`` keeps its short timeouts.
-    """
-    omitted = ("NOMAD_",) if measured else ("NOMAD_", "COVERAGE_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(omitted)}
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment without variables of Nomad and the exporter, and with ``extra``."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NOMAD_")}
     return {**inherited, **(extra or {})}
 
 
@@ -66,11 +62,11 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None, measured: bool = True) -> Iterator[Exporter]:
+def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Exporter]:
     """Run an exporter on a free port of loopback within the block."""
     process = subprocess.Popen(
         command("--web.listen-address", "127.0.0.1:0", *arguments),
-        env=environment(env, measured=measured),
+        env=environment(env),
         stderr=subprocess.PIPE,
         text=True,
     )

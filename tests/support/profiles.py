@@ -1,4 +1,4 @@
-"""Profiles of hypothesis: ``ci`` runs everything, ``dev`` a tenth of the examples and a quarter of long tests."""
+"""Profiles of hypothesis: ``ci`` runs everything, ``dev`` a part of the examples and of the long tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 T = TypeVar("T")
 
-EXAMPLES = {"dev": 10, "ci": 100}
+EXAMPLES = {"dev": 10, "ci": 40}
 
 
 def register() -> None:
@@ -21,10 +21,14 @@ def register() -> None:
 
 
 def scaled(examples: int) -> int:
-    """Return the share of ``examples`` that the loaded profile runs, for tests whose number is not the usual 100."""
-    return max(1, examples * settings().max_examples // EXAMPLES["ci"])
+    """Return the share of ``examples`` that the loaded profile runs, for tests with a number of their own."""
+    return examples if _is_ci() else max(1, examples // 10)
 
 
 def share(cases: Iterable[T]) -> list[T]:
     """Return all ``cases`` of a long test in the profile ``ci``, else every fourth."""
-    return [*cases][:: 1 if settings().max_examples == EXAMPLES["ci"] else 4]
+    return [*cases][:: 1 if _is_ci() else 4]
+
+
+def _is_ci() -> bool:
+    return settings().max_examples == EXAMPLES["ci"]
