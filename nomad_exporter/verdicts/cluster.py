@@ -177,10 +177,8 @@ def _agent_state(evaluation: Evaluation) -> AgentState:
 
 
 def _quorums(servers: Iterable[Evaluation]) -> tuple[QuorumState, ...]:
-    """Return the distinct quorum states of the servers: the current ones, or if there are none, the newest one."""
-    states = {state.agents: state for each in servers if (state := each.quorum_state)}
-    current = tuple(state for state in states.values() if state.is_current)
-    return current or tuple(states.values())[:1]
+    """Return the distinct quorum states of the servers, also of those that no longer respond."""
+    return tuple({state.agents: state for each in servers if (state := each.quorum_state)}.values())
 
 
 def cluster_verdict(cluster: ClusterState) -> Verdict:

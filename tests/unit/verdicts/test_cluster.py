@@ -158,6 +158,13 @@ def test_groups_that_share_both_labels_conflict() -> None:
     assert "s1, s2, s3, x7, x8" in cluster_verdict(found).message
 
 
+def test_dead_group_still_conflicts() -> None:
+    lost = polled_server(7, self_answer(7, raft(7, 8, 9)), gossip(7, 8, 9), "x7")
+
+    assert state({**cluster(3), "x7": dead(lost)}, at=AT + 5).status is ClusterStatus.CONFLICTING
+    assert state({**cluster(3), "x7": after_poll(lost, SELF, REFUSED)}).status is ClusterStatus.CONFLICTING
+
+
 def test_agent_added_by_a_reload_does_not_count_until_polled() -> None:
     assert state({**cluster(3), "s9": Snapshot(agent("s9"))}) == state(cluster(3))
 
