@@ -103,12 +103,14 @@ def scripted(script: Script) -> Iterator[Address]:
     """Serve each connection with ``script`` within the block, and yield the address."""
     stopping = threading.Event()
     threads: list[threading.Thread] = []
+    connections: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def accept() -> None:
             while not stopping.is_set():
                 with contextlib.suppress(OSError):
                     connection, _ = listener.accept()
+                    connections.append(connection)
                     threads.append(threading.Thread(target=_play, args=(script, connection, stopping)))
                     threads[-1].start()
 
@@ -118,7 +120,10 @@ def scripted(script: Script) -> Iterator[Address]:
             yield Address("http", "127.0.0.1", listener.getsockname()[1])
         finally:
             stopping.set()
-            listener.shutdown(socket.SHUT_RDWR)
+            # A script may be blocked in a send that its client never reads.
+            for each in (listener, *connections):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
             for thread in (acceptor, *threads):
                 thread.join()
 
