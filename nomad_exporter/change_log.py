@@ -56,9 +56,11 @@ class ChangeLog:
     def check(self) -> None:
         """Log the verdicts that changed since the previous call, and the lines that have waited for long enough."""
         now = self._clock()
-        before, self._known = self._known, self._update(self._known, now)
-        self._add(changes(before, self._known))
-        self._write_ended(now.monotonic)
+        try:
+            before, self._known = self._known, self._update(self._known, now)
+            self._add(changes(before, self._known))
+        finally:
+            self._write_ended(now.monotonic)
 
     def _run(self) -> None:
         while not self._stopping.wait(CHECK_SECONDS):

@@ -69,13 +69,13 @@ class Rendered:
 def render_agent(snapshot: Snapshot, source: Source[Any] | None, previous: Rendered | None) -> Rendered:
     """Render a snapshot, reusing everything in ``previous`` that the reading of ``source`` did not change.
 
-    Without ``source`` or ``previous``, no answer is rendered.
+    Without ``source`` or ``previous``, everything is rendered.
     """
     labels = agent_labels(snapshot.agent)
     polls = {state.source: _render_table(POLLS, state, labels) for state in snapshot.source_states}
     history = _render_history(snapshot.history, previous, labels)
     if source is None or previous is None:
-        return Rendered(_render_agent_info(snapshot.agent, labels), polls, history)
+        return _render_all(snapshot, labels, polls, history)
     answers = {answered: chunks for answered, chunks in previous.answers.items() if snapshot[answered].answer}
     state = snapshot[source]
     if state.failure or state.answer is None:
@@ -84,6 +84,16 @@ def render_agent(snapshot: Snapshot, source: Source[Any] | None, previous: Rende
     if isinstance(state.answer, AgentSelf):
         return Rendered(previous.agent, polls, history, answers, _render_unknown(state.answer, snapshot, labels))
     return Rendered(previous.agent, polls, history, answers, previous.unknown)
+
+
+def _render_all(
+    snapshot: Snapshot, labels: str, polls: Mapping[Source[Any], Chunks], history: tuple[Counts, Chunks]
+) -> Rendered:
+    answers = {source: snapshot[source].answer for source in ANSWERS if snapshot[source].answer is not None}
+    tables = {source: _render_table(ANSWERS[source], answer, labels) for source, answer in answers.items()}
+    agent_self = snapshot[SELF].answer
+    unknown = _render_unknown(agent_self, snapshot, labels) if agent_self else {}
+    return Rendered(_render_agent_info(snapshot.agent, labels), polls, history, tables, unknown)
 
 
 def agent_labels(agent: Agent) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.sources import SOURCES, Source
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.transitions import Change, apply
@@ -66,15 +66,10 @@ class Store(Generic[R]):
             return changes
 
     def replace(self, agents: Iterable[Agent]) -> None:
-        """Replace the configured agents; an agent with unchanged settings keeps its entry."""
+        """Replace the configured agents; an agent at the same address keeps its snapshot."""
         with self._lock:
             before = self._entries
-            self._entries = {
-                agent.name: entry
-                if (entry := before.get(agent.name)) and entry.snapshot.agent == agent
-                else self._new_entry(agent)
-                for agent in agents
-            }
+            self._entries = {agent.name: self._entry_after(before.get(agent.name), agent) for agent in agents}
             self._pending &= frozenset(self._entries)
             self._unpolled = self._count_unpolled()
             self._update_polled_clusters()
@@ -131,6 +126,20 @@ class Store(Generic[R]):
         """Return the entry of the agent ``name``; None if no agent has that name."""
         return self._entries.get(name)
 
+    def _entry_after(self, before: Entry[R] | None, agent: Agent) -> Entry[R]:
+        """Return the entry of ``agent`` after a reload; what is known of it is kept at the same address and cluster."""
+        if before is None or _place(before.snapshot.agent) != _place(agent):
+            return self._new_entry(agent)
+        if before.snapshot.agent == agent:
+            return before
+        snapshot = replace(before.snapshot, agent=agent)
+        return Entry(snapshot, self._render(snapshot, None, None))
+
     def _new_entry(self, agent: Agent) -> Entry[R]:
         snapshot = Snapshot(agent)
         return Entry(snapshot, self._render(snapshot, None, None))
+
+
+def _place(agent: Agent) -> tuple[Address, str]:
+    """Return where an agent is: settings of another place may belong to another agent."""
+    return agent.address, agent.cluster

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nomad_exporter.clock import Instant
@@ -51,7 +51,8 @@ AgentCounts = Mapping[AgentState, int]
 class ClusterState:
     """The state of one cluster.
 
-    It ``is_polled`` and exported once each of its agents was polled at some time. ``servers`` and ``clients`` are None
+    It ``is_polled`` and exported once each of its agents was polled at some time. With ``has_unpolled``, an agent with
+    the same name of the cluster has not been polled yet. ``servers`` and ``clients`` are None
     if no agent has the role. ``has_unknown_roles`` is whether the role of an agent is neither reported nor configured.
     ``has_leader`` is whether a server has recently reached its leader. ``quorums`` are the states of the groups of
     servers that share voters: normally one, none if no Raft configuration is known. ``agents`` are the names of the
@@ -61,6 +62,7 @@ class ClusterState:
     name: str
     region: str
     is_polled: bool = True
+    has_unpolled: bool = False
     servers: AgentCounts | None = None
     clients: AgentCounts | None = None
     has_unknown_roles: bool = False
@@ -131,12 +133,13 @@ def cluster_states(
     ``polled`` are the names of the clusters of which every agent was polled at some time. An agent that a reload has
     just added counts once it has been polled. The numbers of agents by state need the verdicts ``live`` and ``ready``.
     """
+    unpolled = {each.snapshot.agent.cluster for each in evaluations if not each.snapshot.is_polled}
     members: dict[tuple[str, str], list[Evaluation]] = defaultdict(list)
     for evaluation in _countable(evaluations):
         snapshot = evaluation.snapshot
         members[snapshot.agent.cluster, snapshot.known_region or UNKNOWN_REGION].append(evaluation)
     return [
-        _build(name, region, agents, now, thresholds, is_polled=name in polled)
+        replace(_build(name, region, agents, now, thresholds), is_polled=name in polled, has_unpolled=name in unpolled)
         for (name, region), agents in members.items()
     ]
 
@@ -147,14 +150,11 @@ def _countable(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     return [each for each in evaluations if each.snapshot.is_polled or each.snapshot.agent.cluster not in polled]
 
 
-def _build(
-    name: str, region: str, agents: Sequence[Evaluation], now: Instant, thresholds: Thresholds, *, is_polled: bool
-) -> ClusterState:
+def _build(name: str, region: str, agents: Sequence[Evaluation], now: Instant, thresholds: Thresholds) -> ClusterState:
     servers = [each for each in agents if Role.SERVER in each.snapshot.known_roles]
     return ClusterState(
         name=name,
         region=region,
-        is_polled=is_polled,
         servers=_count(servers),
         clients=_count([each for each in agents if Role.CLIENT in each.snapshot.known_roles]),
         has_unknown_roles=any(not each.snapshot.known_roles for each in agents),
@@ -191,7 +191,8 @@ def cluster_verdict(cluster: ClusterState) -> Verdict:
 
 
 def _problem(cluster: ClusterState) -> Problem | None:
-    if not cluster.is_polled:
+    # An agent that a reload has added may belong to this cluster or to another region, and may be down.
+    if cluster.has_unpolled:
         return Problem(VerdictReason.STARTING, "Not every agent of the cluster has been polled yet.")
     if len(cluster.quorums) > 1:
         message = f"The servers do not belong to one cluster: {format_list(cluster.agents)}."

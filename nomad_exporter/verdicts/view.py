@@ -155,10 +155,10 @@ def is_healthy(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> bool
 
 def _is_unproven(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> bool:
     """Return whether nothing recent is known about the health: the fault is the exporter's, not the agent's."""
+    if is_unresponsive(snapshot):
+        return False
     failure = snapshot[HEALTH].failure
-    if failure:
-        return not (failure.is_silent or failure.is_responsive)
-    return snapshot[HEALTH].age(now) > thresholds.max_evidence_age and not _is_unresponsive_since_health(snapshot)
+    return not failure.is_responsive if failure else snapshot[HEALTH].age(now) > thresholds.max_evidence_age
 
 
 def _is_unresponsive_since_health(snapshot: Snapshot) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -258,3 +259,11 @@ def test_follower_of_an_older_term_still_does_not_lead() -> None:
     store = store_with(a=[leading(8)], b=[leading(7, leader=0)])
 
     assert len(matching(page_lines(store), "nomad_agent_leader[{]")) == 2
+
+
+def test_reload_of_other_labels_keeps_every_series() -> None:
+    store = store_with(a=[leading(), own(new="1"), members(), health(), failed(MEMBERS)])
+    before = page_lines(store)
+    store.replace([replace(agent("a"), labels=(("rack", "b"),))])
+
+    assert [line.replace(',rack="b"', "") for line in page_lines(store)] == before

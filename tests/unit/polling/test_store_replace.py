@@ -20,11 +20,16 @@ NEW = replace(AGENT, name="s3")
 
 CHANGES = [
     pytest.param({"address": Address("http", "127.0.0.1", 4647)}, id="other address"),
+    pytest.param({"cluster": "west"}, id="other cluster"),
+]
+"""Changes after which the agent may be another one."""
+
+SETTINGS = [
     pytest.param({"credentials": Credentials(token=Secret("new"))}, id="other token"),
     pytest.param({"tls": Tls(server_name="other")}, id="other server name"),
-    pytest.param({"cluster": "west"}, id="other cluster"),
     pytest.param({"labels": (("rack", "b"),)}, id="other label"),
 ]
+"""Changes of how the same agent is polled or labelled."""
 
 
 @pytest.fixture
@@ -94,6 +99,18 @@ def test_changed_agent_starts_over(store: Store[Snapshot], change: dict[str, Any
 
     assert entry
     assert entry.snapshot == Snapshot(changed)
+
+
+@pytest.mark.parametrize("change", SETTINGS)
+def test_agent_at_the_same_address_keeps_its_snapshot(store: Store[Snapshot], change: dict[str, Any]) -> None:
+    before = store.get("s1")
+    changed = replace(AGENT, **change)
+    store.replace([changed, OTHER])
+    entry = store.get("s1")
+
+    assert before
+    assert entry
+    assert entry.snapshot == entry.rendered == replace(before.snapshot, agent=changed)
 
 
 def test_order_is_that_of_the_new_configuration(store: Store[Snapshot]) -> None:
