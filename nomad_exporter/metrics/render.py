@@ -158,7 +158,8 @@ def _page_parts(
     yield from _table_parts(POLLS, [chunks for agent in rendered for chunks in agent.polls.values()], format)
     yield from _table_parts(TRANSITIONS, [agent.history[1] for agent in rendered], format)
     for source, table in ANSWERS.items():
-        current = {lifetime: _exported(rendered, agents, source, lifetime) for lifetime in Lifetime}
+        lifetimes = {family.lifetime for family in table}
+        current = {lifetime: _exported(rendered, agents, source, lifetime) for lifetime in lifetimes}
         for index, family in enumerate(table):
             answered = current[family.lifetime]
             yield from _family_parts(family.header, [each.answers[source][index] for each in answered], format)

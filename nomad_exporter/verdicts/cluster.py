@@ -52,11 +52,10 @@ class ClusterState:
     """The state of one cluster.
 
     It ``is_polled`` and exported once each of its agents was polled at some time. With ``has_unpolled``, an agent with
-    the same name of the cluster has not been polled yet. ``servers`` and ``clients`` are None
-    if no agent has the role. ``has_unknown_roles`` is whether the role of an agent is neither reported nor configured.
-    ``has_leader`` is whether a server has recently reached its leader. ``quorums`` are the states of the groups of
-    servers that share voters: normally one, none if no Raft configuration is known. ``agents`` are the names of the
-    servers.
+    the same name of the cluster has not been polled yet. ``servers`` and ``clients`` are None if no agent has the role.
+    ``has_unknown_roles`` is whether the role of an agent is neither reported nor configured. ``has_leader`` is whether
+    a server has recently reached its leader. ``quorums`` are the states of the groups of servers that share voters:
+    normally one, none if no Raft configuration is known. ``agents`` are the names of the servers.
     """
 
     name: str

@@ -145,7 +145,7 @@ def _direct_evidence(voter: RaftServer, authoritative: View, monitored: Sequence
 
 def _gossip_evidence(voter: RaftServer, cluster: Cluster) -> bool | None:
     """Return whether all healthy servers that report members see the voter alive; None if there is no such server."""
-    member_lists = [view.gossip.members for view in cluster if view.gossip and view.is_healthy]
+    member_lists = _healthy_member_lists(cluster)
     if not member_lists:
         return None
     return all(_is_alive(voter, members) for members in member_lists)
@@ -165,13 +165,18 @@ def _unresponsive(voters: Sequence[RaftServer], cluster: Cluster) -> frozenset[R
     """Return the voters that do not respond: to the exporter, or if they are not monitored, to any healthy server."""
     views = {voter: [view for view in cluster if view.is_view_of(voter)] for voter in voters}
     polled = {voter for voter, own in views.items() if own and all(view.is_unresponsive for view in own)}
-    member_lists = [view.gossip.members for view in cluster if view.gossip and view.is_healthy]
+    member_lists = _healthy_member_lists(cluster)
     gone = {
         voter for voter in voters if member_lists and not any(_is_alive(voter, members) for members in member_lists)
     }
     lost = polled | {voter for voter in gone if not views[voter]}
     # Gossip counts only if it leaves a quorum: it comes from a server that reaches its leader, so otherwise it is old.
     return frozenset(lost if len(voters) - len(lost) >= arithmetic.quorum_size(len(voters)) else polled)
+
+
+def _healthy_member_lists(cluster: Cluster) -> list[tuple[Member, ...]]:
+    """Return the members that each healthy server reports; servers without a recent report are left out."""
+    return [view.gossip.members for view in cluster if view.gossip and view.is_healthy]
 
 
 def _is_alive(voter: RaftServer, members: Iterable[Member]) -> bool:

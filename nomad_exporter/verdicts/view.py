@@ -214,8 +214,8 @@ def _take_connected(first: View, by_voter: Mapping[str, Sequence[View]], ungroup
 def authoritative_view(cluster: Cluster) -> View | None:
     """Return the view that is most likely to be right; None if there is no view.
 
-    Preferred, in this order: a fresh view with voters, a healthy server, a higher term, the leader, a newer
-    configuration, a higher commit index.
+    Preferred, in this order: a fresh view, a healthy server, a higher term, the leader, a newer configuration, a higher
+    commit index.
     """
     return max(cluster, key=_authority, default=None)
 
@@ -223,13 +223,12 @@ def authoritative_view(cluster: Cluster) -> View | None:
 _INDEXES = ("raft.latest_configuration_index", "raft.commit_index")
 
 
-def _authority(view: View) -> tuple[bool, bool, bool, float, bool, list[float], str]:
+def _authority(view: View) -> tuple[bool, bool, float, bool, list[float], str]:
     # Health precedes the term: an isolated server may have increased its term alone. The term precedes leadership: the
     # leader of an older term has been replaced. The name makes the result independent of the order.
     numbers = view.agent_self.numbers
     indexes = [numbers.get(path, 0) for path in _INDEXES]
-    fresh = (bool(view.voters), view.is_fresh, view.is_healthy)
-    return *fresh, view.term, view.agent_self.is_leader, indexes, view.agent
+    return view.is_fresh, view.is_healthy, view.term, view.agent_self.is_leader, indexes, view.agent
 
 
 def has_conflict(cluster: Sequence[View]) -> bool:

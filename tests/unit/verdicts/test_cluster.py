@@ -36,12 +36,10 @@ from tests.support.fleets import (
     self_answer,
 )
 
-DEFAULT = {"default"}
 
-
-def states(fleet: Fleet, polled: Iterable[str] = DEFAULT, at: Instant = AT) -> list[ClusterState]:
+def states(fleet: Fleet, at: Instant = AT) -> list[ClusterState]:
     snapshots = [*fleet.values()]
-    return cluster_states(evaluate(snapshots, snapshots, at, THRESHOLDS), set(polled), at, THRESHOLDS)
+    return cluster_states(evaluate(snapshots, snapshots, at, THRESHOLDS), {"default"}, at, THRESHOLDS)
 
 
 def state(fleet: Fleet, at: Instant = AT) -> ClusterState:
