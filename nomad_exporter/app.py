@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from nomad_exporter import __version__, clock, logs
 from nomad_exporter.change_log import ChangeLog
@@ -17,23 +18,22 @@ from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.sources import enabled_sources
+from nomad_exporter.nomad.sources import HEALTH, Source, enabled_sources
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 from nomad_exporter.polling.poller import Poller
-from nomad_exporter.polling.schedule import PollJob, Schedule
+from nomad_exporter.polling.schedule import Schedule
 from nomad_exporter.polling.store import Store
+from nomad_exporter.polling.timetable import PollJob, Timetable
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
 from nomad_exporter.verdicts.changes import Known
 from nomad_exporter.web.routes import application
 from nomad_exporter.web.site import ReloadError, Site
+from nomad_exporter.workers import Workers
 
 STOP_SECONDS = 0.5
 """How long to wait for running polls to end, after their connections were closed."""
-
-WORKERS = 256
-"""The maximum number of threads of the default pool; threads are started on demand."""
 
 MAX_LOGGED_AGENTS = 5
 """How many agents the log line of the start names."""
@@ -69,14 +69,16 @@ class Exporter:
         self._store = Store(config.agents, render_agent)
         self._change_log = ChangeLog(clock.now, self._update)
         self._contexts = Contexts()
-        self._transports = {agent.name: Transport(agent, self._contexts) for agent in config.agents}
+        self._workers = Workers("poll")
+        self._transports = {agent.name: self._transport(agent) for agent in config.agents}
         self._poller = self._build_poller(config)
         self._schedule = Schedule(
             jobs=self._jobs(config),
             clock=clock.now,
-            workers=WORKERS,
+            timetable=Timetable(),
+            workers=self._workers,
             on_heartbeat=self._store.record_heartbeat,
-            on_skip=self._self_metrics.count_skipped_poll,
+            on_skip=self._self_metrics.count_skipped_polls,
             on_clock_step=self._self_metrics.count_clock_step,
         )
         self.site = self._site(config)
@@ -124,7 +126,7 @@ class Exporter:
     def _apply(self, config: Config) -> None:
         before = {agent.name: agent for agent in self._config.agents}
         kept = {agent.name: self._transports[agent.name] for agent in config.agents if before.get(agent.name) == agent}
-        new = {agent.name: Transport(agent, self._contexts) for agent in config.agents if agent.name not in kept}
+        new = {agent.name: self._transport(agent) for agent in config.agents if agent.name not in kept}
         removed = [transport for name, transport in self._transports.items() if name not in kept]
         self._store.replace(config.agents)
         self._store.keep(enabled_sources(autopilot=config.thresholds.autopilot))
@@ -135,6 +137,9 @@ class Exporter:
         self._contexts.keep(agent.tls for agent in config.agents)
         for transport in removed:
             transport.close()
+
+    def _transport(self, agent: Agent) -> Transport:
+        return Transport(agent, self._contexts, self._workers.waiting)
 
     def _build_poller(self, config: Config) -> Poller:
         return Poller(
@@ -147,20 +152,17 @@ class Exporter:
         )
 
     def _jobs(self, config: Config) -> list[PollJob]:
-        return [job for agent in config.agents for job in self._jobs_of(agent, config.poll)]
+        sources = enabled_sources(autopilot=config.thresholds.autopilot)
+        return [self._job(agent, source, config.poll) for agent in config.agents for source in sources]
 
-    def _jobs_of(self, agent: Agent, poll: PollConfig) -> tuple[PollJob, PollJob]:
+    def _job(self, agent: Agent, source: Source[Any], poll: PollConfig) -> PollJob:
         # Each run looks up self._poller: a reload replaces the poller, and keeps the jobs of unchanged agents.
-        return (
-            PollJob(
-                f"{agent.name} health",
-                poll.health_interval,
-                lambda lateness: self._poller.poll_health(agent, lateness),
-                agent,
-            ),
-            PollJob(
-                f"{agent.name} state", poll.interval, lambda lateness: self._poller.poll_state(agent, lateness), agent
-            ),
+        return PollJob(
+            name=f"{agent.name} {source.name}",
+            interval=poll.health_interval if source is HEALTH else poll.interval,
+            action=lambda lateness: self._poller.poll(agent, source, lateness),
+            is_wanted=lambda: self._poller.wants(agent, source),
+            target=agent,
         )
 
     def _update(self, known: Known, now: Instant) -> Known:

@@ -34,7 +34,7 @@ class SelfMetrics:
         build.labels(__version__, platform.python_version()).set(1)
         self._skipped = Counter(
             "nomad_exporter_polls_skipped",
-            "Polls skipped because the previous poll was still running.",
+            "Polls skipped because the previous poll was late or had not ended.",
             registry=self._registry,
         )
         self._steps = Counter(
@@ -54,9 +54,9 @@ class SelfMetrics:
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def count_skipped_poll(self) -> None:
-        """Count a poll that was skipped because the previous one was still running."""
-        self._skipped.inc()
+    def count_skipped_polls(self, number: int) -> None:
+        """Count polls that were skipped because the previous one was late or had not ended."""
+        self._skipped.inc(number)
 
     def count_clock_step(self) -> None:
         """Count a step of the wall clock."""

@@ -11,7 +11,7 @@ import ssl
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any
 
 import urllib3
@@ -36,15 +36,24 @@ def _remaining(deadline: float) -> float:
     return seconds
 
 
+Waiting = Callable[[], AbstractContextManager[None]]
+"""Returns the context of a block in which a thread waits for an agent."""
+
+
 class _Deadline:
     """A socket mixin whose reads end at ``deadline``; ``received`` is True once any byte was read."""
 
     deadline = float("inf")
     received = False
+    waiting: Waiting = nullcontext
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(_remaining(self.deadline))  # type: ignore[attr-defined]  # defined by the socket class
-        count: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]  # likewise
+        with self.waiting():
+            count: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]  # likewise
+            arrived = time.monotonic()
+        # The time until this thread goes on is not the agent's.
+        self.deadline += time.monotonic() - arrived
         self.received = self.received or count > 0
         return count
 
@@ -104,6 +113,7 @@ class _AgentConnection(HTTPConnection):
     """A connection to ``address`` whose requests end at ``deadline``; ``on_open`` receives each new socket."""
 
     address: Address
+    waiting: Waiting
     deadline = float("inf")
     on_open: Callable[[socket.socket], None]
     raw_sock: socket.socket | None = None
@@ -118,7 +128,8 @@ class _AgentConnection(HTTPConnection):
 
     def connect(self) -> None:
         try:
-            super().connect()
+            with self.waiting():
+                super().connect()
         finally:
             if self.raw_sock:
                 self.raw_sock.close()
@@ -129,7 +140,7 @@ class _AgentConnection(HTTPConnection):
     def apply_deadline(self) -> None:
         """Apply the deadline of the next request to the open socket, if any."""
         if isinstance(self.sock, DeadlineSocket | DeadlineTlsSocket):
-            self.sock.deadline, self.sock.received = self.deadline, False
+            self.sock.deadline, self.sock.received, self.sock.waiting = self.deadline, False, self.waiting
             self.sock.settimeout(_remaining(self.deadline))
 
 
@@ -148,16 +159,17 @@ def _unverified() -> ssl.SSLContext:
 class AgentPool(urllib3.HTTPConnectionPool):
     """The connections to one agent, one for each concurrent request."""
 
-    def __init__(self, address: Address, **kwargs: Any) -> None:
+    def __init__(self, address: Address, waiting: Waiting, **kwargs: Any) -> None:
         super().__init__(address.host or "127.0.0.1", address.port or None, maxsize=2, retries=False, **kwargs)
-        self.address = address
+        self.address, self.waiting = address, waiting
         self.open_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.peer_not_after: float | None = None
         self.closed = False
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()
-        connection.address, connection.on_open = self.address, self._on_open  # type: ignore[attr-defined]  # ours
+        connection.address, connection.waiting = self.address, self.waiting  # type: ignore[attr-defined]  # ours
+        connection.on_open = self._on_open  # type: ignore[attr-defined]  # likewise
         return connection
 
     def _on_open(self, sock: socket.socket) -> None:
@@ -217,11 +229,15 @@ class _TlsPool(AgentPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _AgentTlsConnection
 
 
-def make_pool(address: Address, tls: Tls, context: ssl.SSLContext | None) -> AgentPool:
-    """Return a pool of connections to ``address``; the scheme ``https`` requires the ``context`` made for ``tls``."""
+def make_pool(address: Address, tls: Tls, context: ssl.SSLContext | None, waiting: Waiting) -> AgentPool:
+    """Return a pool of connections to ``address``; the scheme ``https`` requires the ``context`` made for ``tls``.
+
+    A thread waits for the agent only within ``waiting``.
+    """
     if address.scheme != "https":
-        return _PlainPool(address)
+        return _PlainPool(address, waiting)
     # The context verifies the host name. With a name in assert_hostname, urllib3 would do so instead, with errors of
     # its own.
     check = False if tls.skip_verify else None
-    return _TlsPool(address, ssl_context=context, server_hostname=tls.server_name or None, assert_hostname=check)
+    server_name = tls.server_name or None
+    return _TlsPool(address, waiting, ssl_context=context, server_hostname=server_name, assert_hostname=check)

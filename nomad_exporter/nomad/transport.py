@@ -9,6 +9,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nomad_exporter import __version__
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent, Secret
 from nomad_exporter.nomad.certificates import Certificates
-from nomad_exporter.nomad.connections import AgentPool, make_pool
+from nomad_exporter.nomad.connections import AgentPool, Waiting, make_pool
 from nomad_exporter.nomad.errors import classify, is_certificate_refused
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import MIB, Reply
@@ -57,13 +58,14 @@ class _Adapter(HTTPAdapter):
 class Transport:
     """The HTTP transport to one agent, safe for use by two threads at the same time.
 
+    A thread waits for the agent only within ``waiting``.
+
     Changed credential files are read again. If a changed file is missing, incomplete or invalid, the previous value
     stays in use.
     """
 
-    def __init__(self, agent: Agent, contexts: tls.Contexts) -> None:
-        self._agent = agent
-        self._contexts = contexts
+    def __init__(self, agent: Agent, contexts: tls.Contexts, waiting: Waiting = nullcontext) -> None:
+        self._agent, self._contexts, self._waiting = agent, contexts, waiting
         self._token: str | None = None
         self._lock = threading.Lock()
         self._adapter: _Adapter | None = None
@@ -149,7 +151,8 @@ class Transport:
             previous = self._adapter
             if previous and previous.trust is trust:
                 return previous
-            self._adapter = _Adapter(make_pool(agent.address, agent.tls, trust.context if trust else None), trust)
+            context = trust.context if trust else None
+            self._adapter = _Adapter(make_pool(agent.address, agent.tls, context, self._waiting), trust)
             self._last_failure = None
             if previous:
                 previous.pool.close()

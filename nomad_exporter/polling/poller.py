@@ -10,7 +10,7 @@ from nomad_exporter.clock import Clock
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import HEALTH, A, Reply, Source
+from nomad_exporter.nomad.sources import A, Reply, Source
 from nomad_exporter.polling.node_names import with_node_name
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
@@ -71,24 +71,12 @@ class Poller:
         self._store, self._wires, self._clock, self._seconds = store, wires, clock, seconds
         self._sources, self._on_changes = sources, on_changes
 
-    def poll_health(self, agent: Agent, lateness: float = 0.0) -> JobOutcome:
-        """Poll ``health``."""
-        return self._poll(agent, HEALTH, lateness)
+    def wants(self, agent: Agent, source: Source[Any]) -> bool:
+        """Return whether ``source`` is to be polled, as far as the agent's snapshot shows."""
+        return source in sources_to_poll(self._snapshot(agent), self._sources)
 
-    def poll_state(self, agent: Agent, lateness: float = 0.0) -> JobOutcome:
-        """Poll all other sources that the agent is polled for; HUNG if any of the polls hung."""
-        outcomes = []
-        for source in self._sources:
-            # The reading of one source, such as self, can show that the next is to be polled.
-            if source is not HEALTH and source in sources_to_poll(self._snapshot(agent), self._sources):
-                outcomes.append(self._poll(agent, source, lateness))
-        return JobOutcome.HUNG if JobOutcome.HUNG in outcomes else JobOutcome.COMPLETED
-
-    def _snapshot(self, agent: Agent) -> Snapshot:
-        entry = self._store.get(agent.name)
-        return entry.snapshot if entry else Snapshot(agent)
-
-    def _poll(self, agent: Agent, source: Source[Any], lateness: float) -> JobOutcome:
+    def poll(self, agent: Agent, source: Source[Any], lateness: float = 0.0) -> JobOutcome:
+        """Poll ``source`` once, ``lateness`` seconds after the poll was due, and record the reading."""
         wire = self._wires.get(agent.name)
         if wire is None:  # The agent was removed by a reload.
             return JobOutcome.COMPLETED
@@ -96,6 +84,10 @@ class Poller:
         reading = with_node_name(polled, self._snapshot(agent).node_name, wire.get, self._clock, self._seconds)
         self._on_changes(agent, self._store.record(agent, reading))
         return JobOutcome.HUNG if self._has_hung(reading) else JobOutcome.COMPLETED
+
+    def _snapshot(self, agent: Agent) -> Snapshot:
+        entry = self._store.get(agent.name)
+        return entry.snapshot if entry else Snapshot(agent)
 
     def _has_hung(self, reading: Reading[Any]) -> bool:
         """Return whether the poll failed by timeout, or after half of the timeout, as slow name resolution can."""

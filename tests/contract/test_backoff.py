@@ -64,6 +64,6 @@ def test_hanging_agents_do_not_delay_healthy_agents(exporter: Exporter) -> None:
 
     assert lateness
     assert max(lateness) < 1.0
-    # Agents that hang are polled at most half as often: they have a backoff, and run in the slow pool.
+    # Agents that hang are polled at most half as often: they have a backoff.
     assert max(polls[name, "self"] for name in HANGING) <= POLLS / 2 + 1
     assert not [name for name in HANGING if not failures[name, "self"] or not failures[name, "health"]]

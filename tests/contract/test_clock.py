@@ -12,7 +12,9 @@ from apscheduler.schedulers import base
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.polling.poller import JobOutcome
-from nomad_exporter.polling.schedule import PollJob, Schedule
+from nomad_exporter.polling.schedule import Schedule
+from nomad_exporter.polling.timetable import PollJob, Timetable
+from nomad_exporter.workers import Workers
 from tests.support.waiting import PATIENCE
 
 HOUR = 3600.0
@@ -71,9 +73,10 @@ def schedule(clock: SteppedClock, polls: Polls, steps: list[int]) -> Iterator[Sc
     schedule = Schedule(
         jobs=[PollJob("poll", 0.05, polls)],
         clock=clock,
-        workers=2,
+        timetable=Timetable(),
+        workers=Workers("poll"),
         on_heartbeat=lambda _: None,
-        on_skip=lambda: None,
+        on_skip=lambda _: None,
         on_clock_step=lambda: steps.append(1),
     )
     schedule.start()

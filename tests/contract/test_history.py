@@ -26,6 +26,7 @@ from nomad_sim.model.cluster import Cluster
 from nomad_sim.versions import VERSIONS
 from tests.support.answers import REFUSED
 from tests.support.clusters import calm_cluster, followers, leader, pass_time
+from tests.support.polls import poll_wanted
 from tests.support.sim_requests import api_request
 
 SECONDS = 4.0
@@ -99,8 +100,7 @@ class Monitor:
         end = self.cluster.world.now + seconds
         while self.cluster.world.now < end:
             for agent in self.agents:
-                self.poller.poll_health(agent)
-                self.poller.poll_state(agent)
+                poll_wanted(self.poller, agent)
             pass_time(self.cluster, INTERVAL)
 
     def poll_until(self, condition: Callable[[], bool]) -> None:

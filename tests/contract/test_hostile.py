@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from nomad_exporter.polling.schedule import SLOW_WORKERS
+from nomad_exporter.workers import SPARE_THREADS
 from tests.support.agents import RecordedAgent
 from tests.support.exporter import Exporter, running
 from tests.support.hostile import HOSTILE, USABLE, hostile_agents
@@ -24,12 +24,12 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.alone
 
 HEALTHY = {f"healthy {number}": "2.0.5/healthy/s1-follower" for number in range(20)}
-POLL = {"interval": "1s", "health_interval": "1s", "timeout": "800ms"}
+POLL = {"interval": "2s", "health_interval": "2s", "timeout": "800ms"}
 
 MAX_SECONDS = 1.0
 """Maximum seconds of a scrape."""
 
-MAX_AGE = 4.0
+MAX_AGE = 8.0
 """Maximum seconds since the last successful poll of a healthy agent: four intervals."""
 
 POLLS = 1000
@@ -41,8 +41,8 @@ MAX_GROWTH = 1.5
 MAX_NEW_DESCRIPTORS = 30
 """More polls at the same moment need more descriptors; a leak of one for each poll would be ``POLLS``."""
 
-MAX_THREADS = 2 * (len(HOSTILE) + len(HEALTHY)) + SLOW_WORKERS + 10
-"""One for each poll job that can hang, those of the slow pool, and those of the exporter itself."""
+MAX_THREADS = 3 * (len(HOSTILE) + len(HEALTHY)) + SPARE_THREADS + 10
+"""One for each poll job that can hang, spare ones, and those of the exporter itself."""
 
 Samples = Mapping[str, Mapping[str, float]]
 """The values of a page by sample name and agent; the maximum if an agent has several."""

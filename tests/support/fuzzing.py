@@ -26,6 +26,7 @@ from nomad_exporter.web.routes import handle
 from nomad_exporter.web.site import Site
 from tests.support.answers import AGENT, FakeWire, self_body
 from tests.support.pages import get, page_of
+from tests.support.polls import poll_wanted
 from tests.support.recordings import situations
 from tests.support.replay import ADDRESS, AT, MAX_AGE, TIMEOUT
 
@@ -101,8 +102,7 @@ def _poll(agent: Agent, replies: Mapping[str, Reply]) -> Store[Rendered]:
         sources=SOURCES,
         on_changes=lambda *_: None,
     )
-    poller.poll_health(agent)
-    poller.poll_state(agent)
+    poll_wanted(poller, agent)
     return store
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import Reply, enabled_sources
+from nomad_exporter.nomad.sources import HEALTH, SOURCES, Reply, enabled_sources
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
@@ -18,6 +18,7 @@ from nomad_sim.model.agents import State
 from nomad_sim.model.cluster import Cluster
 from tests.support.clusters import pass_time
 from tests.support.fleets import agent
+from tests.support.polls import poll_wanted
 from tests.support.sim_requests import send
 
 TIMEOUT = 4.0
@@ -72,9 +73,7 @@ class ModelPoller:
         for _ in range(intervals):
             pass_time(self.cluster, POLL_INTERVAL)
             for each in self._agents:
-                self._poller.poll_health(each)
-                if self._intervals % STATE_POLL_EVERY == 0:
-                    self._poller.poll_state(each)
+                poll_wanted(self._poller, each, SOURCES if self._intervals % STATE_POLL_EVERY == 0 else (HEALTH,))
             self._intervals += 1
 
     def evaluations(self) -> dict[str, Evaluation]:

@@ -12,6 +12,7 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import AUTOPILOT, Reply, enabled_sources
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
+from tests.support.polls import poll_wanted
 from tests.support.recordings import Situation
 
 AT = Instant(wall=1_800_000_000.0, monotonic=1000.0)
@@ -55,6 +56,5 @@ def replay(agents: Mapping[str, Situation]) -> tuple[Entry[Rendered], ...]:
             sources=enabled_sources(autopilot=has_autopilot),
             on_changes=lambda *_: None,
         )
-        poller.poll_health(agent)
-        poller.poll_state(agent)
+        poll_wanted(poller, agent)
     return store.entries()

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 from nomad_exporter import clock
 from nomad_exporter.clock import Clock
-from nomad_exporter.polling.schedule import PollJob, Schedule
+from nomad_exporter.polling.schedule import Schedule
+from nomad_exporter.polling.timetable import PollJob, Timetable
+from nomad_exporter.workers import Workers
 from tests.support.waiting import PATIENCE
 
 
@@ -35,13 +37,15 @@ class ScheduleRunner:
     def __init__(self) -> None:
         self.heartbeats, self.skips, self.clock_steps = Calls(), Calls(), Calls()
         self.release = threading.Event()
+        self.workers = Workers("poll")
         self._schedules: list[Schedule] = []
 
-    def start(self, *jobs: PollJob, at: Clock = clock.now, workers: int = 2) -> Schedule:
+    def start(self, *jobs: PollJob, at: Clock = clock.now, timetable: Timetable | None = None) -> Schedule:
         schedule = Schedule(
             jobs=jobs,
             clock=at,
-            workers=workers,
+            timetable=timetable or Timetable(),
+            workers=self.workers,
             on_heartbeat=self.heartbeats,
             on_skip=self.skips,
             on_clock_step=self.clock_steps,

@@ -35,8 +35,8 @@ def test_build_info_has_the_versions() -> None:
 def test_skipped_polls_are_counted_from_zero() -> None:
     self_metrics = SelfMetrics()
     before = value(self_metrics, "nomad_exporter_polls_skipped_total")
-    self_metrics.count_skipped_poll()
-    self_metrics.count_skipped_poll()
+    self_metrics.count_skipped_polls(1)
+    self_metrics.count_skipped_polls(1)
 
     assert (before, value(self_metrics, "nomad_exporter_polls_skipped_total")) == (0, 2)
 
@@ -50,7 +50,7 @@ def test_clock_steps_are_counted_from_zero() -> None:
 
 
 def test_instances_do_not_share_counts() -> None:
-    SelfMetrics().count_skipped_poll()
+    SelfMetrics().count_skipped_polls(1)
 
     assert value(SelfMetrics(), "nomad_exporter_polls_skipped_total") == 0
 

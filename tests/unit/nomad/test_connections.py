@@ -14,6 +14,7 @@ import pytest
 from nomad_exporter.nomad.agent import Address, Tls
 from nomad_exporter.nomad.connections import ConnectTimeout, DeadlineSocket, connect, make_pool
 from tests.support.agents import free_port
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow  # Real sockets and timeouts.
 
@@ -166,6 +167,21 @@ def test_read_after_deadline_raises_despite_data(
         ours.recv_into(bytearray(1))
 
 
+def test_time_until_the_thread_goes_on_is_not_the_agents(pair: tuple[DeadlineSocket, socket.socket]) -> None:
+    ours, theirs = pair
+
+    @contextlib.contextmanager
+    def waiting() -> Iterator[None]:
+        yield
+        eventually(lambda: time.monotonic() > ours.deadline)
+
+    ours.deadline, ours.waiting = time.monotonic() + 0.05, waiting
+    theirs.sendall(b"ab")
+
+    assert ours.recv_into(bytearray(1)) == 1
+    assert ours.deadline > time.monotonic()
+
+
 def test_end_of_stream_does_not_count_as_received(pair: tuple[DeadlineSocket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.close()
@@ -181,7 +197,7 @@ def test_abort_ends_blocked_reads(
     pair: tuple[DeadlineSocket, socket.socket],
 ) -> None:
     ours, _ = pair
-    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None)
+    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, contextlib.nullcontext)
     agent_pool.open_sockets.add(ours)
     agent_pool.abort()
 
@@ -190,7 +206,7 @@ def test_abort_ends_blocked_reads(
 
 def test_abort_ignores_closed_sockets(pair: tuple[DeadlineSocket, socket.socket]) -> None:
     ours, theirs = pair
-    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None)
+    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, contextlib.nullcontext)
     agent_pool.open_sockets.update((ours, theirs))
     ours.close()
     agent_pool.abort()

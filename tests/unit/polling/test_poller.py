@@ -1,4 +1,4 @@
-"""The poller: which sources are polled together, that readings are recorded and changes are reported."""
+"""The poller: which sources are polled, that readings are recorded and changes are reported."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change, Event
 from tests.support.answers import AGENT, HEALTHY, REFUSED, START, FakeClock, FakeWire, health, recorded, self_answer
+from tests.support.polls import poll_wanted
 
 SECONDS = 4.0
 
@@ -108,43 +109,44 @@ def test_only_enabled_sources_are_polled() -> None:
     assert sources_to_poll(snapshot_after(HEALTHY_SERVER), (SELF, AUTOPILOT)) == (SELF, AUTOPILOT)
 
 
-def test_poll_health_polls_health() -> None:
+@pytest.mark.parametrize(
+    ("source", "paths"),
+    [(HEALTH, [STALE_PATH, HEALTH.path]), (SELF, [SELF.path]), (MEMBERS, [MEMBERS.path])],
+    ids=str,
+)
+def test_poll_polls_one_source(source: Source[Any], paths: list[str]) -> None:
     harness = Harness(SERVER)
-    harness.poller.poll_health(AGENT)
+    harness.poller.poll(AGENT, source)
 
-    assert harness.wire.paths == [STALE_PATH, HEALTH.path]
-    assert harness.snapshot[HEALTH].answer
+    assert harness.wire.paths == paths
+    assert harness.snapshot[source].answer
 
 
 def test_server_is_polled_for_self_and_members() -> None:
     harness = Harness(SERVER)
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT, [SELF, MEMBERS])
 
     assert harness.wire.requests == [(SELF.path, SECONDS), (MEMBERS.path, SECONDS)]
-    assert harness.snapshot[SELF].answer
-    assert harness.snapshot[MEMBERS].answer
 
 
 def test_client_is_not_polled_for_members() -> None:
     harness = Harness(CLIENT)
-    harness.poller.poll_health(AGENT)
-    harness.poller.poll_state(AGENT)
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT)
+    poll_wanted(harness.poller, AGENT)
 
     assert MEMBERS.path not in harness.wire.paths
 
 
 def test_agent_of_unknown_role_is_not_polled_for_members() -> None:
     harness = Harness({**SERVER, SELF.path: REFUSED})
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT, [SELF, MEMBERS])
 
     assert harness.wire.paths == [SELF.path]
 
 
 def test_members_are_polled_if_health_proves_a_server() -> None:
     harness = Harness({**SERVER, SELF.path: REFUSED})
-    harness.poller.poll_health(AGENT)
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT)
 
     assert harness.wire.paths[-2:] == [SELF.path, MEMBERS.path]
     assert harness.snapshot[MEMBERS].answer
@@ -153,8 +155,7 @@ def test_members_are_polled_if_health_proves_a_server() -> None:
 @pytest.mark.parametrize("replies", [LEADER, FOLLOWER], ids=["leader", "follower"])
 def test_server_that_reaches_leader_is_polled_for_autopilot(replies: Replies) -> None:
     harness = Harness(replies, autopilot=True)
-    harness.poller.poll_health(AGENT)
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT)
 
     assert harness.wire.requests[2:] == [(SELF.path, SECONDS), (MEMBERS.path, SECONDS), (AUTOPILOT.path, SECONDS)]
     assert harness.snapshot[AUTOPILOT].answer
@@ -171,95 +172,65 @@ def test_server_that_reaches_leader_is_polled_for_autopilot(replies: Replies) ->
 )
 def test_other_agents_are_not_polled_for_autopilot(replies: Replies, autopilot: bool) -> None:
     harness = Harness(replies, autopilot=autopilot)
-    harness.poller.poll_health(AGENT)
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT)
 
     assert AUTOPILOT.path not in harness.wire.paths
 
 
 def test_denied_autopilot_leaves_other_sources_alone() -> None:
     harness = Harness({**LEADER, AUTOPILOT.path: Reply(403, b"Permission denied")}, autopilot=True)
-    harness.poller.poll_health(AGENT)
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT)
 
     assert [state.source for state in harness.snapshot.source_states if state.failure] == [AUTOPILOT]
     assert harness.snapshot[SELF].answer
     assert harness.snapshot[MEMBERS].answer
 
 
-@pytest.mark.parametrize("method", ["poll_health", "poll_state"])
-def test_readings_include_lateness(method: str) -> None:
+@pytest.mark.parametrize("lateness", [0.0, 1.5])
+def test_reading_includes_the_lateness(lateness: float) -> None:
     harness = Harness(SERVER)
-    getattr(harness.poller, method)(AGENT, 1.5)
+    harness.poller.poll(AGENT, SELF, lateness)
 
-    assert {state.last.lateness for state in harness.snapshot.source_states if state.last} == {1.5}
-
-
-@pytest.mark.parametrize("method", ["poll_health", "poll_state"])
-def test_lateness_is_zero_by_default(method: str) -> None:
-    harness = Harness(SERVER)
-    getattr(harness.poller, method)(AGENT)
-
-    assert {state.last.lateness for state in harness.snapshot.source_states if state.last} == {0.0}
+    last = harness.snapshot[SELF].last
+    assert last
+    assert last.lateness == lateness
 
 
 @pytest.mark.parametrize(
-    ("method", "replies", "outcome"),
+    ("source", "replies", "outcome"),
     [
-        pytest.param("poll_health", SERVER, COMPLETED, id="health in time"),
-        pytest.param("poll_health", {STALE_PATH: TIMED_OUT}, HUNG, id="health timed out"),
-        pytest.param("poll_health", DEAD, COMPLETED, id="health refused at once"),
-        pytest.param("poll_state", SERVER, COMPLETED, id="state in time"),
-        pytest.param("poll_state", {SELF.path: TIMED_OUT}, HUNG, id="self timed out"),
-        pytest.param("poll_state", {**SERVER, MEMBERS.path: TIMED_OUT}, HUNG, id="members timed out"),
-        pytest.param("poll_state", DEAD, COMPLETED, id="state refused at once"),
+        pytest.param(HEALTH, SERVER, COMPLETED, id="health in time"),
+        pytest.param(HEALTH, {STALE_PATH: TIMED_OUT}, HUNG, id="health timed out"),
+        pytest.param(HEALTH, DEAD, COMPLETED, id="health refused at once"),
+        pytest.param(SELF, SERVER, COMPLETED, id="self in time"),
+        pytest.param(SELF, {SELF.path: TIMED_OUT}, HUNG, id="self timed out"),
+        pytest.param(SELF, {**SERVER, MEMBERS.path: TIMED_OUT}, COMPLETED, id="members time out, not self"),
+        pytest.param(MEMBERS, {**SERVER, SELF.path: TIMED_OUT}, COMPLETED, id="self times out, not members"),
     ],
 )
-def test_poll_returns_whether_it_hung(method: str, replies: Replies, outcome: JobOutcome) -> None:
-    harness = Harness(replies)
-
-    assert getattr(harness.poller, method)(AGENT) is outcome
-
-
-@pytest.mark.parametrize("path", [SELF.path, MEMBERS.path, AUTOPILOT.path])
-def test_one_timeout_of_three_polls_is_a_hang(path: str) -> None:
-    replies = dict(LEADER)
-    harness = Harness(replies, autopilot=True)
-    harness.poller.poll_health(AGENT)
-    replies[path] = TIMED_OUT
-
-    assert harness.poller.poll_state(AGENT) is HUNG
-    assert harness.wire.paths[-3:] == [SELF.path, MEMBERS.path, AUTOPILOT.path]
-
-
-def test_timeout_of_self_is_a_hang_although_members_succeed() -> None:
-    harness = Harness({**SERVER, SELF.path: TIMED_OUT})
-    harness.poller.poll_health(AGENT)
-
-    assert harness.poller.poll_state(AGENT) is HUNG
-    assert harness.snapshot[MEMBERS].answer
+def test_poll_returns_whether_it_hung(source: Source[Any], replies: Replies, outcome: JobOutcome) -> None:
+    assert Harness(replies).poller.poll(AGENT, source) is outcome
 
 
 def test_agent_without_wire_is_not_polled() -> None:
     harness = Harness(SERVER)
     removed = replace(AGENT, name="s2")
 
-    assert harness.poller.poll_health(removed) is COMPLETED
+    assert harness.poller.poll(removed, HEALTH) is COMPLETED
     assert harness.wire.requests == []
 
 
 def test_failure_is_recorded() -> None:
     harness = Harness(DEAD)
-    harness.poller.poll_health(AGENT)
+    harness.poller.poll(AGENT, HEALTH)
 
     assert harness.snapshot[HEALTH].failure == REFUSED
 
 
 def test_change_is_reported_once_with_its_agent() -> None:
     harness = Harness(DEAD)
-    harness.poller.poll_health(AGENT)
-    harness.poller.poll_state(AGENT)
-    harness.poller.poll_health(AGENT)
+    poll_wanted(harness.poller, AGENT)
+    harness.poller.poll(AGENT, HEALTH)
 
     assert [(agent, change.event, change.fields["source"]) for agent, change in harness.changes] == [
         (AGENT, Event.POLL_FAILED, "health")
@@ -268,7 +239,7 @@ def test_change_is_reported_once_with_its_agent() -> None:
 
 def test_reading_of_replaced_agent_is_discarded() -> None:
     harness = Harness(DEAD, configured=replace(AGENT, address=replace(AGENT.address, port=4647)))
-    harness.poller.poll_health(AGENT)
+    harness.poller.poll(AGENT, HEALTH)
 
     assert harness.snapshot[HEALTH].last is None
     assert harness.changes == []
@@ -276,7 +247,7 @@ def test_reading_of_replaced_agent_is_discarded() -> None:
 
 def test_removed_agent_is_not_polled_further() -> None:
     harness = Harness(SERVER, configured=replace(AGENT, name="s2"))
-    harness.poller.poll_state(AGENT)
+    poll_wanted(harness.poller, AGENT, [SELF, MEMBERS])
 
     assert harness.wire.paths == [SELF.path]
     assert harness.changes == []
@@ -286,7 +257,7 @@ def test_removed_agent_is_not_polled_further() -> None:
 def test_slow_failure_of_any_reason_is_a_hang(seconds: float, outcome: JobOutcome) -> None:
     harness = Harness(DEAD, takes=seconds)
 
-    assert harness.poller.poll_health(AGENT) is outcome
+    assert harness.poller.poll(AGENT, HEALTH) is outcome
 
 
 # Node names of clients.
@@ -298,8 +269,8 @@ UNNAMED: Replies = {SELF.path: Reply(200, b'{"stats": {"client": {"node_id": "%b
 
 def test_unnamed_client_is_named_after_its_node_with_one_request() -> None:
     harness = Harness({**UNNAMED, NODE_PATH: Reply(200, b'{"Name": "worker-17"}')})
-    harness.poller.poll_state(AGENT)
-    harness.poller.poll_state(AGENT)
+    harness.poller.poll(AGENT, SELF)
+    harness.poller.poll(AGENT, SELF)
 
     assert harness.wire.paths == [SELF.path, NODE_PATH, SELF.path]
     answer = harness.snapshot[SELF].answer
@@ -310,7 +281,7 @@ def test_unnamed_client_is_named_after_its_node_with_one_request() -> None:
 @pytest.mark.parametrize("reply", [Reply(403, b""), Reply(404, b""), TIMED_OUT])
 def test_failed_request_for_the_name_is_no_failed_poll(reply: Reply | Failure) -> None:
     harness = Harness({**UNNAMED, NODE_PATH: reply})
-    outcomes = {harness.poller.poll_state(AGENT), harness.poller.poll_state(AGENT)}
+    outcomes = {harness.poller.poll(AGENT, SELF) for _ in range(2)}
 
     assert outcomes == {COMPLETED}
     assert harness.wire.paths == [SELF.path, NODE_PATH, SELF.path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nomad_exporter.polling.schedule import MAX_BACKOFF_SECONDS
+from nomad_exporter.polling.timetable import MAX_BACKOFF_SECONDS
 from nomad_exporter.verdicts.verdict import Thresholds
 
 
