@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.polling.line_groups import Line
+from nomad_exporter.nomad.models import Role
+from nomad_exporter.polling.line_groups import Line, name_agents
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import LogLine
-from nomad_exporter.verdicts.cluster_changes import Clusters, cluster_changes, update_clusters
-from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
+from nomad_exporter.verdicts.cluster import ClusterState, ClusterStatus, cluster_states, cluster_verdict
+from nomad_exporter.verdicts.evaluate import Evaluation, evaluate, server_quorums
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
 
@@ -29,6 +30,51 @@ VERDICT_EVENTS: Mapping[tuple[Question, bool], tuple[str, LogLine]] = {
     (Question.READY, False): ("not_ready", LogLine("agent not ready", logging.WARNING)),
 }
 """The field ``event`` and the log line of a verdict, by question and answer."""
+
+CLUSTER_EVENT = "cluster_state"
+"""The field ``event`` of all lines about clusters."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCluster:
+    """The state of a cluster; ``unknown_since`` is when its newer states became unknown, None if they are not."""
+
+    state: ClusterState
+    unknown_since: Instant | None = None
+
+
+Clusters = Mapping[tuple[str, str], KnownCluster]
+"""The clusters with a status, by their labels ``nomad_cluster`` and ``nomad_region``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLines:
+    """The log lines of a status: when a cluster ``entered`` it, and when the cluster has ``recovered`` from it.
+
+    ``works`` is whether the cluster has a leader and a quorum. Without ``recovered``, the line of the next status is
+    written.
+    """
+
+    entered: LogLine
+    recovered: LogLine | None = None
+    works: bool = False
+
+
+CLUSTER_LINES: Mapping[ClusterStatus, StatusLines] = {
+    ClusterStatus.CONFLICTING: StatusLines(
+        LogLine("clusters conflict", logging.ERROR), LogLine("clusters no longer conflict")
+    ),
+    ClusterStatus.QUORUM_LOST: StatusLines(LogLine("quorum lost", logging.ERROR), LogLine("quorum recovered")),
+    ClusterStatus.NO_LEADER: StatusLines(LogLine("no leader", logging.ERROR), LogLine("leader recovered")),
+    ClusterStatus.UNKNOWN: StatusLines(LogLine("cluster state unknown", logging.WARNING)),
+    ClusterStatus.NO_TOLERANCE: StatusLines(LogLine("no failure tolerance", logging.WARNING), works=True),
+    ClusterStatus.DEGRADED: StatusLines(LogLine("cluster degraded", logging.WARNING), works=True),
+    ClusterStatus.OK: StatusLines(LogLine("cluster ok"), works=True),
+}
+"""The log lines of each status of a cluster."""
+
+_SILENT_AT_FIRST = (ClusterStatus.OK, ClusterStatus.UNKNOWN)
+"""A first status that is not logged: no problem, or no evidence yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +94,9 @@ def changes(before: Known, after: Known) -> Iterator[Line]:
     """Yield a line for each changed verdict and each changed status of a cluster."""
     yield from verdict_changes(before.agents, after.agents)
     yield from cluster_changes(before.clusters, after.clusters)
+
+
+# Verdicts about agents.
 
 
 def reevaluate(known: Agents, fleet: Sequence[Snapshot], now: Instant, thresholds: Thresholds) -> Agents:
@@ -102,3 +151,71 @@ def _has_changed(old: Verdict | None, new: Verdict) -> bool:
     if old is None:
         return not new.ok and new.reason is not VerdictReason.EXPORTER_STALLED
     return (old.ok, old.reason) != (new.ok, new.reason)
+
+
+# Clusters.
+
+
+def update_clusters(
+    known: Clusters, fleet: Sequence[Snapshot], polled: Container[str], now: Instant, thresholds: Thresholds
+) -> Clusters:
+    """Return the clusters of a fleet that have a status; ``polled`` as in ``cluster_states``."""
+    # Most agents are clients, and clients alone have no status.
+    servers = [snapshot for snapshot in fleet if snapshot.known_roles != {Role.CLIENT}]
+    quorums = server_quorums(servers, {snapshot.agent.name for snapshot in servers}, now, thresholds)
+    evaluations = [
+        Evaluation(snapshot, {}, quorum.quorum_state if (quorum := quorums.get(snapshot.agent.name)) else None)
+        for snapshot in servers
+        if snapshot.is_polled
+    ]
+    states = cluster_states(evaluations, polled, now, thresholds)
+    return {
+        key: _update(known.get(key), state, now, thresholds)
+        for state in states
+        if state.is_polled and state.status
+        for key in [(state.name, state.region)]
+    }
+
+
+def _update(known: KnownCluster | None, state: ClusterState, now: Instant, thresholds: Thresholds) -> KnownCluster:
+    """Return the new state, unless it has been unknown for less than the maximum age of an answer."""
+    # During an election, evidence about some voters is missing for a few seconds.
+    if known is None or state.status is not ClusterStatus.UNKNOWN:
+        return KnownCluster(state)
+    since = known.unknown_since or now
+    return replace(known, unknown_since=since) if now.since(since) < thresholds.max_age else KnownCluster(state, since)
+
+
+def cluster_changes(before: Clusters, after: Clusters) -> Iterator[Line]:
+    """Yield a line for each cluster whose status changed; a first status only if it shows a problem."""
+    for key, cluster in after.items():
+        old, new = before[key].state.status if key in before else None, cluster.state.status
+        if new and old != new and (old or new not in _SILENT_AT_FIRST):
+            yield Line(_line(old, new), _fields(cluster.state))
+
+
+def _line(old: ClusterStatus | None, new: ClusterStatus) -> LogLine:
+    recovered = CLUSTER_LINES[old].recovered if old else None
+    return recovered if recovered and CLUSTER_LINES[new].works else CLUSTER_LINES[new].entered
+
+
+def _fields(cluster: ClusterState) -> Mapping[str, str]:
+    labels = {"nomad_cluster": cluster.name, "nomad_region": cluster.region}
+    return {"event": CLUSTER_EVENT, "state": str(cluster.status), **labels, **_numbers(cluster), **_conflict(cluster)}
+
+
+def _numbers(cluster: ClusterState) -> Mapping[str, str]:
+    """Return the numbers of voters by health, and the quorum size; nothing if the voters are not known."""
+    quorum = cluster.quorum
+    if quorum is None:
+        return {}
+    by_health = {str(health): number for health, number in quorum.voters.items()}
+    numbers = {"voters": quorum.count.voters, **by_health, "quorum_size": quorum.count.quorum_size}
+    return {name: str(number) for name, number in numbers.items()}
+
+
+def _conflict(cluster: ClusterState) -> Mapping[str, str]:
+    """Return the servers that conflict, and what to do about it."""
+    if cluster.status is not ClusterStatus.CONFLICTING:
+        return {}
+    return {**name_agents(cluster.agents), "remedy": cluster_verdict(cluster).remedy}

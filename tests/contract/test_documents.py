@@ -27,8 +27,7 @@ from nomad_exporter.polling.poller import poll
 from nomad_exporter.polling.restarts import PROOFS
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Event
-from nomad_exporter.verdicts.changes import VERDICT_EVENTS
-from nomad_exporter.verdicts.cluster_changes import CLUSTER_EVENT
+from nomad_exporter.verdicts.changes import CLUSTER_EVENT, VERDICT_EVENTS
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS
 from nomad_exporter.verdicts.report import Report, to_dict
 from nomad_sim.faults import FAULTS
