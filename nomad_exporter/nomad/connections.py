@@ -18,7 +18,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from nomad_exporter.nomad.agent import Address, Tls
-from nomad_exporter.nomad.certificates import not_after
+from nomad_exporter.nomad.tls import not_after
 
 CONNECT_SECONDS = 1.0
 """Maximum duration of a TCP connect, all addresses of the host together."""
@@ -232,10 +232,12 @@ class _TlsPool(AgentPool, urllib3.HTTPSConnectionPool):
 def make_pool(address: Address, tls: Tls, context: ssl.SSLContext | None, waiting: Waiting) -> AgentPool:
     """Return a pool of connections to ``address``; the scheme ``https`` requires the ``context`` made for ``tls``.
 
-    A thread waits for the agent only within ``waiting``.
+    From then on, the context makes sockets with a deadline. A thread waits for the agent only within ``waiting``.
     """
     if address.scheme != "https":
         return _PlainPool(address, waiting)
+    if context:
+        context.sslsocket_class = DeadlineTlsSocket
     # The context verifies the host name. With a name in assert_hostname, urllib3 would do so instead, with errors of
     # its own.
     check = False if tls.skip_verify else None

@@ -1,4 +1,7 @@
-"""TLS contexts, shared by all agents with equal settings: one with the system's root certificates takes 900 kB."""
+"""TLS material: contexts made from credential files, and expiry times of certificates.
+
+Agents with equal settings share a context: one with the system's root certificates takes 900 kB.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from pathlib import Path
 
 from nomad_exporter import logs
 from nomad_exporter.nomad.agent import Tls
-from nomad_exporter.nomad.certificates import not_after
-from nomad_exporter.nomad.connections import DeadlineTlsSocket
 
 _log = logs.get_logger(__name__)
 
@@ -20,11 +21,35 @@ class CredentialError(Exception):
     """A token, CA, certificate or key file that cannot be used; the message names the file and the reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Expiry times, in Unix time, of the agent's certificate (``peer``) and of the exporter's (``own``).
+
+    The agent's certificate may be one that the exporter refused. A time is None if there is no such certificate, or if
+    the certificate cannot be parsed.
+    """
+
+    peer: float | None = None
+    own: float | None = None
+
+
+def not_after(certificate: bytes | None) -> float | None:
+    """Return the expiry time of a PEM or DER certificate, in Unix time; None if it cannot be parsed."""
+    from cryptography import x509  # Imported here: it takes 10 MB, which only TLS needs.
+
+    if not certificate:
+        return None
+    load = x509.load_pem_x509_certificate if b"-----BEGIN" in certificate else x509.load_der_x509_certificate
+    try:
+        return load(certificate).not_valid_after_utc.timestamp()
+    except (ValueError, x509.InvalidVersion):
+        return None
+
+
 def context(tls: Tls) -> ssl.SSLContext:
     """Return a client context for ``tls``, with TLS 1.2 or later. Raises CredentialError."""
     new = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     new.minimum_version = ssl.TLSVersion.TLSv1_2
-    new.sslsocket_class = DeadlineTlsSocket
     _load_roots(new, tls)
     if tls.skip_verify:
         new.check_hostname, new.verify_mode = False, ssl.CERT_NONE

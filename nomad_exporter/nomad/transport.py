@@ -20,11 +20,11 @@ from requests.adapters import HTTPAdapter
 from nomad_exporter import __version__
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent, Secret
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.connections import AgentPool, Waiting, make_pool
 from nomad_exporter.nomad.errors import classify, is_certificate_refused
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import MIB, Reply
+from nomad_exporter.nomad.tls import Certificates
 
 _HEADERS = {
     "User-Agent": f"nomad-exporter/{__version__}",

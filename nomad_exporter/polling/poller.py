@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import A, Reply, Source
+from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.node_names import with_node_name
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store

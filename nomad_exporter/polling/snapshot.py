@@ -9,11 +9,11 @@ from typing import Any, Generic
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.agent import Agent
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.models import AgentSelf, Role
 from nomad_exporter.nomad.sources import HEALTH, SELF, SOURCES, A, Source
 from nomad_exporter.nomad.stats import Kind
+from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.history import History
 from nomad_exporter.polling.identity import Identity
 

@@ -14,9 +14,9 @@ import pytest
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import Reply, enabled_sources
+from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.poller import Poller, Wire
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change

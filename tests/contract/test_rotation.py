@@ -17,10 +17,9 @@ import trustme
 from cryptography import x509
 
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import SELF, Reply
-from nomad_exporter.nomad.tls import Contexts
+from nomad_exporter.nomad.tls import Certificates, Contexts
 from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, answer, scripted
 from tests.support.answers import recorded

@@ -8,10 +8,10 @@ from typing import Any
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Role
 from nomad_exporter.nomad.sources import SELF, Reply
+from nomad_exporter.nomad.tls import Certificates
 from tests.support.recordings import situation
 
 AGENT = Agent("s1", Address("http", "127.0.0.1", 4646))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, SOURCES, Reply, enabled_sources
+from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate

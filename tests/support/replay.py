@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import AUTOPILOT, Reply, enabled_sources
+from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
 from tests.support.polls import poll_wanted

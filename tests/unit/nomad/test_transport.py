@@ -23,13 +23,12 @@ import trustme
 
 from nomad_exporter import __version__
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.connections import DeadlineSocket
 from nomad_exporter.nomad.errors import classify
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, MIB, SELF, SOURCES, Reply, Source
 from nomad_exporter.nomad.sources.health import STALE_PATH
-from nomad_exporter.nomad.tls import Contexts, Trust
+from nomad_exporter.nomad.tls import Certificates, Contexts, Trust
 from nomad_exporter.nomad.transport import Transport
 from tests.support.agents import RecordedAgent, Script, answer, free_port, scripted
 from tests.support.answers import recorded

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.models import AgentSelf, Autopilot, Members
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Reply, Source
 from nomad_exporter.nomad.sources.health import STALE_PATH
+from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.poller import poll
 from nomad_exporter.polling.snapshot import Reading
 from tests.support.answers import REFUSED, START, FakeClock, FakeWire, recorded

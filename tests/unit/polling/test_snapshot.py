@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.certificates import Certificates
 from nomad_exporter.nomad.failures import RESPONSIVE, UNRESPONSIVE, Failure, FailureReason
 from nomad_exporter.nomad.models import Autopilot, Health, Members, Role
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES, Source
 from nomad_exporter.nomad.stats import Kind
+from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from tests.support.answers import AGENT, HEALTHY, REFUSED, START, health, self_answer
 

@@ -9,7 +9,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nomad_exporter.nomad.certificates import Certificates, not_after
+from nomad_exporter.nomad.tls import Certificates, not_after
 
 EXPIRY = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
