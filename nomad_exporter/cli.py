@@ -19,8 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from nomad_exporter import __version__
-from nomad_exporter.cli_errors import ERRORS, print_error
-from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, from_context, options
+from nomad_exporter.cli_options import CONTEXT, EPILOG, ERRORS, GroupedHelp, from_context, options, print_error
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.load import load_config, locate
 from nomad_exporter.config.model import Config, ConfigError

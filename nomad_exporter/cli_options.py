@@ -1,8 +1,10 @@
-"""The settings as options of a command, grouped in its help, and the values that a command received."""
+"""What the commands share: the settings as options, the values that a command received, and errors as one line."""
 
 from __future__ import annotations
 
 import os
+import sys
+import traceback
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from nomad_exporter.config.load import RawSettings
+from nomad_exporter.config.model import ConfigError, DocumentError
 from nomad_exporter.config.parsers import mask_password
 from nomad_exporter.config.settings import PREFIX, SECTIONS, SETTINGS, Setting
 
@@ -30,6 +33,9 @@ _GENERAL = "General"
 _MAX_OPTION_WIDTH = 40
 
 _PUBLIC = {field: setting for field, setting in SETTINGS.items() if not setting.secret}
+
+
+# Options.
 
 
 class GroupedHelp(click.Command):
@@ -147,3 +153,23 @@ def _option(field: str, setting: Setting, has_flag: bool) -> click.Option:
         help=help_text(setting),
         **value_type,
     )
+
+
+# Errors.
+
+ERRORS = (click.ClickException, ConfigError, DocumentError)
+"""Exceptions for a wrong command line or a wrong setting."""
+
+
+def print_error(error: Exception) -> None:
+    """Print one line: the message of one of ``ERRORS``, or else the location of an internal error."""
+    print(f"nomad-exporter: {' '.join(_describe(error).split())}", file=sys.stderr)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, ERRORS):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"internal error, please report it: {type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nomad_exporter import clock
-from nomad_exporter.cli_errors import print_error
-from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, Value, from_context, options
+from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, Value, from_context, options, print_error
 from nomad_exporter.config import parsers
 from nomad_exporter.config.load import RawSettings, load_config
 from nomad_exporter.config.settings import SETTINGS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from nomad_exporter.cli_errors import print_error
+from nomad_exporter.cli_options import print_error
 from nomad_exporter.config.model import ConfigError, DocumentError
 
 
@@ -33,5 +33,7 @@ def test_internal_error_has_its_location_and_no_message(capsys: pytest.CaptureFi
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("nomad-exporter: internal error, please report it: RuntimeError in test_cli_errors.py:")
+    assert err.startswith(
+        "nomad-exporter: internal error, please report it: RuntimeError in test_cli_options_errors.py:"
+    )
     assert "hidden-1" not in err
