@@ -9,13 +9,35 @@ from dataclasses import dataclass, field, replace
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.models import Role
-from nomad_exporter.polling.line_groups import Line, name_agents
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import LogLine
 from nomad_exporter.verdicts.cluster import ClusterState, ClusterStatus, cluster_states, cluster_verdict
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate, server_quorums
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
+
+MAX_NAMES = 5
+"""How many agents a line about several agents names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A log line: its ``kind``, its fields, and ``agent`` unless it is about no single agent.
+
+    ``details`` are fields that may differ between lines that count as equal.
+    """
+
+    kind: LogLine
+    fields: Mapping[str, str]
+    agent: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_fields(self) -> Mapping[str, str]:
+        """The fields in the order of the line."""
+        agent = {"agent": self.agent} if self.agent else {}
+        return {**self.fields, **agent, **self.details}
+
 
 LOGGED_QUESTIONS = (Question.LIVE, Question.READY)
 """The questions about an agent itself. The quorum changes for all servers of a cluster at once."""
@@ -219,3 +241,9 @@ def _conflict(cluster: ClusterState) -> Mapping[str, str]:
     if cluster.status is not ClusterStatus.CONFLICTING:
         return {}
     return {**name_agents(cluster.agents), "remedy": cluster_verdict(cluster).remedy}
+
+
+def name_agents(names: Sequence[str]) -> Mapping[str, str]:
+    """Return the fields that count agents and name the first of them."""
+    shown = [*names[:MAX_NAMES], *(["…"] if len(names) > MAX_NAMES else [])]
+    return {"agents": str(len(names)), "names": ",".join(shown)}

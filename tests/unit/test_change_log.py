@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from nomad_exporter.change_log import ChangeLog
+from nomad_exporter.change_log import MAX_EQUAL_LINES, MOMENT_SECONDS, ChangeLog
 from nomad_exporter.clock import Instant
-from nomad_exporter.polling.line_groups import MAX_EQUAL_LINES, MOMENT_SECONDS
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import MAX_LOG_LINES, Change, Event
 from nomad_exporter.verdicts.changes import Known

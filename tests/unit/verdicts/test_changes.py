@@ -12,13 +12,13 @@ import pytest
 
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.nomad.sources import SELF
-from nomad_exporter.polling.line_groups import Line
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.changes import (
     LOGGED_QUESTIONS,
     VERDICT_EVENTS,
     Agents,
     Known,
+    Line,
     changes,
     reevaluate,
     verdict_changes,

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from nomad_exporter.polling.line_groups import Line
 from nomad_exporter.polling.snapshot import Snapshot
-from nomad_exporter.verdicts.changes import CLUSTER_LINES, Clusters, cluster_changes, update_clusters
+from nomad_exporter.verdicts.changes import CLUSTER_LINES, Clusters, Line, cluster_changes, update_clusters
 from nomad_exporter.verdicts.cluster import ClusterStatus
 from tests.support.fleets import (
     AT,

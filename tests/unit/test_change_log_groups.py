@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomad_exporter.polling.line_groups import (
-    MAX_EQUAL_LINES,
-    MAX_GROUPS,
-    MOMENT_SECONDS,
-    Line,
-    LineGroups,
-    name_agents,
-)
+from nomad_exporter.change_log import MAX_EQUAL_LINES, MAX_GROUPS, MOMENT_SECONDS, LineGroups
 from nomad_exporter.polling.transitions import LogLine
+from nomad_exporter.verdicts.changes import Line, name_agents
 
 FAILED = LogLine("poll failed", logging.WARNING)
 RECOVERED = LogLine("agent recovered")
