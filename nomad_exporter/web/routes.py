@@ -8,12 +8,11 @@ from functools import partial
 
 from nomad_exporter.clock import Clock, Instant
 from nomad_exporter.server.http import Application, HTTPError, Request, Response, request_response, text
-from nomad_exporter.web.bridge import bridge
+from nomad_exporter.web.health import bridge, quorum, verdict
 from nomad_exporter.web.management import healthy, ready, reload
 from nomad_exporter.web.scrape import scrape
 from nomad_exporter.web.site import Route, Site
 from nomad_exporter.web.status import status
-from nomad_exporter.web.verdicts import quorum, verdict
 
 MAX_PARAMETERS = 1001
 """Maximum number of parameters in a query."""
