@@ -21,7 +21,7 @@ import click
 from nomad_exporter import __version__
 from nomad_exporter.cli_options import CONTEXT, EPILOG, ERRORS, GroupedHelp, from_context, options, print_error
 from nomad_exporter.config import file as config_file
-from nomad_exporter.config.load import load_config, locate
+from nomad_exporter.config.load import check_credentials, load_config, locate
 from nomad_exporter.config.model import Config, ConfigError
 from nomad_exporter.nomad.agent import Agent
 
@@ -137,8 +137,6 @@ def _command(context: click.Context, only_check: bool = False, **_: Any) -> int:
 
 
 def _check_config(config: Config, file: Path | None) -> int:
-    from nomad_exporter.config.credentials import check_credentials
-
     check_credentials(config.agents, config_file.read(file).agents)
     click.echo(f"Configuration is valid: {_summary(config)}.")
     return 0

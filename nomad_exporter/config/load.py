@@ -1,17 +1,24 @@
-"""Loading of the configuration from flags, environment, file and, inside a Nomad task, the task's environment."""
+"""Loading of the configuration from flags, environment, file and, inside a Nomad task, the task's environment.
+
+``check_credentials`` also reads the credential files in use, for ``--config.check``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import File
 from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_agent, build_config, flag_of
 from nomad_exporter.config.settings import AGENT, SETTINGS, TASK_ADDRESS, Settings
 from nomad_exporter.nomad.agent import Agent
+
+if TYPE_CHECKING:
+    from nomad_exporter.config.yaml import Node
 
 GetNodeName = Callable[[Agent], str]
 """Requests the node name of an agent; returns an empty string if there is no answer."""
@@ -108,3 +115,39 @@ def _ignored_settings(raw: RawSettings) -> Iterator[str]:
     for field, setting in SETTINGS.items():
         if setting.section == AGENT and (origins := raw.origins(field)):
             yield f"{origins[0]} is ignored: the configuration file lists agents"
+
+
+# Credential files.
+
+
+def check_credentials(agents: Sequence[Agent], entries: Sequence[Mapping[str, Node]] | None = None) -> None:
+    """Read the credential files of ``agents``.
+
+    ``entries`` are the entries of the same agents in the configuration file, if the file lists them. Raises
+    ConfigError or DocumentError, which name the setting whose file cannot be used.
+    """
+    from nomad_exporter.nomad import tls  # Imported here: ``--help`` needs no TLS.
+
+    for index, agent in enumerate(agents):
+        for field, load in _credential_loaders(agent):
+            try:
+                load()
+            except tls.CredentialError as error:
+                raise _locate_file(field, error, entries[index] if entries else {}) from None
+
+
+def _credential_loaders(agent: Agent) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield a function that loads a credential, with the field of the setting at fault if the function fails."""
+    from nomad_exporter.nomad import tls  # Likewise.
+
+    if agent.credentials.token_file:
+        yield "token_file", partial(tls.read, agent.credentials.token_file)
+    if agent.address.scheme == "https":
+        trust = replace(agent.tls, cert_file=None, key_file=None)
+        yield ("ca_file" if agent.tls.ca_file else "ca_path"), partial(tls.context, trust)
+        yield "cert_file", partial(tls.context, agent.tls)
+
+
+def _locate_file(field: str, error: Exception, entries: Mapping[str, Node]) -> Exception:
+    node = entries.get(SETTINGS[field].key)
+    return DocumentError(node.describe(str(error))) if node else ConfigError(field, str(error))

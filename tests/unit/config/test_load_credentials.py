@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from nomad_exporter.config import file
-from nomad_exporter.config.credentials import check_credentials
+from nomad_exporter.config.load import check_credentials
 from nomad_exporter.config.model import ConfigError, DocumentError
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Tls
 
