@@ -1,18 +1,60 @@
-"""The node name of an agent whose address has no host, such as one behind a Unix socket."""
+"""Names of nodes that agents do not report: requested for a client, and for an agent whose address has no host.
+
+Without ``name`` in its configuration, an agent reports an empty node name. The host name that a client then uses is
+known from its node only. An agent behind a Unix socket is named after its node.
+"""
 
 from __future__ import annotations
 
+import re
+
+import msgspec
+from msgspec.json import Decoder
+
 from nomad_exporter import clock
 from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.lenient import ERRORS, LenientDecoder
 from nomad_exporter.nomad.models import AgentSelf
-from nomad_exporter.nomad.sources import SELF
-from nomad_exporter.nomad.sources.node import request_name
+from nomad_exporter.nomad.sources import MIB, SELF, Reply
 from nomad_exporter.nomad.sources.source import Send
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
 
 SECONDS = 2.0
-"""Timeout for all requests together."""
+"""Timeout of ``node_name``, for all its requests together."""
+
+_NODE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class _Body(msgspec.Struct, rename="pascal"):
+    name: msgspec.Raw = msgspec.Raw()
+
+
+_BODY = Decoder(_Body)
+
+
+def request_name(node_id: str, send: Send, seconds: float) -> str:
+    """Request the node with this ID from its own client, and return the name of the node.
+
+    Returns an empty text if the ID is no UUID, and if there is no usable response within ``seconds``.
+    """
+    # The ID becomes part of a path, and an agent can send anything.
+    if not _NODE_ID.fullmatch(node_id):
+        return ""
+    # The client forwards the request to a server; with ?stale, that server needs no leader.
+    reply = send(f"/v1/node/{node_id}?stale", seconds, MIB)
+    return "" if isinstance(reply, Failure) else decode_name(reply)
+
+
+def decode_name(reply: Reply) -> str:
+    """Return the name in a reply; empty if the reply is not the answer of an agent."""
+    if reply.status != 200:
+        return ""
+    try:
+        return LenientDecoder().text(_BODY.decode(reply.body).name, "Name")
+    except ERRORS:
+        return ""
 
 
 def node_name(agent: Agent) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nomad_exporter.clock import Clock, Instant
 from nomad_exporter.nomad.models import AgentSelf
-from nomad_exporter.nomad.sources.node import request_name
+from nomad_exporter.nomad.naming import request_name
 from nomad_exporter.nomad.sources.source import Send
 from nomad_exporter.polling.snapshot import NodeName, Reading
 

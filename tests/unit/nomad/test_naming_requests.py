@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.lenient import TEXT_LIMIT
+from nomad_exporter.nomad.naming import decode_name, request_name
 from nomad_exporter.nomad.sources import MIB, Reply
-from nomad_exporter.nomad.sources.node import decode_name, request_name
 from tests.support.answers import REFUSED, FakeWire
 
 NODE_ID = "c0ffee00-0000-4000-8000-000000000001"
