@@ -15,8 +15,7 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Check, Members, Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.history import Gossip, History, Leader, Transition, TransitionKey, zeros
-from nomad_exporter.polling.identity import Identity
-from nomad_exporter.polling.restarts import proofs
+from nomad_exporter.polling.identity import Identity, proofs
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 
 MAX_LOG_LINES = 200

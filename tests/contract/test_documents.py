@@ -23,8 +23,8 @@ from nomad_exporter.nomad.models import MEMBER_STATUSES
 from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.nomad.tls import Certificates
+from nomad_exporter.polling.identity import PROOFS
 from nomad_exporter.polling.poller import poll
-from nomad_exporter.polling.restarts import PROOFS
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Event
 from nomad_exporter.verdicts.changes import CLUSTER_EVENT, VERDICT_EVENTS

@@ -359,7 +359,7 @@ def test_answer_overtaken_by_a_newer_one_is_no_return() -> None:
     assert last_changes(reading(SELF, FIRST), reading(SELF, SECOND), late) == []
 
 
-# Restarts; the proofs are tested in test_restarts.py.
+# Restarts; the proofs are tested in test_identity_restarts.py.
 
 
 def refused(source: Source[Any], at: float) -> Reading[Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Member, Role
 from nomad_exporter.nomad.sources import SELF
-from nomad_exporter.polling.restarts import PROOFS, proofs
+from nomad_exporter.polling.identity import PROOFS, proofs
 from tests.support.answers import START, recorded, self_answer
 from tests.support.recordings import situations
 
