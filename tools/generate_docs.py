@@ -19,7 +19,7 @@ from nomad_exporter.metrics.families.transitions import TRANSITIONS
 from nomad_exporter.metrics.family import Family
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
-from nomad_exporter.nomad.remedies import FAILURE_REASONS
+from nomad_exporter.nomad.failures import FAILURE_REASONS
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, Remedy, VerdictReason
 from nomad_exporter.web.routes import ROUTES
 from nomad_sim.incidents.catalogue import INCIDENTS

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.failures import Failure
-from nomad_exporter.nomad.remedies import failure_remedy
+from nomad_exporter.nomad.failures import Failure, failure_remedy
 from nomad_exporter.nomad.sources import HEALTH
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import Question, VerdictReason

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad import durations
-from nomad_exporter.nomad.failures import Failure
-from nomad_exporter.nomad.remedies import FAILURE_REASONS
+from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot, SourceState
 from nomad_exporter.server.http import HTML, Request, Response

@@ -18,9 +18,8 @@ from nomad_exporter.metrics.family import Lifetime
 from nomad_exporter.metrics.render import CATALOGUE, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent
-from nomad_exporter.nomad.failures import FailureReason
+from nomad_exporter.nomad.failures import FAILURE_REASONS, FailureReason
 from nomad_exporter.nomad.models import MEMBER_STATUSES
-from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.nomad.tls import Certificates
 from nomad_exporter.polling.identity import PROOFS

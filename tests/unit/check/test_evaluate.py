@@ -8,9 +8,8 @@ import pytest
 
 from nomad_exporter.check.command import QUESTIONS
 from nomad_exporter.check.evaluate import State, check_agents, required_sources
-from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure
 from nomad_exporter.nomad.models import Check, Role
-from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.reasons import VerdictReason

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Check, Role
-from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.transitions import apply

@@ -13,9 +13,8 @@ import pytest
 from nomad_exporter import __version__
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret
-from nomad_exporter.nomad.failures import FailureReason
+from nomad_exporter.nomad.failures import FAILURE_REASONS, FailureReason
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
-from nomad_exporter.nomad.remedies import FAILURE_REASONS
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES
 from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Store

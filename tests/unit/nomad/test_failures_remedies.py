@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.remedies import FAILURE_REASONS, failure_remedy
+from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure, FailureReason, failure_remedy
 from nomad_exporter.nomad.sources import SOURCES
 
 
