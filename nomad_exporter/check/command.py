@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nomad_exporter.polling.snapshot import Snapshot
 
 UNKNOWN = 3
-"""Exit code of an error, as in ``evaluate.State``; any other would be read as the result of the check."""
+"""Exit code of an error, as in ``findings.State``; any other would be read as the result of the check."""
 
 QUESTIONS = (*map(str, Question), "health")
 MAX_TIMEOUT = 60.0
@@ -145,16 +145,15 @@ def _check(
     names = names or [agent.name for agent in config.agents]
     _require_known(names, config.agents)
 
-    from nomad_exporter.check import output
-    from nomad_exporter.check.evaluate import check_agents, required_sources
+    from nomad_exporter.check import findings
 
     seconds = _polling_seconds(check_timeout or config.poll.timeout, time.process_time())
     agents = [agent for agent in config.agents if question == Question.QUORUM or agent.name in names]
-    fleet = _poll_agents(agents, required_sources(question, config.thresholds), seconds)
-    findings = check_agents(question, fleet, names, clock.now(), config.thresholds)
-    findings = output.downgrade_critical(findings) if warn else findings
-    _print(output.format_json(question, findings) if as_json else output.format_lines(question, findings))
-    return output.worst_state(findings)
+    fleet = _poll_agents(agents, findings.required_sources(question, config.thresholds), seconds)
+    found = findings.check_agents(question, fleet, names, clock.now(), config.thresholds)
+    found = findings.downgrade_critical(found) if warn else found
+    _print(findings.format_json(question, found) if as_json else findings.format_lines(question, found))
+    return findings.worst_state(found)
 
 
 def _for_single_poll(raw: RawSettings) -> RawSettings:

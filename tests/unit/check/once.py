@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nomad_exporter.check.evaluate import Finding, check_agents
+from nomad_exporter.check.findings import Finding, check_agents
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF

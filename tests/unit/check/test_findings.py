@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nomad_exporter.check.command import QUESTIONS
-from nomad_exporter.check.evaluate import State, check_agents, required_sources
+from nomad_exporter.check.findings import State, check_agents, required_sources
 from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure
 from nomad_exporter.nomad.models import Check, Role
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF

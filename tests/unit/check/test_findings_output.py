@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomad_exporter.check.evaluate import Finding, State
-from nomad_exporter.check.output import downgrade_critical, format_json, format_lines, worst_state
+from nomad_exporter.check.findings import Finding, State, downgrade_critical, format_json, format_lines, worst_state
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, VerdictReason
 from nomad_exporter.verdicts.report import Report
 
