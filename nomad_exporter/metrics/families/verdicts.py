@@ -1,17 +1,30 @@
-"""Families that depend on the instant of the scrape and are rendered for each scrape."""
+"""Families of verdicts, about an agent and about a cluster. They depend on the instant of the scrape.
+
+A cluster has samples from the first poll of its last agent until no agent of the cluster is configured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.family import Family, Lifetime, Sample, one
+from nomad_exporter.metrics.family import Family, Lifetime, Sample, one, states
 from nomad_exporter.nomad.sources import SELF, Source
+from nomad_exporter.nomad.stats import Number
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.cluster import ClusterState, ClusterStatus
 from nomad_exporter.verdicts.evaluate import Evaluation
+from nomad_exporter.verdicts.quorum_state import QuorumState
 from nomad_exporter.verdicts.reasons import Question
+
+L = TypeVar("L", bound=str)
+
+_CLUSTER_LABELS = ("nomad_cluster", "nomad_region")
+
+
+# Agents.
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +127,79 @@ VERDICTS: tuple[Family[AgentAtScrape], ...] = (
         "Expiry time of the client certificate presented to the agent.",
         "polls",
         lambda agent: one(agent.snapshot.certificates.own),
+    ),
+)
+
+
+# Clusters.
+
+
+def _of_cluster(
+    name: str, help: str, value: Callable[[ClusterState], Iterable[Sample]], labels: tuple[str, ...] = ()
+) -> Family[ClusterState]:
+    """Return a family whose samples have the labels of the cluster before those in ``labels``."""
+
+    def samples(cluster: ClusterState) -> Iterable[Sample]:
+        return [((cluster.name, cluster.region, *values), number) for values, number in value(cluster)]
+
+    return Family(f"nomad_cluster_{name}", help, "cluster", samples, (*_CLUSTER_LABELS, *labels))
+
+
+def _of_quorum(value: Callable[[QuorumState], Number | None]) -> Callable[[ClusterState], Iterable[Sample]]:
+    def samples(cluster: ClusterState) -> Iterable[Sample]:
+        number = value(cluster.quorum) if cluster.quorum else None
+        return () if number is None else [((), number)]
+
+    return samples
+
+
+def _has_leader(cluster: ClusterState) -> Iterable[Sample]:
+    return () if cluster.servers is None else [((), int(cluster.has_leader))]
+
+
+def _leader_info(cluster: ClusterState) -> Iterable[Sample]:
+    return [((cluster.leader.agent, cluster.leader.address), 1)] if cluster.leader else ()
+
+
+def _by_label(counts: Mapping[L, int] | None) -> Iterable[Sample]:
+    return [((label,), number) for label, number in (counts or {}).items()]
+
+
+CLUSTERS: tuple[Family[ClusterState], ...] = (
+    _of_cluster(
+        "state",
+        "Condition of the cluster: 1 for the first that applies, 0 for the others.",
+        lambda cluster: states(cluster.status, ClusterStatus),
+        ("state",),
+    ),
+    _of_cluster("has_leader", "Whether a server recently reached its leader.", _has_leader),
+    _of_cluster(
+        "leader_info",
+        "Leader of the newest term; address is its RPC address.",
+        _leader_info,
+        ("agent", "address"),
+    ),
+    _of_cluster(
+        "voters",
+        "Voters by health; a voter that responds but is not proven healthy is unknown.",
+        lambda cluster: _by_label(cluster.quorum.voters if cluster.quorum else None),
+        ("health",),
+    ),
+    _of_cluster(
+        "quorum_size", "Voters needed for quorum, a majority of all voters.", _of_quorum(lambda q: q.count.quorum_size)
+    ),
+    _of_cluster(
+        "voters_expected", "Servers that the cluster waits for at bootstrap.", _of_quorum(lambda q: q.expected)
+    ),
+    _of_cluster(
+        "failure_tolerance",
+        "Healthy voters that can be lost; negative if quorum is lost, absent if not known.",
+        _of_quorum(lambda q: q.failure_tolerance),
+    ),
+    _of_cluster(
+        "servers", "Monitored servers of the cluster by state.", lambda cluster: _by_label(cluster.servers), ("state",)
+    ),
+    _of_cluster(
+        "clients", "Monitored clients of the cluster by state.", lambda cluster: _by_label(cluster.clients), ("state",)
     ),
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.metrics.exposition import Format
-from nomad_exporter.metrics.families.clusters import CLUSTERS
+from nomad_exporter.metrics.families.verdicts import CLUSTERS
 from nomad_exporter.metrics.family import Family, counts, info, one, states
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics

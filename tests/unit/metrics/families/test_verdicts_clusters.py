@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nomad_exporter.metrics.exposition import render_family
-from nomad_exporter.metrics.families.clusters import CLUSTERS
+from nomad_exporter.metrics.families.verdicts import CLUSTERS
 from nomad_exporter.verdicts.cluster import AgentState, ClusterState, cluster_states
 from nomad_exporter.verdicts.evaluate import evaluate
 from tests.support.fleets import AT, THRESHOLDS, Fleet, client, cluster, dead
