@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from tests.support.pages import page_of
 from tests.support.recordings import Situation, situations
 from tests.support.replay import AT, MAX_AGE, replay

@@ -14,9 +14,8 @@ from typing import Any
 
 from nomad_exporter import cli
 from nomad_exporter.config.settings import AGENT, SECTIONS, SETTINGS, Setting
-from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.families.transitions import TRANSITIONS
-from nomad_exporter.metrics.family import Family
+from nomad_exporter.metrics.family import Family, Format
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.failures import FAILURE_REASONS

@@ -10,13 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.exposition import Format, format_header, format_label, format_samples, render_family
 from nomad_exporter.metrics.families import ANSWERS
 from nomad_exporter.metrics.families.agent_self import unknown
 from nomad_exporter.metrics.families.polls import AGENT_INFO, POLLS
 from nomad_exporter.metrics.families.transitions import TRANSITIONS
 from nomad_exporter.metrics.families.verdicts import CLUSTERS, VERDICTS, AgentAtScrape
-from nomad_exporter.metrics.family import Family, Header, Lifetime, T
+from nomad_exporter.metrics.family import (
+    Family,
+    Format,
+    Header,
+    Lifetime,
+    T,
+    format_header,
+    format_label,
+    format_samples,
+    render_family,
+)
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.models import AgentSelf
 from nomad_exporter.nomad.sources import SELF, Source

@@ -16,8 +16,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.exposition import Format, format_header, format_samples
-from nomad_exporter.metrics.family import Header
+from nomad_exporter.metrics.family import Format, Header, format_header, format_samples
 
 
 class SelfMetrics:

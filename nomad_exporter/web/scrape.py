@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from nomad_exporter.metrics.render import render_page
 from nomad_exporter.server.http import Request, Response
 from nomad_exporter.web.site import Site, evaluate_agents, evaluate_clusters, select_agents

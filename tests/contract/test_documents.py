@@ -13,8 +13,7 @@ import pytest
 from nomad_exporter import cli
 from nomad_exporter.clock import Instant
 from nomad_exporter.config.model import Config
-from nomad_exporter.metrics.exposition import Format
-from nomad_exporter.metrics.family import Lifetime
+from nomad_exporter.metrics.family import Format, Lifetime
 from nomad_exporter.metrics.render import CATALOGUE, render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent

@@ -18,7 +18,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from tests.regenerate import AGENTS, GOLDEN, golden, golden_situations, path
 from tests.support.pages import page_of

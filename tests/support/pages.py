@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from nomad_exporter.metrics.render import Rendered, render_agent, render_page
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Address, Agent

@@ -10,7 +10,7 @@ import pytest
 from nomad_exporter.app import Exporter
 from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_config
 from nomad_exporter.config.settings import Settings
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from nomad_exporter.web.site import ReloadError
 from tests.support.answers import AGENT
 from tests.support.schedules import recorded_log

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nomad_exporter.metrics.exposition import render_family
-from nomad_exporter.metrics.family import Family, T
+from nomad_exporter.metrics.family import Family, T, render_family
 
 
 def render_lines(table: Sequence[Family[T]], subject: T, name: str = "") -> list[str]:

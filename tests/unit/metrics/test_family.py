@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from nomad_exporter.metrics.exposition import Format
 from nomad_exporter.metrics.families.verdicts import CLUSTERS
-from nomad_exporter.metrics.family import Family, counts, info, one, states
+from nomad_exporter.metrics.family import Family, Format, counts, info, one, states
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.sources import SOURCES

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nomad_exporter.clock import Instant
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from nomad_exporter.metrics.render import UNKNOWN_LIMIT, Rendered, render_agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Member, Members, RaftServer, Role

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from nomad_exporter import __version__
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 
 

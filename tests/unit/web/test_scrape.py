@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
-from nomad_exporter.metrics.exposition import Format
+from nomad_exporter.metrics.family import Format
 from nomad_exporter.metrics.render import Rendered, render_agent
 from nomad_exporter.nomad.sources import SELF, SOURCES
 from nomad_exporter.polling.store import Store

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nomad_exporter.metrics.exposition import render_family
 from nomad_exporter.metrics.families.verdicts import CLUSTERS
+from nomad_exporter.metrics.family import render_family
 from nomad_exporter.verdicts.cluster import AgentState, ClusterState, cluster_states
 from nomad_exporter.verdicts.evaluate import evaluate
 from tests.support.fleets import AT, THRESHOLDS, Fleet, client, cluster, dead

@@ -11,15 +11,17 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from nomad_exporter.metrics.exposition import (
+from nomad_exporter.metrics.family import (
+    Family,
     Format,
+    Header,
+    Sample,
     format_header,
     format_label,
     format_samples,
     format_value,
     render_family,
 )
-from nomad_exporter.metrics.family import Family, Header, Sample
 from nomad_exporter.nomad.stats import Number
 
 GAUGE = Header("a_gauge", "gauge", "A gauge. (self: a)")
