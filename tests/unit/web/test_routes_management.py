@@ -11,16 +11,16 @@ from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad.sources import HEALTH, SELF, Source
 from nomad_exporter.polling.store import Store
 from nomad_exporter.server.http import Response, text
-from nomad_exporter.web import management
+from nomad_exporter.web import routes
 from tests.support.pages import NOW, agent, failed, fleet, get, recorded, site_of, store_of
 
 
 def healthy(store: Store[Rendered], now: Instant) -> Response:
-    return management.healthy(site_of(store), get("/-/healthy"), now)
+    return routes.healthy(site_of(store), get("/-/healthy"), now)
 
 
 def ready(store: Store[Rendered]) -> Response:
-    return management.ready(site_of(store), get("/-/ready"), NOW)
+    return routes.ready(site_of(store), get("/-/ready"), NOW)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0, 10.0])
