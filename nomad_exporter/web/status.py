@@ -32,7 +32,8 @@ td { overflow-wrap: break-word; } th { color: #6b6b70; font-weight: 600; white-s
 @media (max-width: 50rem) { thead { display: none } td { display: block; border: 0; padding: .15rem 0 }
 tr { display: block; border-bottom: 1px solid #e3e3e6; padding: .6rem 0 } }
 @media (prefers-color-scheme: dark) { body { background: #1b1b1d; color: #e8e8ea; } a { color: #ff8a65; }
-th, td { border-color: #38383c; } .ok { color: #6fd08c; } .bad { color: #ff8a80; } .muted { color: #a0a0a6; } }
+th, td { border-color: #38383c; } .ok { color: #6fd08c; } .bad { color: #ff8a80; }
+th, header span, .muted { color: #a0a0a6; } }
 """
 
 _SECURITY = {

@@ -275,3 +275,22 @@ def test_page_can_be_limited_to_one_agent() -> None:
     assert b"<strong>a2</strong>" in body
     assert b"<strong>a1</strong>" not in body
     assert status(fleet("a1"), "/?agent=a2").status_code == 404
+
+
+def coloured(style: str) -> set[str]:
+    """Return the selectors whose text has a colour."""
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", style)
+    return {
+        selector.strip()
+        for selectors, block in rules
+        if re.search(r"(^|[; ])color:", block)
+        for selector in selectors.split(",")
+    }
+
+
+def test_dark_page_has_a_colour_for_each_text() -> None:
+    style = re.search(r"<style>(.*)</style>", status(fleet("a1")).body.decode(), re.DOTALL)
+    assert style
+    light, _, dark = style[1].partition("@media (prefers-color-scheme: dark) {")
+
+    assert coloured(light) == coloured(dark) != set()
