@@ -116,10 +116,12 @@ def verdict(site: Site, request: Request, now: Instant) -> Response:
 def quorum(site: Site, request: Request, now: Instant) -> Response:
     """Return the verdict about the selected agents; if none is selected of several, about every cluster.
 
-    ``?cluster=NAME`` selects clusters by name. Raises HTTPError for an unknown cluster.
+    ``?cluster=NAME`` selects clusters by name. Raises HTTPError for an unknown cluster, and for agents and clusters.
     """
-    names = request.query_params.get("cluster", [])
-    if request.query_params.get("agent") or (len(site.store.entries()) == 1 and not names):
+    names, agents = (request.query_params.get(name, []) for name in ("cluster", "agent"))
+    if names and agents:
+        raise HTTPError(400, "select agents with ?agent=NAME or clusters with ?cluster=NAME, not both")
+    if agents or (len(site.store.entries()) == 1 and not names):
         return verdict(site, request, now)
     _require_known_clusters(names, site)
     evaluations = evaluate_agents(site, site.store.entries(), now, [Question.QUORUM])
@@ -157,6 +159,10 @@ def _report(evaluations: Sequence[Evaluation], question: Question, now: Instant)
 
 
 def _cluster_report(clusters: Sequence[ClusterState]) -> Mapping[str, Any]:
-    """Return the report on one cluster; on several, a summary and the reports on each."""
-    reports = [cluster_to_dict(cluster) for cluster in clusters]
-    return reports[0] if len(reports) == 1 else {**summarize_clusters(clusters), "clusters": reports}
+    """Return the report on one cluster; on several, a summary and the reports on each.
+
+    A cluster of clients alone has no quorum to report on, so it counts only if there is no other.
+    """
+    counted = [cluster for cluster in clusters if cluster.status or cluster.has_unpolled] or clusters
+    reports = [cluster_to_dict(cluster) for cluster in counted]
+    return reports[0] if len(reports) == 1 else {**summarize_clusters(counted), "clusters": reports}

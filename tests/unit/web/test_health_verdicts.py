@@ -276,6 +276,31 @@ def test_unknown_cluster_is_404_with_the_known_names() -> None:
     assert result.body == b"unknown cluster 'north' (known: east)\n"
 
 
+def test_agents_and_clusters_exclude_each_other() -> None:
+    result = response("/health/quorum?cluster=east&agent=east-s1", in_cluster("east", HEALTHY.values()))
+
+    assert result.status_code == 400
+    assert result.body == b"select agents with ?agent=NAME or clusters with ?cluster=NAME, not both\n"
+
+
+def test_cluster_of_clients_does_not_count_beside_others() -> None:
+    clients = in_cluster("west", [client("c1"), client("c2")])
+
+    assert report("/health/quorum", [*in_cluster("east", HEALTHY.values()), *clients])["nomad_cluster"] == "east"
+    assert response("/health/quorum", clients).status_code == 503
+    assert response("/health/quorum?cluster=west", [*HEALTHY.values(), *clients]).status_code == 503
+
+
+def test_cluster_of_clients_counts_until_every_agent_was_polled() -> None:
+    clients = in_cluster("west", [client("c1"), Snapshot(agent("c2"))])
+    result = report("/health/quorum", [*in_cluster("east", HEALTHY.values()), *clients])
+
+    assert [(each["nomad_cluster"], each["reason"]) for each in result["clusters"]] == [
+        ("east", "ok"),
+        ("west", "starting"),
+    ]
+
+
 def test_quorum_of_one_configured_agent_is_about_that_agent() -> None:
     assert report("/health/quorum", [HEALTHY["s1"]])["agent"] == "s1"
     assert report("/health/quorum?cluster=default", [HEALTHY["s1"]])["nomad_cluster"] == "default"
