@@ -190,7 +190,7 @@ def update_clusters(
         for snapshot in servers
         if snapshot.is_polled
     ]
-    states = cluster_states(evaluations, polled, now, thresholds)
+    states = cluster_states(evaluations, polled, now, thresholds, fleet)
     return {
         key: _update(known.get(key), state, now, thresholds)
         for state in states

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.models import Role
+from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.quorum import NO_CONFIGURATION, describe_voters, find_problem
 from nomad_exporter.verdicts.quorum_state import Leader, QuorumState, VoterHealth
@@ -20,7 +21,7 @@ from nomad_exporter.verdicts.verdict import Problem, Thresholds, Verdict, format
 from nomad_exporter.verdicts.view import is_healthy
 
 UNKNOWN_REGION = "unknown"
-"""The region of agents that never reported one, if none is configured."""
+"""The region of agents that never reported one, if none is configured, unless their cluster has one known region."""
 
 
 class ClusterStatus(StrEnum):
@@ -125,18 +126,24 @@ _STATUSES: tuple[tuple[ClusterStatus, Callable[[ClusterState], bool]], ...] = (
 
 
 def cluster_states(
-    evaluations: Sequence[Evaluation], polled: Container[str], now: Instant, thresholds: Thresholds
+    evaluations: Sequence[Evaluation],
+    polled: Container[str],
+    now: Instant,
+    thresholds: Thresholds,
+    fleet: Sequence[Snapshot] = (),
 ) -> list[ClusterState]:
     """Return the state of each cluster, in the order of its first agent, given the evaluations of all its agents.
 
     ``polled`` are the names of the clusters of which every agent was polled at some time. An agent that a reload has
     just added counts once it has been polled. The numbers of agents by state need the verdicts ``live`` and ``ready``.
+    ``fleet`` are all agents, if clients were not evaluated: the region that they report counts.
     """
     unpolled = {each.snapshot.agent.cluster for each in evaluations if not each.snapshot.is_polled}
+    countable = _countable(evaluations)
+    only_regions = _only_regions(fleet or [each.snapshot for each in countable])
     members: dict[tuple[str, str], list[Evaluation]] = defaultdict(list)
-    for evaluation in _countable(evaluations):
-        snapshot = evaluation.snapshot
-        members[snapshot.agent.cluster, snapshot.known_region or UNKNOWN_REGION].append(evaluation)
+    for evaluation in countable:
+        members[evaluation.snapshot.agent.cluster, _region(evaluation.snapshot, only_regions)].append(evaluation)
     return [
         replace(_build(name, region, agents, now, thresholds), is_polled=name in polled, has_unpolled=name in unpolled)
         for (name, region), agents in members.items()
@@ -147,6 +154,21 @@ def _countable(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Return the evaluations of polled agents, and of all agents of a cluster of which none has been polled."""
     polled = {each.snapshot.agent.cluster for each in evaluations if each.snapshot.is_polled}
     return [each for each in evaluations if each.snapshot.is_polled or each.snapshot.agent.cluster not in polled]
+
+
+def _only_regions(snapshots: Iterable[Snapshot]) -> Mapping[str, str]:
+    """Return the region of each cluster name of which exactly one region is known."""
+    regions: dict[str, set[str]] = defaultdict(set)
+    for snapshot in snapshots:
+        if snapshot.known_region:
+            regions[snapshot.agent.cluster].add(snapshot.known_region)
+    return {name: next(iter(known)) for name, known in regions.items() if len(known) == 1}
+
+
+def _region(snapshot: Snapshot, only_regions: Mapping[str, str]) -> str:
+    # If the role is not known either, the agent may be all that is known of another region.
+    others = only_regions.get(snapshot.agent.cluster) if snapshot.known_roles else None
+    return snapshot.known_region or others or UNKNOWN_REGION
 
 
 def _build(name: str, region: str, agents: Sequence[Evaluation], now: Instant, thresholds: Thresholds) -> ClusterState:

@@ -8,13 +8,17 @@ from itertools import pairwise
 
 import pytest
 
+from nomad_exporter.nomad.models import Role
+from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.changes import CLUSTER_LINES, Clusters, Line, cluster_changes, update_clusters
 from nomad_exporter.verdicts.cluster import ClusterStatus
+from tests.support.answers import REFUSED
 from tests.support.fleets import (
     AT,
     THRESHOLDS,
     Fleet,
+    after_poll,
     agent,
     client,
     cluster,
@@ -141,3 +145,10 @@ def test_server_that_is_not_polled_yet_does_not_count() -> None:
 
 def test_every_status_has_its_lines() -> None:
     assert list(CLUSTER_LINES) == list(ClusterStatus)
+
+
+def test_server_without_region_has_the_region_of_the_clients() -> None:
+    silent = Snapshot(replace(agent("s9"), roles=frozenset({Role.SERVER})))
+    silent = after_poll(after_poll(silent, HEALTH, REFUSED), SELF, REFUSED)
+
+    assert [*clusters({"s9": silent, "c1": client(region="eu")})] == [("default", "eu")]

@@ -147,6 +147,57 @@ def test_regions_are_separate_clusters() -> None:
     ]
 
 
+def regional(*regions: str) -> dict[str, Snapshot]:
+    """Return a server with a cluster of its own in each region."""
+    return {
+        f"{region}-1": polled_server(1, self_answer(1, raft(1), region=region), gossip(1), f"{region}-1")
+        for region in regions
+    }
+
+
+def regions(fleet: Fleet) -> dict[str, list[str]]:
+    """Return the servers of each region."""
+    return {each.region: [*each.agents] for each in states(fleet)}
+
+
+def test_agent_without_region_joins_the_only_one_of_its_cluster() -> None:
+    silent = {"s9": refused("s9", {Role.SERVER}), "c9": refused("c9", {Role.CLIENT})}
+    [found] = states({**silent, **regional("eu")})
+
+    assert (found.region, found.status) == ("eu", ClusterStatus.NO_TOLERANCE)
+    assert (found.servers, found.clients) == (
+        {"ready": 1, "not_ready": 1, "not_live": 0},
+        {"ready": 0, "not_ready": 1, "not_live": 0},
+    )
+
+
+def test_region_of_a_client_is_known() -> None:
+    fleet = {"s9": refused("s9", {Role.SERVER}), "c1": client(region="eu")}
+
+    assert regions(fleet) == {"eu": ["s9"]}
+
+
+def test_agent_without_region_joins_none_of_several() -> None:
+    fleet = {**regional("eu", "us"), "s9": refused("s9", {Role.SERVER})}
+
+    assert regions(fleet) == {"eu": ["eu-1"], "us": ["us-1"], "unknown": ["s9"]}
+
+
+def test_region_of_a_cluster_with_another_name_is_not_joined() -> None:
+    fleet = {**in_cluster("west", regional("eu")), "s9": refused("s9", {Role.SERVER})}
+
+    assert regions(fleet) == {"eu": ["eu-1"], "unknown": ["s9"]}
+
+
+def test_agent_without_role_and_region_joins_no_region() -> None:
+    found = states({**regional("eu"), "a": refused("a")})
+
+    assert [(each.region, each.status) for each in found] == [
+        ("eu", ClusterStatus.NO_TOLERANCE),
+        ("unknown", ClusterStatus.UNKNOWN),
+    ]
+
+
 def test_groups_that_share_both_labels_conflict() -> None:
     other = {f"x{n}": polled_server(n, self_answer(n, raft(7, 8, 9)), gossip(7, 8, 9), f"x{n}") for n in (7, 8, 9)}
     found = state({**cluster(3), **other})
