@@ -95,10 +95,10 @@ class Snapshot:
 
     ``states`` are the states of the sources that were polled. ``kinds`` are the kinds of unknown stats, as inferred
     from their values so far. ``last_poll_ended`` is the latest end of a poll of any source. ``consecutive_failures``
-    counts polls of ``health`` in a row without any response. ``stable_since`` is when an answer to ``self`` first
-    repeated the leader and the raft configuration of the answer before; None if the newest one changed them.
-    ``identity`` is who answers ``self``. ``node_name`` is the newest one of a reading. ``history`` is updated by
-    ``transitions.apply``; ``after`` leaves ``history`` unchanged.
+    counts polls of ``health`` in a row without any response, of which the newest ended at ``unresponsive_at``.
+    ``stable_since`` is when an answer to ``self`` first repeated the leader and the raft configuration of the answer
+    before; None if the newest one changed them. ``identity`` is who answers ``self``. ``node_name`` is the newest one
+    of a reading. ``history`` is updated by ``transitions.apply``; ``after`` leaves ``history`` unchanged.
     """
 
     agent: Agent
@@ -108,6 +108,7 @@ class Snapshot:
     certificates: Certificates = _NO_CERTIFICATES
     last_poll_ended: Instant | None = None
     consecutive_failures: int = 0
+    unresponsive_at: Instant | None = None
     stable_since: Instant | None = None
     identity: Identity = _NO_IDENTITY
     node_name: NodeName | None = None
@@ -119,12 +120,14 @@ class Snapshot:
 
     def after(self, reading: Reading[A]) -> Snapshot:
         """Return the snapshot with ``reading`` added."""
+        failures = self._count_failures(reading)
         snapshot = replace(
             self,
             states={**self.states, reading.source: self[reading.source].after(reading)},
             certificates=reading.certificates,
             last_poll_ended=_later(self.last_poll_ended, reading.ended),
-            consecutive_failures=self._count_failures(reading),
+            consecutive_failures=failures,
+            unresponsive_at=reading.ended if failures > self.consecutive_failures else self.unresponsive_at,
             node_name=reading.node_name or self.node_name,
         )
         if isinstance(reading.outcome, AgentSelf):

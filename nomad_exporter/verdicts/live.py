@@ -16,12 +16,13 @@ def live(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Verdict:
     """Return whether the agent is live: fewer than ``thresholds.failure_threshold`` health polls in a row failed.
 
     Only unresponsive polls count as failed. Any HTTP status of Nomad and any TLS error is a response; a status that a
-    gateway returns for the agent is not. If nothing was polled recently, the agent counts as live.
+    gateway returns for the agent is not. If nothing was proven recently, the agent counts as live.
     """
-    problem = polling_problem(snapshot, now, thresholds) or _unresponsive(snapshot, thresholds)
+    failures = _recent_failures(snapshot, now, thresholds)
+    problem = polling_problem(snapshot, now, thresholds) or _unresponsive(snapshot, failures, thresholds)
     if problem:
         return problem.to_verdict(Question.LIVE)
-    return Verdict(Question.LIVE, VerdictReason.OK, _ok_message(snapshot, thresholds))
+    return Verdict(Question.LIVE, VerdictReason.OK, _ok_message(snapshot, failures, thresholds))
 
 
 def polling_problem(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> Problem | None:
@@ -35,8 +36,14 @@ def polling_problem(snapshot: Snapshot, now: Instant, thresholds: Thresholds) ->
     return None
 
 
-def _unresponsive(snapshot: Snapshot, thresholds: Thresholds) -> Problem | None:
-    failures, failure = snapshot.consecutive_failures, snapshot[HEALTH].failure
+def _recent_failures(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> int:
+    """Return the number of polls in a row without a response; 0 if the newest of them is too old to prove anything."""
+    at = snapshot.unresponsive_at
+    return snapshot.consecutive_failures if at and now.since(at) <= thresholds.stall_timeout else 0
+
+
+def _unresponsive(snapshot: Snapshot, failures: int, thresholds: Thresholds) -> Problem | None:
+    failure = snapshot[HEALTH].failure
     if failures < thresholds.failure_threshold:
         return None
     message = f"{_no_response(snapshot)}."
@@ -51,8 +58,8 @@ def poll_problem(failure: Failure | None, message: str) -> Problem:
     return Problem(reason, message, failure_remedy(failure) if reason is VerdictReason.POLL_ERROR else "")
 
 
-def _ok_message(snapshot: Snapshot, thresholds: Thresholds) -> str:
-    failures, failure = snapshot.consecutive_failures, snapshot[HEALTH].failure
+def _ok_message(snapshot: Snapshot, failures: int, thresholds: Thresholds) -> str:
+    failure = snapshot[HEALTH].failure
     if failures:
         return f"{_no_response(snapshot)}; below the failure threshold of {thresholds.failure_threshold}."
     if failure and not (failure.is_responsive or failure.is_unresponsive):

@@ -92,6 +92,17 @@ def test_fault_of_the_exporter_neither_ends_nor_adds_to_the_failures() -> None:
     assert verdict.message == "No response to the last 3 polls before an inconclusive one (dns: any detail)."
 
 
+def test_old_failures_do_not_outlast_a_fault_of_the_exporter() -> None:
+    timeout, refused = THRESHOLDS.stall_timeout, reading(HEALTH, REFUSED)
+    dead = HEALTHY.after(refused).after(refused).after(refused)
+    inconclusive = dead.after(reading(HEALTH, failing(FailureReason.DNS), ago=-timeout))
+
+    assert not live(inconclusive, AT + timeout, THRESHOLDS).ok
+    verdict = live(inconclusive, AT + (timeout + 1), THRESHOLDS)
+    assert (verdict.ok, verdict.reason) == (True, VerdictReason.OK)
+    assert verdict.message == "The last poll was inconclusive (dns: any detail); the agent counts as live."
+
+
 def test_last_of_different_failures_is_the_reason() -> None:
     assert after(REFUSED, GATEWAY, GATEWAY).reason is VerdictReason.POLL_ERROR
     assert after(GATEWAY, GATEWAY, REFUSED).reason is VerdictReason.UNRESPONSIVE
