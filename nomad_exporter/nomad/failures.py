@@ -48,6 +48,10 @@ RESPONSIVE = frozenset(
 """Reasons that imply a response. A reason in neither set proves nothing about the agent."""
 
 
+CONNECTION_FAILED = (502, 503)
+"""Statuses with which a gateway reports that it has no connection to the agent; 504 is a timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A failed poll, or a failed request of a poll.
@@ -71,6 +75,12 @@ class Failure:
         """Whether a voter whose poll failed so counts as lost: no response, or no route to the agent."""
         # Unlike the live verdict, which restarts the agent, this errs on the side of the loss.
         return self.is_unresponsive or (self.reason is FailureReason.UNREACHABLE and not self.has_partial_response)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing accepted a connection at the agent's address, as far as a gateway in front of it shows."""
+        has_no_connection = self.reason is FailureReason.GATEWAY and self.status in CONNECTION_FAILED
+        return self.reason is FailureReason.REFUSED or has_no_connection
 
     @property
     def is_responsive(self) -> bool:

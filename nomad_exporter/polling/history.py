@@ -8,6 +8,7 @@ from enum import StrEnum
 from itertools import permutations, product
 
 from nomad_exporter.clock import Instant
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import MEMBER_STATUSES, AgentSelf, Health, Members, Role
 
 
@@ -83,14 +84,25 @@ class History:
     """The counts since the first answers.
 
     ``changed`` is the Unix time of the newest transition of each kind. ``refused`` is when a poll of any source was
-    last refused; None if no poll was refused since the newest answer to ``self``.
+    last refused, ``down`` when it was last refused by the agent or by a gateway in its place; None if that was not
+    since the newest answer to ``self``.
     """
 
     counts: Counts = field(default_factory=dict)
     changed: Mapping[Transition, float] = field(default_factory=dict)
     leader: Leader = Leader()
     refused: Instant | None = None
+    down: Instant | None = None
     gossip: Gossip = Gossip()
+
+    def after_failure(self, failure: Failure, at: Instant) -> History:
+        """Return the history after a failed poll that ended at this instant."""
+        refused = at if failure.reason is FailureReason.REFUSED else self.refused
+        return replace(self, refused=refused, down=at) if failure.is_refused else self
+
+    def after_self(self, began: Instant) -> History:
+        """Return the history after an answer to ``self`` whose poll began at this instant."""
+        return replace(self, refused=_not_before(began, self.refused), down=_not_before(began, self.down))
 
     def with_zeros(self, zeros: Counts) -> History:
         """Return the history with a zero for each key of ``zeros`` that is not counted yet."""
@@ -110,6 +122,10 @@ class History:
             counts[kind] = {**counts_of_kind, labels: counts_of_kind.get(labels, 0) + 1}
             changed[kind] = at.wall
         return replace(self, counts=counts, changed=changed)
+
+
+def _not_before(began: Instant, at: Instant | None) -> Instant | None:
+    return at if at and at.since(began) > 0 else None
 
 
 def zeros(answer: object) -> Counts:

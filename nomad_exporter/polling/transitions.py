@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Check, Members, Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.history import Gossip, History, Leader, Transition, TransitionKey, zeros
@@ -141,7 +141,7 @@ def _update_history(before: Snapshot, after: Snapshot, reading: Reading[Any], re
     """Return the history with what later readings are compared with; no transition is counted yet."""
     history, outcome = before.history, reading.outcome
     if isinstance(outcome, Failure):
-        return replace(history, refused=reading.ended) if outcome.reason is FailureReason.REFUSED else history
+        return history.after_failure(outcome, reading.ended)
     history = history.with_zeros(zeros(outcome))
     if after[reading.source].answer is not outcome:  # The poll began before the newest one, but ended later.
         return history
@@ -150,8 +150,7 @@ def _update_history(before: Snapshot, after: Snapshot, reading: Reading[Any], re
         return replace(history, gossip=gossip.after(outcome))
     if isinstance(outcome, AgentSelf):
         leader = _update_leader(history.leader, after.identity, outcome, restarted)
-        refused_since = history.refused and reading.began.since(history.refused) < 0
-        return replace(history, leader=leader, refused=history.refused if refused_since else None)
+        return replace(history.after_self(reading.began), leader=leader)
     return history
 
 

@@ -32,8 +32,8 @@ class View:
     the view ``is_fresh``. ``gossip`` and ``autopilot`` are None unless fresh. The server ``is_unresponsive`` if its
     newest polls had no response at all, and ``is_unproven`` if they prove nothing. ``health_age`` is the age of the
     newest health answer in seconds. ``answered_at`` and ``healthy_at`` are when the newest answers to self and health
-    arrived, ``refused_at`` is when the server last refused a connection. ``stable_since`` is when a self answer first
-    repeated the leader and the voters of the answer before; None if the newest one changed them.
+    arrived, ``down_at`` is when the server last refused a connection, also that of a gateway. ``stable_since`` is when
+    a self answer first repeated the leader and the voters of the answer before; None if the newest one changed them.
     """
 
     agent: str
@@ -49,7 +49,7 @@ class View:
     answered_at: Instant
     healthy_at: Instant | None
     stable_since: Instant | None
-    refused_at: Instant | None
+    down_at: Instant | None
 
     @property
     def configuration(self) -> tuple[RaftServer, ...]:
@@ -94,13 +94,13 @@ class View:
 
     def confirms(self, voter: RaftServer, authoritative: View) -> bool:
         """Return whether this view proves that a voter of the ``authoritative`` view is healthy."""
-        # A server that refused a connection has restarted, and may have left and returned without a vote. So one of
-        # the two views must be newer than the refusal.
-        has_restarted = self.refused_at is not None and authoritative.answered_at.since(self.refused_at) < 0
+        # A server that refused a connection, also that of a gateway, may have restarted, and may have left and returned
+        # without a vote. So one of the two views must be newer than the refusal.
+        may_have_restarted = self.down_at is not None and authoritative.answered_at.since(self.down_at) < 0
         return (
             self.is_healthy
             and self.is_view_of(voter)
-            and not has_restarted
+            and not may_have_restarted
             and not (self.is_fresh and is_nonvoter(self.agent_self))
         )
 
@@ -133,7 +133,7 @@ def build_view(snapshot: Snapshot, now: Instant, thresholds: Thresholds) -> View
         answered_at=answered_at,
         healthy_at=snapshot[HEALTH].answered,
         stable_since=snapshot.stable_since,
-        refused_at=snapshot.history.refused,
+        down_at=snapshot.history.down,
     )
 
 

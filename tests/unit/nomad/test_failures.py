@@ -63,3 +63,19 @@ def test_other_reasons_prove_nothing() -> None:
         FailureReason.CREDENTIALS,
         FailureReason.INTERNAL,
     }
+
+
+@pytest.mark.parametrize(
+    ("failure", "refused"),
+    [
+        (Failure(FailureReason.REFUSED, "connection refused"), True),
+        (Failure(FailureReason.GATEWAY, "HTTP 502", status=502), True),
+        (Failure(FailureReason.GATEWAY, "HTTP 503", status=503), True),
+        (Failure(FailureReason.GATEWAY, "HTTP 504", status=504), False),
+        (Failure(FailureReason.STATUS, "HTTP 503", status=503), False),
+        (Failure(FailureReason.RESET, "connection closed"), False),
+    ],
+    ids=str,
+)
+def test_gateway_without_connection_counts_as_refused(failure: Failure, refused: bool) -> None:
+    assert failure.is_refused is refused

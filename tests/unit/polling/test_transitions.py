@@ -19,7 +19,7 @@ from nomad_exporter.polling.history import Transition, TransitionKey
 from nomad_exporter.polling.identity import RECOVERY_ANSWERS
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.transitions import EVENTS, MAX_LOG_LINES, Change, Event, apply, truncate
-from tests.support.answers import AGENT, HEALTHY, REFUSED, START, health, self_answer
+from tests.support.answers import AGENT, GATEWAY, HEALTHY, REFUSED, START, health, self_answer
 
 TIMED_OUT = Failure(FailureReason.TIMEOUT, "no complete response within 4s")
 REJECTED = Failure(FailureReason.UNAUTHORIZED, "HTTP 403: token rejected")
@@ -397,6 +397,7 @@ def answered(at: float, seconds: float = 0.0, **fields: Any) -> Reading[Any]:
             id="two proofs",
         ),
         pytest.param([answered(0), Reading(HEALTH, TIMED_OUT, START + 5, 4.0), answered(15)], [], id="timeout"),
+        pytest.param([answered(0), Reading(HEALTH, GATEWAY, START + 5, 0.0), answered(15)], [], id="gateway"),
     ],
 )
 def test_restart_is_one_event_with_all_proofs(readings: list[Reading[Any]], proofs: list[str]) -> None:

@@ -804,22 +804,29 @@ def test_expired_denial_of_vote_is_ignored() -> None:
     assert safe(fleet) == {"s1", "s2", "s3"}
 
 
-def restarted(number: int, ago: float) -> Snapshot:
+def restarted(number: int, ago: float, failure: Failure = REFUSED) -> Snapshot:
     """Return a server that refused a poll ``ago`` seconds ago, and has answered health but not self since."""
     snapshot = cluster(3)[f"s{number}"]
-    for outcome, when in ((REFUSED, ago), (health({Role.SERVER: HEALTHY}), 0.2)):
+    for outcome, when in ((failure, ago), (health({Role.SERVER: HEALTHY}), 0.2)):
         snapshot, _ = apply(snapshot, reading(HEALTH, outcome, when))
     return snapshot
 
 
-def test_restarted_server_is_unhealthy_until_a_newer_self_answer() -> None:
+@pytest.mark.parametrize("failure", [REFUSED, GATEWAY], ids=lambda failure: failure.reason)
+def test_restarted_server_is_unhealthy_until_a_newer_self_answer(failure: Failure) -> None:
     # All servers answered self a second ago. The server may have left since and returned without a vote.
-    fleet = {**cluster(3), "s2": restarted(2, ago=0.5)}
+    fleet = {**cluster(3), "s2": restarted(2, 0.5, failure)}
     polled_again = {**fleet, "s2": apply(fleet["s2"], reading(SELF, self_answer(2, raft(1, 2, 3))))[0]}
 
     assert safe(fleet) == {"s2"}
     assert safe(polled_again) == {"s1", "s2", "s3"}
-    assert safe({**cluster(3), "s2": restarted(2, ago=1.5)}) == {"s1", "s2", "s3"}
+    assert safe({**cluster(3), "s2": restarted(2, 1.5, failure)}) == {"s1", "s2", "s3"}
+
+
+def test_server_whose_gateway_timed_out_has_not_restarted() -> None:
+    timed_out = replace(GATEWAY, status=504)
+
+    assert safe({**cluster(3), "s2": restarted(2, 0.5, timed_out)}) == {"s1", "s2", "s3"}
 
 
 def test_server_without_voters_is_unknown() -> None:
