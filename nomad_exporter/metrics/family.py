@@ -24,7 +24,7 @@ class Lifetime(Enum):
     """How long the samples of an answer are exported; the value is a phrase for the documentation."""
 
     MAX_AGE = "until the answer is older than `--poll.max-age`"
-    MOMENT = "until a poll of its source fails, or a poll of health or self has no response"
+    MOMENT = "until a poll of its source fails or is not sent, or a poll of health or self has no response"
     TERM = "the same; the claim to lead also ends when another server of the cluster reports a leader of a higher term"
     CONFIGURED = "as long as the agent is configured, with the last known values"
 

@@ -52,8 +52,12 @@ class AgentAtScrape:
         return is_fresh and (lifetime is Lifetime.MAX_AGE or self._is_of_the_moment(source, lifetime))
 
     def _is_of_the_moment(self, source: Source[Any], lifetime: Lifetime) -> bool:
+        snapshot = self.snapshot
         is_outdated = lifetime is Lifetime.TERM and self._leads_an_older_term()
-        return not is_outdated and self.snapshot[source].failure is None and not self.snapshot.is_silent_since(source)
+        # Without its leader, a server is not polled for what needs the leader.
+        is_unpolled = source.needs_leader and not snapshot.reaches_leader
+        is_failing = snapshot[source].failure is not None or snapshot.is_silent_since(source)
+        return not (is_outdated or is_unpolled or is_failing)
 
     def _leads_an_older_term(self) -> bool:
         state, agent_self = self.evaluation.quorum_state, self.snapshot[SELF].answer

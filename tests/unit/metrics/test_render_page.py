@@ -12,8 +12,18 @@ from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.family import Format
 from nomad_exporter.metrics.render import UNKNOWN_LIMIT, Rendered, render_agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.models import AgentSelf, Check, Health, HealthAnswer, Member, Members, RaftServer, Role
-from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
+from nomad_exporter.nomad.models import (
+    AgentSelf,
+    Autopilot,
+    Check,
+    Health,
+    HealthAnswer,
+    Member,
+    Members,
+    RaftServer,
+    Role,
+)
+from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Store
 from tests.support.pages import NOW, agent, failed, fleet, page_of
@@ -227,6 +237,18 @@ def test_claims_end_at_the_first_failed_poll(reading: Reading[Any], expected: se
 
 def test_claims_of_health_return_with_its_next_answer() -> None:
     assert claims(failed_with(SELF, FailureReason.TIMEOUT), health(NOW + 2)) == OF_HEALTH
+
+
+def test_claims_of_autopilot_end_with_the_leader() -> None:
+    no_leader = HealthAnswer(500, {Role.SERVER: Check(ok=False, message="No cluster leader")})
+    lost = Reading(HEALTH, Health(no_leader, no_leader, leader_reachable=False), NOW + 1, 0.0)
+    autopilot = Reading(AUTOPILOT, Autopilot(healthy=True, failure_tolerance=1), NOW, 0.0)
+
+    def series(*readings: Reading[Any]) -> list[str]:
+        return matching(page_lines(store_with(a=[health(), *readings]), NOW + 2), "nomad_agent_autopilot")
+
+    assert len(series(autopilot)) == 2
+    assert series(autopilot, lost) == []
 
 
 def test_indexes_and_terms_outlive_a_failed_poll() -> None:
