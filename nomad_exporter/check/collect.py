@@ -23,7 +23,8 @@ MAX_THREADS = 1000
 # A thread that takes longer than this past its deadline is stuck in name resolution, which has no timeout.
 GRACE_SECONDS = 0.1
 
-_NOT_POLLED = Failure(FailureReason.INTERNAL, "not polled: the time of the check was used up by other agents")
+NOT_POLLED = Failure(FailureReason.INTERNAL, "not polled: the time of the check was used up by other agents")
+"""The failure of a poll that did not begin."""
 
 
 def collect(
@@ -75,7 +76,7 @@ class _AgentPolls:
     def snapshot_after(self, began: Instant, seconds: float) -> Snapshot:
         """Return the snapshot after a timeout of ``seconds``; a source of ``first`` without a reading has failed."""
         with self._lock:
-            failures = {source: _timeout(seconds) if source in self._claimed else _NOT_POLLED for source in self.first}
+            failures = {source: _timeout(seconds) if source in self._claimed else NOT_POLLED for source in self.first}
             missed = {source: Reading(source, failure, began, seconds) for source, failure in failures.items()}
             return self._snapshot({**missed, **self._readings})
 

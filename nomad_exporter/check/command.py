@@ -60,7 +60,7 @@ Exit codes:
 0  OK        all checks passed
 1  WARNING   a check failed, with --warn
 2  CRITICAL  a check failed
-3  UNKNOWN   wrong command line or setting, or a token that is missing or lacks a permission
+3  UNKNOWN   wrong command line or setting, token missing or without a permission, agent not polled
 
 A single failed poll fails the check, so retry before you act on a failure. For quorum, all configured agents are
 polled, because each of them is evidence."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from nomad_exporter.check.collect import NOT_POLLED
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, Source, enabled_sources
@@ -55,8 +56,10 @@ class Finding:
     report: Report
 
 
-_CALLER_FAULTS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNAUTHORIZED})
-"""Failures caused by the credentials of the caller."""
+_OWN_FAULTS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNAUTHORIZED, FailureReason.INTERNAL})
+"""Failures caused by the credentials of the caller, or by the check itself: they prove nothing about the agent."""
+
+NOT_POLLED_REMEDY = "Raise --timeout, or check fewer agents at a time, so that every poll can begin."
 
 
 def required_sources(question: str, thresholds: Thresholds) -> tuple[Source[Any], ...]:
@@ -133,14 +136,19 @@ def _status(verdict: Verdict, evidence: Iterable[Snapshot]) -> Status:
     """Return the status of a verdict that rests on the snapshots in ``evidence``."""
     if verdict.ok:
         return Status(State.OK, verdict.reason, verdict.message, verdict.own_remedy)
-    failures = (failure for snapshot in evidence for failure in _failures(snapshot))
+    failures = [failure for snapshot in evidence for failure in _failures(snapshot)]
     state = State.CRITICAL if VERDICT_REASONS[verdict.reason].conclusive else _failed_state(failures)
-    return Status(state, verdict.reason, verdict.message, verdict.own_remedy)
+    return Status(state, verdict.reason, verdict.message, _remedy(state, failures) or verdict.own_remedy)
 
 
 def _failed_poll(state: State, failure: Failure | None) -> Status:
     problem = poll_problem(failure, f"Poll of /v1/agent/health failed{in_brackets(failure)}.")
-    return Status(state, problem.reason, problem.message, problem.own_remedy)
+    return Status(state, problem.reason, problem.message, _remedy(state, [failure]) or problem.own_remedy)
+
+
+def _remedy(state: State, failures: Collection[Failure | None]) -> str:
+    """Return the remedy of a poll that did not begin, if nothing is known for want of one; else an empty text."""
+    return NOT_POLLED_REMEDY if state is State.UNKNOWN and NOT_POLLED in failures else ""
 
 
 def _failures(snapshot: Snapshot) -> list[Failure]:
@@ -148,7 +156,7 @@ def _failures(snapshot: Snapshot) -> list[Failure]:
 
 
 def _failed_state(failures: Iterable[Failure]) -> State:
-    return State.UNKNOWN if any(failure.reason in _CALLER_FAULTS for failure in failures) else State.CRITICAL
+    return State.UNKNOWN if any(failure.reason in _OWN_FAULTS for failure in failures) else State.CRITICAL
 
 
 _STATUSES: Mapping[Question, Callable[[Evaluation, Sequence[Snapshot]], Status]] = {

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from nomad_exporter.check.collect import NOT_POLLED
 from nomad_exporter.check.command import QUESTIONS
-from nomad_exporter.check.findings import State, check_agents, required_sources
+from nomad_exporter.check.findings import NOT_POLLED_REMEDY, State, check_agents, required_sources
 from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure
 from nomad_exporter.nomad.models import Check, Role
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF
@@ -154,6 +155,27 @@ def test_message_does_not_repeat_the_reason(question: str, fleet: list[Snapshot]
         repeated = str(finding.report.reason).replace("_", " ")
         assert repeated == "ok" or not finding.report.message.lower().startswith(repeated)
         assert f"{repeated}:" not in finding.report.message
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_agent_that_was_not_polled_is_unknown(question: str) -> None:
+    finding = finding_of(question, failed(1, NOT_POLLED), server(2), server(3))
+
+    assert finding.state is State.UNKNOWN
+    assert "not polled" in finding.report.message
+    assert finding.report.remedy == NOT_POLLED_REMEDY
+
+
+def test_dead_agent_is_critical_even_if_self_was_not_polled() -> None:
+    finding = finding_of("ready", server(1, REFUSED, agent_self=NOT_POLLED))
+
+    assert (finding.state, finding.report.reason) == (State.CRITICAL, VerdictReason.UNRESPONSIVE)
+
+
+def test_voter_that_was_not_polled_makes_quorum_unknown() -> None:
+    finding = finding_of("quorum", server(1), server(2), failed(3, NOT_POLLED))
+
+    assert (finding.state, finding.report.reason) == (State.UNKNOWN, VerdictReason.INSUFFICIENT_EVIDENCE)
 
 
 def test_ready_is_unknown_if_self_is_denied() -> None:
