@@ -212,8 +212,17 @@ def cluster_changes(before: Clusters, after: Clusters) -> Iterator[Line]:
     """Yield a line for each cluster whose status changed; a first status only if it shows a problem."""
     for key, cluster in after.items():
         old, new = before[key].state.status if key in before else None, cluster.state.status
-        if new and old != new and (old or new not in _SILENT_AT_FIRST):
-            yield Line(_line(old, new), _fields(cluster.state))
+        is_silent = new in _SILENT_AT_FIRST or _is_planned(cluster.state)
+        if new and old != new and (old or not is_silent):
+            line = _line(old, new)
+            yield Line(
+                replace(line, level=logging.INFO) if _is_planned(cluster.state) else line, _fields(cluster.state)
+            )
+
+
+def _is_planned(cluster: ClusterState) -> bool:
+    """Return whether no voter can be lost even if all are healthy, as there are too few."""
+    return cluster.status is ClusterStatus.NO_TOLERANCE and cluster.is_small
 
 
 def _line(old: ClusterStatus | None, new: ClusterStatus) -> LogLine:

@@ -23,6 +23,9 @@ from nomad_exporter.verdicts.view import is_healthy
 UNKNOWN_REGION = "unknown"
 """The region of agents that never reported one, if none is configured, unless their cluster has one known region."""
 
+TOLERANT_VOTERS = 3
+"""The number of voters with which a cluster can lose one of them."""
+
 
 class ClusterStatus(StrEnum):
     """The condition of a cluster: the label ``state`` of ``nomad_cluster_state``."""
@@ -79,6 +82,12 @@ class ClusterState:
     def quorum(self) -> QuorumState | None:
         """The state of the voters; None if it is not known, or if several groups of servers share the labels."""
         return self.quorums[0] if len(self.quorums) == 1 else None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether fewer than ``TOLERANT_VOTERS`` voters exist, and no more are expected."""
+        quorum = self.quorum
+        return quorum is not None and max(quorum.count.voters, quorum.expected or 0) < TOLERANT_VOTERS
 
     @property
     def leader(self) -> Leader | None:

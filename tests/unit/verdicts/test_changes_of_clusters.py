@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import pytest
 
+from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Role
 from nomad_exporter.nomad.sources import HEALTH, SELF
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.polling.transitions import LogLine
 from nomad_exporter.verdicts.changes import CLUSTER_LINES, Clusters, Line, cluster_changes, update_clusters
 from nomad_exporter.verdicts.cluster import ClusterStatus
 from tests.support.answers import REFUSED
@@ -29,6 +31,8 @@ from tests.support.fleets import (
     raft,
     self_answer,
 )
+
+UNRESOLVED = Failure(FailureReason.DNS, "cannot resolve host name")
 
 HEALTHY = cluster(3)
 DEGRADED = {**cluster(5), "s5": dead(cluster(5)["s5"])}
@@ -110,6 +114,32 @@ def test_recovery_is_logged_at_info() -> None:
     levels = [line.kind.level for line in lines_of(HEALTHY, NO_LEADER, HEALTHY, NO_TOLERANCE, HEALTHY)]
 
     assert levels == [logging.ERROR, logging.INFO, logging.WARNING, logging.INFO]
+
+
+def expecting(servers: int, fleet: Fleet) -> Fleet:
+    """Return the fleet after every server has reported this ``bootstrap_expect``."""
+    expected = {}
+    for name, each in fleet.items():
+        answer = each[SELF].answer
+        assert answer
+        expected[name] = after_poll(each, SELF, replace(answer, bootstrap_expect=servers), 0.5)
+    return expected
+
+
+@pytest.mark.parametrize("voters", [1, 2])
+def test_cluster_of_one_or_two_voters_does_not_warn(voters: int) -> None:
+    fleet = cluster(voters)
+    lost = {name: dead(each) for name, each in fleet.items()}
+
+    assert lines_of(fleet) == lines_of(expecting(voters, fleet)) == []
+    assert [line.kind for line in lines_of(lost, fleet)][1:] == [LogLine("quorum recovered")]
+    unknown = {name: after_poll(each, HEALTH, UNRESOLVED) for name, each in fleet.items()}
+    levels = {line.kind.level for line in lines_of(unknown, fleet) if line.fields["state"] == "no_tolerance"}
+    assert levels == {logging.INFO}
+
+
+def test_cluster_that_expects_a_third_voter_warns() -> None:
+    assert [line.kind.level for line in lines_of(expecting(3, cluster(2)))] == [logging.WARNING]
 
 
 def test_conflict_names_the_servers_and_the_key() -> None:
