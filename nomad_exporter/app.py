@@ -18,6 +18,7 @@ from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.metrics.render import render_agent
 from nomad_exporter.metrics.self_metrics import SelfMetrics
 from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.connections import Network
 from nomad_exporter.nomad.sources import HEALTH, Source, enabled_sources
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
@@ -70,6 +71,7 @@ class Exporter:
         self._change_log = ChangeLog(clock.now, self._update)
         self._contexts = Contexts()
         self._workers = Workers("poll")
+        self._network = Network(waiting=self._workers.waiting)
         self._transports = {agent.name: self._transport(agent) for agent in config.agents}
         self._poller = self._build_poller(config)
         self._schedule = Schedule(
@@ -139,7 +141,7 @@ class Exporter:
             transport.close()
 
     def _transport(self, agent: Agent) -> Transport:
-        return Transport(agent, self._contexts, self._workers.waiting)
+        return Transport(agent, self._contexts, self._network)
 
     def _build_poller(self, config: Config) -> Poller:
         return Poller(

@@ -175,11 +175,12 @@ def _polling_seconds(timeout: float, elapsed: float) -> float:
 
 def _poll_agents(agents: Iterable[Agent], sources: Collection[Source[Any]], seconds: float) -> list[Snapshot]:
     from nomad_exporter.check.collect import collect
+    from nomad_exporter.nomad.connections import Network
     from nomad_exporter.nomad.tls import Contexts
     from nomad_exporter.nomad.transport import Transport
 
-    contexts = Contexts()
-    return collect({agent: Transport(agent, contexts) for agent in agents}, sources, clock.now, seconds)
+    contexts, network = Contexts(), Network()
+    return collect({agent: Transport(agent, contexts, network) for agent in agents}, sources, clock.now, seconds)
 
 
 def _print(text: str) -> None:

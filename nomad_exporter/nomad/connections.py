@@ -12,12 +12,14 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from nomad_exporter.nomad.agent import Address, Tls
+from nomad_exporter.nomad.resolver import Resolver, Target
 from nomad_exporter.nomad.tls import not_after
 
 CONNECT_SECONDS = 1.0
@@ -36,8 +38,15 @@ def _remaining(deadline: float) -> float:
     return seconds
 
 
-Waiting = Callable[[], AbstractContextManager[None]]
-"""Returns the context of a block in which a thread waits for an agent."""
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the connections to all agents share: name resolution, and how a thread waits.
+
+    ``waiting`` returns the context of a block in which a thread waits for an agent and does not compute.
+    """
+
+    resolver: Resolver = field(default_factory=Resolver)
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class _Deadline:
@@ -45,7 +54,7 @@ class _Deadline:
 
     deadline = float("inf")
     received = False
-    waiting: Waiting = nullcontext
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(_remaining(self.deadline))  # type: ignore[attr-defined]  # defined by the socket class
@@ -68,13 +77,13 @@ class DeadlineTlsSocket(_Deadline, ssl.SSLSocket):
     # The handshake needs no code here: Python applies the timeout of the wrapped socket to it.
 
 
-def connect(address: Address, deadline: float) -> DeadlineSocket:
-    """Connect to ``address`` within ``CONNECT_SECONDS`` and before ``deadline`` (monotonic seconds).
+def connect(address: Address, resolver: Resolver, deadline: float) -> DeadlineSocket:
+    """Resolve the host of ``address`` and connect to it, both before ``deadline`` (monotonic seconds).
 
     Raises OSError, among others socket.gaierror for an unknown host, ConnectTimeout and ConnectionRefusedError.
     """
+    targets = _resolve(address, resolver, deadline)
     end = min(deadline, time.monotonic() + CONNECT_SECONDS)
-    targets = _resolve(address)
     # Each target gets an equal share of the remaining time, so that a silent one leaves time for the next.
     for others, (family, target) in zip(reversed(range(len(targets))), targets, strict=True):
         try:
@@ -101,25 +110,23 @@ def _connect(family: int, target: Any, seconds: float) -> DeadlineSocket:
     return sock
 
 
-def _resolve(address: Address) -> list[tuple[int, Any]]:
-    """Return the address family and socket address of each target, in the order of preference."""
+def _resolve(address: Address, resolver: Resolver, deadline: float) -> list[Target]:
     if address.scheme == "unix":
         return [(socket.AF_UNIX, address.path)]
-    infos = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    return [(family, target) for family, _, _, _, target in infos]
+    return resolver.resolve(address.host, address.port, deadline)
 
 
 class _AgentConnection(HTTPConnection):
     """A connection to ``address`` whose requests end at ``deadline``; ``on_open`` receives each new socket."""
 
     address: Address
-    waiting: Waiting
+    network: Network
     deadline = float("inf")
     on_open: Callable[[socket.socket], None]
     raw_sock: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
-        sock = connect(self.address, self.deadline)
+        sock = connect(self.address, self.network.resolver, self.deadline)
         self.raw_sock = sock.dup()  # TLS detaches the socket; a handshake can only be aborted through this duplicate.
         self.on_open(self.raw_sock)
         if self.address.scheme != "unix":
@@ -128,7 +135,7 @@ class _AgentConnection(HTTPConnection):
 
     def connect(self) -> None:
         try:
-            with self.waiting():
+            with self.network.waiting():
                 super().connect()
         finally:
             if self.raw_sock:
@@ -140,7 +147,8 @@ class _AgentConnection(HTTPConnection):
     def apply_deadline(self) -> None:
         """Apply the deadline of the next request to the open socket, if any."""
         if isinstance(self.sock, DeadlineSocket | DeadlineTlsSocket):
-            self.sock.deadline, self.sock.received, self.sock.waiting = self.deadline, False, self.waiting
+            self.sock.deadline, self.sock.received = self.deadline, False
+            self.sock.waiting = self.network.waiting
             self.sock.settimeout(_remaining(self.deadline))
 
 
@@ -159,16 +167,16 @@ def _unverified() -> ssl.SSLContext:
 class AgentPool(urllib3.HTTPConnectionPool):
     """The connections to one agent, one for each concurrent request."""
 
-    def __init__(self, address: Address, waiting: Waiting, **kwargs: Any) -> None:
+    def __init__(self, address: Address, network: Network, **kwargs: Any) -> None:
         super().__init__(address.host or "127.0.0.1", address.port or None, maxsize=2, retries=False, **kwargs)
-        self.address, self.waiting = address, waiting
+        self.address, self.network = address, network
         self.open_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.peer_not_after: float | None = None
         self.closed = False
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()
-        connection.address, connection.waiting = self.address, self.waiting  # type: ignore[attr-defined]  # ours
+        connection.address, connection.network = self.address, self.network  # type: ignore[attr-defined]  # ours
         connection.on_open = self._on_open  # type: ignore[attr-defined]  # likewise
         return connection
 
@@ -229,17 +237,17 @@ class _TlsPool(AgentPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _AgentTlsConnection
 
 
-def make_pool(address: Address, tls: Tls, context: ssl.SSLContext | None, waiting: Waiting) -> AgentPool:
+def make_pool(address: Address, tls: Tls, context: ssl.SSLContext | None, network: Network) -> AgentPool:
     """Return a pool of connections to ``address``; the scheme ``https`` requires the ``context`` made for ``tls``.
 
-    From then on, the context makes sockets with a deadline. A thread waits for the agent only within ``waiting``.
+    From then on, the context makes sockets with a deadline.
     """
     if address.scheme != "https":
-        return _PlainPool(address, waiting)
+        return _PlainPool(address, network)
     if context:
         context.sslsocket_class = DeadlineTlsSocket
     # The context verifies the host name. With a name in assert_hostname, urllib3 would do so instead, with errors of
     # its own.
     check = False if tls.skip_verify else None
     server_name = tls.server_name or None
-    return _TlsPool(address, waiting, ssl_context=context, server_hostname=server_name, assert_hostname=check)
+    return _TlsPool(address, network, ssl_context=context, server_hostname=server_name, assert_hostname=check)

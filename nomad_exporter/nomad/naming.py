@@ -13,6 +13,7 @@ from msgspec.json import Decoder
 
 from nomad_exporter import clock
 from nomad_exporter.nomad.agent import Agent
+from nomad_exporter.nomad.connections import Network
 from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.lenient import ERRORS, LenientDecoder
 from nomad_exporter.nomad.models import AgentSelf
@@ -62,7 +63,7 @@ def node_name(agent: Agent) -> str:
 
     Both are the same for every exporter that runs on the node.
     """
-    transport = Transport(agent, Contexts())
+    transport = Transport(agent, Contexts(), Network())
     began = clock.now()
     answer = SELF.poll(transport.get, clock.now, SECONDS)
     remaining = SECONDS - clock.now().since(began)

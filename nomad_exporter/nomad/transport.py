@@ -9,7 +9,6 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from nomad_exporter import __version__
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent, Secret
-from nomad_exporter.nomad.connections import AgentPool, Waiting, make_pool
+from nomad_exporter.nomad.connections import AgentPool, Network, make_pool
 from nomad_exporter.nomad.errors import classify, is_certificate_refused
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import MIB, Reply
@@ -58,14 +57,12 @@ class _Adapter(HTTPAdapter):
 class Transport:
     """The HTTP transport to one agent, safe for use by two threads at the same time.
 
-    A thread waits for the agent only within ``waiting``.
-
     Changed credential files are read again. If a changed file is missing, incomplete or invalid, the previous value
     stays in use.
     """
 
-    def __init__(self, agent: Agent, contexts: tls.Contexts, waiting: Waiting = nullcontext) -> None:
-        self._agent, self._contexts, self._waiting = agent, contexts, waiting
+    def __init__(self, agent: Agent, contexts: tls.Contexts, network: Network) -> None:
+        self._agent, self._contexts, self._network = agent, contexts, network
         self._token: str | None = None
         self._lock = threading.Lock()
         self._adapter: _Adapter | None = None
@@ -152,7 +149,7 @@ class Transport:
             if previous and previous.trust is trust:
                 return previous
             context = trust.context if trust else None
-            self._adapter = _Adapter(make_pool(agent.address, agent.tls, context, self._waiting), trust)
+            self._adapter = _Adapter(make_pool(agent.address, agent.tls, context, self._network), trust)
             self._last_failure = None
             if previous:
                 previous.pool.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Agent
+from nomad_exporter.nomad.connections import Network
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.tls import Contexts
 from nomad_exporter.nomad.transport import Transport
@@ -90,7 +91,7 @@ def http(address: Address) -> Address:
 )
 def test_request_to_a_stalling_agent_ends_in_time(script: Script, scheme: Callable[[Address], Address]) -> None:
     with scripted(script) as address:
-        transport = Transport(Agent("a", scheme(address)), Contexts())
+        transport = Transport(Agent("a", scheme(address)), Contexts(), Network())
         # The first request also loads the trusted CAs, and on a busy machine another request can be late.
         # Three are late only without a deadline.
         outcomes = [overshoot(transport) for _ in range(3)]
@@ -107,7 +108,7 @@ def test_fast_endless_body_ends_at_the_size_limit() -> None:
             connection.sendall(b"x" * 65536)
 
     with scripted(flood) as address:
-        late, outcome = overshoot(Transport(Agent("a", address), Contexts()))
+        late, outcome = overshoot(Transport(Agent("a", address), Contexts(), Network()))
 
     assert isinstance(outcome, Failure)
     assert outcome.reason is FailureReason.TOO_LARGE

@@ -17,6 +17,7 @@ import trustme
 from cryptography import x509
 
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
+from nomad_exporter.nomad.connections import Network
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.nomad.tls import Certificates, Contexts
@@ -117,7 +118,7 @@ def server_side(ca: trustme.CA, **leaf: Any) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def transport(address: Address, tls: Tls | None = None, credentials: Credentials | None = None) -> Iterator[Transport]:
-    opened = Transport(Agent("s1", address, credentials or Credentials(), tls or Tls()), Contexts())
+    opened = Transport(Agent("s1", address, credentials or Credentials(), tls or Tls()), Contexts(), Network())
     with contextlib.closing(opened):
         yield opened
 
@@ -388,7 +389,7 @@ def test_agents_with_shared_files_all_use_the_new_pair(files: Files, ca: trustme
     contexts = Contexts()
     with contextlib.ExitStack() as stack:
         agents = [stack.enter_context(TlsAgent(server_side(ca))) for _ in range(3)]
-        wires = [Transport(Agent("a", agent.address, tls=files.tls), contexts) for agent in agents]
+        wires = [Transport(Agent("a", agent.address, tls=files.tls), contexts, Network()) for agent in agents]
         before = [wire.get(SELF.path, PATIENCE) for wire in wires]
         files.replace_pair(new)
         after = [wire.get(SELF.path, PATIENCE) for wire in wires]

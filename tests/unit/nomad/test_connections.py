@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Tls
-from nomad_exporter.nomad.connections import ConnectTimeout, DeadlineSocket, connect, make_pool
+from nomad_exporter.nomad.connections import ConnectTimeout, DeadlineSocket, Network, connect, make_pool
+from nomad_exporter.nomad.resolver import Resolver
 from tests.support.agents import free_port
 from tests.support.waiting import eventually
 
@@ -64,7 +65,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> Address:
 
 
 def test_connect_opens_tcp_connection(listener: socket.socket) -> None:
-    with connect(Address("http", LOOPBACK, port_of(listener)), deadline_in()) as sock:
+    with connect(Address("http", LOOPBACK, port_of(listener)), Resolver(), deadline_in()) as sock:
         assert sock.getpeername() == listener.getsockname()
 
 
@@ -73,23 +74,23 @@ def test_connect_opens_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        with connect(Address("unix", path=str(path)), deadline_in()) as sock:
+        with connect(Address("unix", path=str(path)), Resolver(), deadline_in()) as sock:
             assert sock.getpeername() == str(path)
 
 
 def test_connect_to_closed_port_is_refused() -> None:
     with pytest.raises(ConnectionRefusedError):
-        connect(Address("http", LOOPBACK, free_port()), deadline_in())
+        connect(Address("http", LOOPBACK, free_port()), Resolver(), deadline_in())
 
 
 def test_connect_to_missing_socket_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        connect(Address("unix", path=str(tmp_path / "api.sock")), deadline_in())
+        connect(Address("unix", path=str(tmp_path / "api.sock")), Resolver(), deadline_in())
 
 
 def test_connect_falls_back_to_next_address(monkeypatch: pytest.MonkeyPatch, listener: socket.socket) -> None:
     address = resolve_to(monkeypatch, free_port(), port_of(listener))
-    with connect(address, deadline_in()) as sock:
+    with connect(address, Resolver(), deadline_in()) as sock:
         assert sock.getpeername() == listener.getsockname()
 
 
@@ -97,12 +98,12 @@ def test_connect_raises_error_of_last_address(monkeypatch: pytest.MonkeyPatch) -
     with full_listen_queue() as port:
         address = resolve_to(monkeypatch, port, free_port())
         with pytest.raises(ConnectionRefusedError):
-            connect(address, deadline_in(0.2))
+            connect(address, Resolver(), deadline_in(0.2))
 
 
 def test_connect_to_host_without_address_raises_gaierror(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(socket.gaierror):
-        connect(resolve_to(monkeypatch), deadline_in())
+        connect(resolve_to(monkeypatch), Resolver(), deadline_in())
 
 
 def test_unresponsive_address_leaves_time_for_next_address(
@@ -110,7 +111,7 @@ def test_unresponsive_address_leaves_time_for_next_address(
 ) -> None:
     with (
         full_listen_queue() as port,
-        connect(resolve_to(monkeypatch, port, port_of(listener)), deadline_in(0.5)) as sock,
+        connect(resolve_to(monkeypatch, port, port_of(listener)), Resolver(), deadline_in(0.5)) as sock,
     ):
         assert sock.getpeername() == listener.getsockname()
 
@@ -120,7 +121,7 @@ def test_connect_times_out_at_deadline(seconds: float) -> None:
     with full_listen_queue() as port:
         start = time.monotonic()
         with pytest.raises(ConnectTimeout):
-            connect(Address("http", LOOPBACK, port), start + seconds)
+            connect(Address("http", LOOPBACK, port), Resolver(), start + seconds)
 
         assert time.monotonic() - start >= seconds
 
@@ -197,7 +198,7 @@ def test_abort_ends_blocked_reads(
     pair: tuple[DeadlineSocket, socket.socket],
 ) -> None:
     ours, _ = pair
-    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, contextlib.nullcontext)
+    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, Network())
     agent_pool.open_sockets.add(ours)
     agent_pool.abort()
 
@@ -206,7 +207,7 @@ def test_abort_ends_blocked_reads(
 
 def test_abort_ignores_closed_sockets(pair: tuple[DeadlineSocket, socket.socket]) -> None:
     ours, theirs = pair
-    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, contextlib.nullcontext)
+    agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, Network())
     agent_pool.open_sockets.update((ours, theirs))
     ours.close()
     agent_pool.abort()

@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
+from nomad_exporter.nomad.connections import Network
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import SELF, Reply
 from nomad_exporter.nomad.tls import Contexts
@@ -63,7 +64,7 @@ def transport(agent: Script, tls: Tls) -> Iterator[Transport]:
     """Yield a transport to ``agent``, which is served meanwhile."""
     with scripted(agent) as address:
         https = Address("https", address.host, address.port)
-        opened = Transport(Agent("s1", https, CREDENTIALS, tls), Contexts())
+        opened = Transport(Agent("s1", https, CREDENTIALS, tls), Contexts(), Network())
         with contextlib.closing(opened):
             yield opened
 

@@ -23,7 +23,7 @@ import trustme
 
 from nomad_exporter import __version__
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
-from nomad_exporter.nomad.connections import DeadlineSocket
+from nomad_exporter.nomad.connections import DeadlineSocket, Network
 from nomad_exporter.nomad.errors import classify
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, MIB, SELF, SOURCES, Reply, Source
@@ -55,7 +55,7 @@ NOT_HTTP = Failure(FailureReason.PROTOCOL, "response is not valid HTTP")
 @contextlib.contextmanager
 def transport(address: Address, credentials: Credentials = CREDENTIALS, tls: Tls = Tls()) -> Iterator[Transport]:  # noqa: B008  # Frozen.
     """Yield a transport to an agent, and close it afterwards."""
-    opened = Transport(Agent("s1", address, credentials, tls), Contexts())
+    opened = Transport(Agent("s1", address, credentials, tls), Contexts(), Network())
     with contextlib.closing(opened):
         yield opened
 
@@ -695,7 +695,7 @@ def test_get_never_raises() -> None:
         def get(self, tls: Tls) -> Trust:
             raise KeyError(TOKEN)
 
-    wire = Transport(Agent("s1", Address("https", LOOPBACK, 4646)), Broken())
+    wire = Transport(Agent("s1", Address("https", LOOPBACK, 4646)), Broken(), Network())
 
     assert wire.get(SELF.path, PATIENCE) == Failure(FailureReason.INTERNAL, "internal error: KeyError")
 
@@ -927,7 +927,7 @@ def test_innermost_cause_determines_the_failure(error: Exception, failure: Failu
 
 def test_close_leaves_no_socket_open() -> None:
     with RecordedAgent(SERVER) as agent:
-        wire = Transport(Agent("s1", agent.address), Contexts())
+        wire = Transport(Agent("s1", agent.address), Contexts(), Network())
         wire.get(SELF.path, PATIENCE)
         adapter = wire._adapter
         assert adapter
