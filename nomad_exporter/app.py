@@ -47,10 +47,10 @@ _log = logs.get_logger(__name__)
 
 def run(config: Config, load_config: LoadConfig) -> int:
     """Poll and serve until SIGTERM or SIGINT, then return the exit code. Raise ConfigError if a port cannot be used."""
-    logs.set_up(config.log_level, config.log_format)
+    log = logs.set_up(config.log_level, config.log_format)
     _prepare_process()
     sockets = _listen(config.listen)
-    exporter = Exporter(config, load_config)
+    exporter = Exporter(config, load_config, lambda: log.dropped)
     _log_start(config, sockets)
     exporter.start()
     serve(application(lambda: exporter.site, clock.now), sockets, exporter.resync, exporter.reload_or_log)
@@ -63,9 +63,9 @@ def run(config: Config, load_config: LoadConfig) -> int:
 class Exporter:
     """All parts of the exporter, and the ``site`` that serves what they know. Only ``reload`` replaces parts."""
 
-    def __init__(self, config: Config, load_config: LoadConfig) -> None:
+    def __init__(self, config: Config, load_config: LoadConfig, dropped_lines: Callable[[], int] = lambda: 0) -> None:
         self._initial_config, self._config, self._load_config = config, config, load_config
-        self._self_metrics = SelfMetrics()
+        self._self_metrics = SelfMetrics(dropped_lines)
         self._self_metrics.record_reload(clock.now())
         self._store = Store(config.agents, render_agent)
         self._change_log = ChangeLog(clock.now, self._update)

@@ -6,13 +6,15 @@ This is the only module that imports prometheus_client.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from nomad_exporter import __version__
 from nomad_exporter.clock import Instant
@@ -20,10 +22,14 @@ from nomad_exporter.metrics.family import Format, Header, format_header, format_
 
 
 class SelfMetrics:
-    """The exporter's own metrics; each instance has its own registry."""
+    """The exporter's own metrics; each instance has its own registry.
 
-    def __init__(self) -> None:
+    ``dropped_lines`` returns the number of lines of the log that were dropped.
+    """
+
+    def __init__(self, dropped_lines: Callable[[], int] = lambda: 0) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(_DroppedLines(dropped_lines))
         build = Gauge(
             "nomad_exporter_build_info",
             "Version of the exporter and of the Python that runs it.",
@@ -70,6 +76,20 @@ class SelfMetrics:
     def page(self, format: Format) -> bytes:
         """Render all families, without the trailer of the format."""
         return b"".join(part for metric in self._registry.collect() for part in _family_parts(metric, format))
+
+
+class _DroppedLines(Collector):
+    """The number of dropped log lines, which the log counts itself."""
+
+    def __init__(self, dropped_lines: Callable[[], int]) -> None:
+        self._dropped_lines = dropped_lines
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "nomad_exporter_log_lines_dropped",
+            "Log lines dropped because standard error could not be written.",
+            value=self._dropped_lines(),
+        )
 
 
 def _family_parts(metric: Metric, format: Format) -> Iterator[bytes]:

@@ -141,7 +141,7 @@ class Transport:
     def _current_adapter(self) -> _Adapter:
         """Return the adapter for the current TLS files; changed files lead to a new adapter with new connections."""
         agent = self._agent
-        trust = self._contexts.get(agent.tls) if agent.address.scheme == "https" else None
+        trust = self._trust() if agent.address.scheme == "https" else None
         with self._lock:
             if self._closed:
                 raise ConnectionAbortedError
@@ -155,12 +155,20 @@ class Transport:
                 previous.pool.close()
             return self._adapter
 
+    # A file on a dead mount blocks its reader.
+
+    def _trust(self) -> tls.Trust:
+        with self._network.waiting():
+            return self._contexts.get(self._agent.tls)
+
     def _current_token(self) -> str | None:
         credentials = self._agent.credentials
         if credentials.token_file is None:
             return _require_printable(credentials.token.reveal(), "NOMAD_TOKEN") if credentials.token else None
         try:
-            self._token = _require_token(tls.read(credentials.token_file), credentials.token_file)
+            with self._network.waiting():
+                text = tls.read(credentials.token_file)
+            self._token = _require_token(text, credentials.token_file)
         except tls.CredentialError:
             if self._token is None:
                 raise
