@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import math
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from nomad_exporter import __version__, clock, logs
@@ -26,6 +27,7 @@ from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.schedule import Schedule
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.timetable import PollJob, Timetable
+from nomad_exporter.reloads import Reloads
 from nomad_exporter.server.listen import CannotListen, Listen, listen, raise_file_limit
 from nomad_exporter.server.uvicorn import serve
 from nomad_exporter.verdicts.changes import Known
@@ -35,6 +37,12 @@ from nomad_exporter.workers import Workers
 
 STOP_SECONDS = 0.5
 """How long to wait for running polls to end, after their connections were closed."""
+
+RESERVED_FILES = 100
+"""How many open files polls leave to the web server, the log and the configuration."""
+
+FILES_PER_AGENT = 3
+"""How many connections to one agent are open at the same time, one for each of its poll jobs."""
 
 MAX_LOGGED_AGENTS = 5
 """How many agents the log line of the start names."""
@@ -48,12 +56,17 @@ _log = logs.get_logger(__name__)
 def run(config: Config, load_config: LoadConfig) -> int:
     """Poll and serve until SIGTERM or SIGINT, then return the exit code. Raise ConfigError if a port cannot be used."""
     log = logs.set_up(config.log_level, config.log_format)
-    _prepare_process()
+    file_limit = _prepare_process()
     sockets = _listen(config.listen)
-    exporter = Exporter(config, load_config, lambda: log.dropped)
-    _log_start(config, sockets)
-    exporter.start()
-    serve(application(lambda: exporter.site, clock.now), sockets, exporter.resync, exporter.reload_or_log)
+    exporter = Exporter(config, load_config, lambda: log.dropped, max(file_limit - RESERVED_FILES, file_limit // 2))
+    _log_start(config, sockets, file_limit)
+    serve(
+        application(lambda: exporter.site, clock.now),
+        sockets,
+        on_start=exporter.start,
+        every_second=exporter.resync,
+        on_hangup=exporter.request_reload,
+    )
     _log.info("stopping")
     if not exporter.stop():
         _force_exit()
@@ -61,9 +74,19 @@ def run(config: Config, load_config: LoadConfig) -> int:
 
 
 class Exporter:
-    """All parts of the exporter, and the ``site`` that serves what they know. Only ``reload`` replaces parts."""
+    """All parts of the exporter, and the ``site`` that serves what they know. Only ``reload`` replaces parts.
 
-    def __init__(self, config: Config, load_config: LoadConfig, dropped_lines: Callable[[], int] = lambda: 0) -> None:
+    ``dropped_lines`` returns the number of dropped lines of the log. Polls use no file descriptor greater than
+    ``max_descriptor``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        load_config: LoadConfig,
+        dropped_lines: Callable[[], int] = lambda: 0,
+        max_descriptor: float = math.inf,
+    ) -> None:
         self._initial_config, self._config, self._load_config = config, config, load_config
         self._self_metrics = SelfMetrics(dropped_lines)
         self._self_metrics.record_reload(clock.now())
@@ -71,7 +94,7 @@ class Exporter:
         self._change_log = ChangeLog(clock.now, self._update)
         self._contexts = Contexts()
         self._workers = Workers("poll")
-        self._network = Network(waiting=self._workers.waiting)
+        self._network = Network(max_descriptor=max_descriptor, waiting=self._workers.waiting)
         self._transports = {agent.name: self._transport(agent) for agent in config.agents}
         self._poller = self._build_poller(config)
         self._schedule = Schedule(
@@ -79,14 +102,16 @@ class Exporter:
             clock=clock.now,
             timetable=Timetable(),
             workers=self._workers,
-            on_heartbeat=self._store.record_heartbeat,
+            on_activity=self._store.record_activity,
             on_skip=self._self_metrics.count_skipped_polls,
             on_clock_step=self._self_metrics.count_clock_step,
         )
+        self._reloads = Reloads(self.reload)
         self.site = self._site(config)
 
     def start(self) -> None:
         """Start polling."""
+        self._store.record_activity(clock.now())
         self._schedule.start()
         self._change_log.start()
 
@@ -96,6 +121,7 @@ class Exporter:
 
     def stop(self) -> bool:
         """Stop polling and close all connections; return whether all running polls ended."""
+        self._store.stop()
         self._schedule.stop()
         for transport in self._transports.values():
             transport.close()
@@ -103,10 +129,9 @@ class Exporter:
         self._change_log.stop()
         return ended
 
-    def reload_or_log(self) -> None:
-        """Reload, but only log a failure."""
-        with contextlib.suppress(ReloadError):
-            self.reload()
+    def request_reload(self) -> None:
+        """Reload in another thread, and only log a failure."""
+        self._reloads.request().add_done_callback(_log_bug)
 
     def reload(self) -> None:
         """Load the configuration again and apply it. If it is wrong, log that, change nothing and raise ReloadError.
@@ -130,6 +155,7 @@ class Exporter:
         kept = {agent.name: self._transports[agent.name] for agent in config.agents if before.get(agent.name) == agent}
         new = {agent.name: self._transport(agent) for agent in config.agents if agent.name not in kept}
         removed = [transport for name, transport in self._transports.items() if name not in kept]
+        self._store.record_activity(clock.now())
         self._store.replace(config.agents)
         self._store.keep(enabled_sources(autopilot=config.thresholds.autopilot))
         self._config, self._transports = config, {**kept, **new}
@@ -172,15 +198,22 @@ class Exporter:
         return known.after(fleet, self._store.polled_clusters, now, self.site.thresholds)
 
     def _site(self, config: Config) -> Site:
-        reload = self.reload if config.enable_lifecycle else None
+        reload = self._reloads.request if config.enable_lifecycle else None
         return Site(self._store, self._self_metrics, config.thresholds, reload)
 
 
-def _prepare_process() -> None:
-    """Prepare the process for many threads and many open files."""
+def _log_bug(reload: Future[None]) -> None:
+    """Log an exception that ended a reload, other than the failures that the reload has logged itself."""
+    error = reload.exception()
+    if error and not isinstance(error, ReloadError):
+        _log.error("reload failed", error=type(error).__name__)
+
+
+def _prepare_process() -> int:
+    """Prepare the process for many threads and many open files; return the limit of open files."""
     # By default, a thread keeps the interpreter for 5 ms, and a probe would wait for that time for each running poll.
     sys.setswitchinterval(0.001)
-    raise_file_limit()
+    return raise_file_limit()
 
 
 def _listen(addresses: Sequence[Listen]) -> list[socket.socket]:
@@ -190,7 +223,7 @@ def _listen(addresses: Sequence[Listen]) -> list[socket.socket]:
         raise ConfigError("listen", str(error)) from None
 
 
-def _log_start(config: Config, sockets: Sequence[socket.socket]) -> None:
+def _log_start(config: Config, sockets: Sequence[socket.socket], file_limit: int) -> None:
     named = [f"{agent.name}={agent.address}" for agent in config.agents[:MAX_LOGGED_AGENTS]]
     _log.info(
         "started",
@@ -200,6 +233,9 @@ def _log_start(config: Config, sockets: Sequence[socket.socket]) -> None:
         serving=",".join(_format_address(bound) for bound in sockets),
     )
     _log_warnings(config)
+    needed = FILES_PER_AGENT * len(config.agents) + RESERVED_FILES
+    if file_limit < needed:
+        _log.warning("limit of open files is too low for this number of agents", limit=file_limit, needed=needed)
 
 
 def _log_warnings(config: Config) -> None:

@@ -6,6 +6,9 @@ Here every connection knows the deadline of its request, and no read waits past 
 
 from __future__ import annotations
 
+import errno
+import math
+import os
 import socket
 import ssl
 import time
@@ -22,12 +25,17 @@ from nomad_exporter.nomad.agent import Address, Tls
 from nomad_exporter.nomad.resolver import Resolver, Target
 from nomad_exporter.nomad.tls import not_after
 
-CONNECT_SECONDS = 1.0
-"""Maximum duration of a TCP connect, all addresses of the host together."""
+MIN_CONNECT_SECONDS = 2.0
+"""How long a TCP connect may take at least if the timeout allows it: a lost SYN is sent again after one second."""
 
 
 class ConnectTimeout(TimeoutError):
-    """No connection was established within ``CONNECT_SECONDS``."""
+    """No connection was established within ``connect_timeout``."""
+
+
+def connect_timeout(seconds: float) -> float:
+    """Return how long a TCP connect may take, all addresses together, if ``seconds`` are left for the request."""
+    return min(seconds, max(seconds / 2, MIN_CONNECT_SECONDS))
 
 
 def _remaining(deadline: float) -> float:
@@ -40,12 +48,14 @@ def _remaining(deadline: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the connections to all agents share: name resolution, and how a thread waits.
+    """What the connections to all agents share: name resolution, the limit of files, and how a thread waits.
 
+    A connection whose file descriptor would be greater than ``max_descriptor`` is not opened.
     ``waiting`` returns the context of a block in which a thread waits for an agent and does not compute.
     """
 
     resolver: Resolver = field(default_factory=Resolver)
+    max_descriptor: float = math.inf
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
@@ -77,17 +87,18 @@ class DeadlineTlsSocket(_Deadline, ssl.SSLSocket):
     # The handshake needs no code here: Python applies the timeout of the wrapped socket to it.
 
 
-def connect(address: Address, resolver: Resolver, deadline: float) -> DeadlineSocket:
+def connect(address: Address, network: Network, deadline: float) -> DeadlineSocket:
     """Resolve the host of ``address`` and connect to it, both before ``deadline`` (monotonic seconds).
 
     Raises OSError, among others socket.gaierror for an unknown host, ConnectTimeout and ConnectionRefusedError.
     """
-    targets = _resolve(address, resolver, deadline)
-    end = min(deadline, time.monotonic() + CONNECT_SECONDS)
+    targets = _resolve(address, network.resolver, deadline)
+    now = time.monotonic()
+    end = now + connect_timeout(deadline - now)
     # Each target gets an equal share of the remaining time, so that a silent one leaves time for the next.
     for others, (family, target) in zip(reversed(range(len(targets))), targets, strict=True):
         try:
-            sock = _connect(family, target, _remaining(end) / (others + 1))
+            sock = _connect(family, target, _remaining(end) / (others + 1), network.max_descriptor)
         except OSError as error:
             if not others:
                 if isinstance(error, TimeoutError):
@@ -99,15 +110,22 @@ def connect(address: Address, resolver: Resolver, deadline: float) -> DeadlineSo
     raise socket.gaierror(socket.EAI_NONAME, "the host has no address")
 
 
-def _connect(family: int, target: Any, seconds: float) -> DeadlineSocket:
+def _connect(family: int, target: Any, seconds: float, max_descriptor: float) -> DeadlineSocket:
     sock = DeadlineSocket(family, socket.SOCK_STREAM)
     try:
+        _check_descriptor(sock.fileno(), max_descriptor)
         sock.settimeout(seconds)
         sock.connect(target)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _check_descriptor(descriptor: int, maximum: float) -> None:
+    """Raise OSError as the system does for too many open files, but earlier: the system uses the lowest number."""
+    if descriptor > maximum:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def _resolve(address: Address, resolver: Resolver, deadline: float) -> list[Target]:
@@ -126,7 +144,7 @@ class _AgentConnection(HTTPConnection):
     raw_sock: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
-        sock = connect(self.address, self.network.resolver, self.deadline)
+        sock = connect(self.address, self.network, self.deadline)
         self.raw_sock = sock.dup()  # TLS detaches the socket; a handshake can only be aborted through this duplicate.
         self.on_open(self.raw_sock)
         if self.address.scheme != "unix":
@@ -165,10 +183,10 @@ def _unverified() -> ssl.SSLContext:
 
 
 class AgentPool(urllib3.HTTPConnectionPool):
-    """The connections to one agent, one for each concurrent request."""
+    """The connections to one agent, one for each concurrent request: usually one, at most three."""
 
     def __init__(self, address: Address, network: Network, **kwargs: Any) -> None:
-        super().__init__(address.host or "127.0.0.1", address.port or None, maxsize=2, retries=False, **kwargs)
+        super().__init__(address.host or "127.0.0.1", address.port or None, maxsize=3, retries=False, **kwargs)
         self.address, self.network = address, network
         self.open_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.peer_not_after: float | None = None

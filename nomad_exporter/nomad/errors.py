@@ -13,9 +13,11 @@ import urllib3
 
 from nomad_exporter import logs
 from nomad_exporter.nomad import durations
-from nomad_exporter.nomad.connections import CONNECT_SECONDS, ConnectTimeout
+from nomad_exporter.nomad.connections import ConnectTimeout, connect_timeout
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.tls import CredentialError
+from nomad_exporter.nomad.tls import EXHAUSTED, CredentialError
+
+_NO_THREAD = "can't start new thread"
 
 _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL}
 
@@ -61,6 +63,8 @@ def classify(error: BaseException, seconds: float) -> Failure:
     for link in _chain(error):
         if _is_truncated_chunk(link):
             return Failure(FailureReason.RESET, _CLOSED)
+        if getattr(link, "errno", None) in EXHAUSTED or str(link) == _NO_THREAD:
+            return Failure(FailureReason.INTERNAL, f"the exporter lacks resources: {_cause(link)}")
         for kind, reason, detail in FAILURES:
             if isinstance(link, kind):
                 text = _format_detail(detail, link, seconds)
@@ -71,6 +75,10 @@ def classify(error: BaseException, seconds: float) -> Failure:
             return Failure(FailureReason.UNREACHABLE, detail)
     _log.debug("unclassified exception", exc_info=error)
     return Failure(FailureReason.INTERNAL, f"internal error: {type(error).__name__}")
+
+
+def _cause(error: BaseException) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def is_certificate_refused(error: BaseException) -> bool:
@@ -94,8 +102,8 @@ def _is_truncated_chunk(error: BaseException) -> bool:
 
 def _format_detail(detail: str, error: BaseException, seconds: float) -> str:
     tls_detail = _TLS_DETAILS.get(str(getattr(error, "reason", None)), "TLS handshake failed")
-    timeout, connect_timeout = durations.text(seconds), durations.text(min(CONNECT_SECONDS, seconds))
-    return detail.format(error=error, tls_detail=tls_detail, timeout=timeout, connect_timeout=connect_timeout)
+    timeout, to_connect = durations.text(seconds), durations.text(connect_timeout(seconds))
+    return detail.format(error=error, tls_detail=tls_detail, timeout=timeout, connect_timeout=to_connect)
 
 
 _TLS_DETAILS = {

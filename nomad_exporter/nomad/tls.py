@@ -5,6 +5,7 @@ Agents with equal settings share a context: one with the system's root certifica
 
 from __future__ import annotations
 
+import errno
 import ssl
 import threading
 from collections.abc import Iterable
@@ -15,6 +16,10 @@ from nomad_exporter import logs
 from nomad_exporter.nomad.agent import Tls
 
 _log = logs.get_logger(__name__)
+
+
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+"""Error numbers that the exporter's own machine causes, never an agent and no file."""
 
 
 class CredentialError(Exception):
@@ -60,6 +65,9 @@ def context(tls: Tls) -> ssl.SSLContext:
 
 def _load_roots(ssl_context: ssl.SSLContext, tls: Tls) -> None:
     """Load the CA file, else every file below the CA directory, else the system's root certificates."""
+    if tls.ca_file or tls.ca_path:
+        # As for Nomad's own command, an intermediate CA is enough.
+        ssl_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if tls.ca_file:
         _load_ca_file(ssl_context, tls.ca_file)
     elif tls.ca_path:
@@ -81,7 +89,7 @@ def _load_ca_file(ssl_context: ssl.SSLContext, path: Path) -> None:
     except ssl.SSLError:
         raise CredentialError(f"{path}: not a CA certificate in PEM format") from None
     except OSError as error:
-        raise CredentialError(f"{path}: {error.strerror}") from None
+        raise _unusable(path, error) from None
 
 
 def _load_client_certificate(ssl_context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
@@ -91,6 +99,11 @@ def _load_client_certificate(ssl_context: ssl.SSLContext, cert_file: Path, key_f
         ssl_context.load_cert_chain(cert_file, key_file, password=_no_passphrase)
     except (ssl.SSLError, OSError):
         raise CredentialError(f"{cert_file} and {key_file}: not a certificate and its key in PEM format") from None
+
+
+def _unusable(path: Path, error: OSError) -> Exception:
+    """Return the error for a file that cannot be read; the exporter's own lack of resources remains what it is."""
+    return error if error.errno in EXHAUSTED else CredentialError(f"{path}: {error.strerror}")
 
 
 def _no_passphrase() -> str:
@@ -103,7 +116,7 @@ def read(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:
-        raise CredentialError(f"{path}: {error.strerror}") from None
+        raise _unusable(path, error) from None
     except UnicodeDecodeError:
         raise CredentialError(f"{path}: not UTF-8 text") from None
 

@@ -1,6 +1,6 @@
 """The schedule: a beat that starts the poll jobs which are due. No other module uses apscheduler.
 
-The beat is apscheduler's only job. It runs when the next poll job is due, and at least every ``HEARTBEAT_SECONDS``. The
+The beat is apscheduler's only job. It runs when the next poll job is due, and at least every ``MAX_BEAT_SECONDS``. The
 timetable decides what runs; worker threads run it.
 
 Clock steps: apscheduler decides by the wall clock. If the wall clock is set back by an hour, apscheduler runs nothing
@@ -27,7 +27,7 @@ from nomad_exporter.polling.poller import JobOutcome
 from nomad_exporter.polling.timetable import PollJob, Timetable, Turn
 from nomad_exporter.workers import Workers
 
-HEARTBEAT_SECONDS = 1.0
+MAX_BEAT_SECONDS = 1.0
 """The maximum time between two beats."""
 
 MIN_BEAT_SECONDS = 0.01
@@ -56,8 +56,8 @@ class _Beat(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
 class Schedule:
     """Runs every job when due, never two runs of one job at the same time.
 
-    ``on_heartbeat`` is called at every beat, at least once a second while the schedule runs. ``on_skip`` is called with
-    the number of intervals that a job has skipped, ``on_clock_step`` for each step of the wall clock.
+    ``on_activity`` is called when a run starts or ends. ``on_skip`` is called with the number of intervals that a job
+    has skipped, ``on_clock_step`` for each step of the wall clock.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Schedule:
         clock: Clock,
         timetable: Timetable,
         workers: Workers,
-        on_heartbeat: Callable[[Instant], None],
+        on_activity: Callable[[Instant], None],
         on_skip: Callable[[int], None],
         on_clock_step: Callable[[], None],
     ) -> None:
         self._clock, self._jobs, self._timetable = clock, jobs, timetable
-        self._on_heartbeat, self._on_skip, self._on_clock_step = on_heartbeat, on_skip, on_clock_step
+        self._on_activity, self._on_skip, self._on_clock_step = on_activity, on_skip, on_clock_step
         self._lock = threading.Lock()
         self._workers, self._was_refused = workers, False
         self._next_beat = 0.0
@@ -121,10 +121,8 @@ class Schedule:
 
     def _run_beat(self) -> None:
         """Start the jobs that are due."""
-        at = self._clock()
-        self._on_heartbeat(at)
         with self._lock:
-            turns = self._timetable.take(at.monotonic)
+            turns = self._timetable.take(self._clock().monotonic)
         for turn in turns:
             self._workers.submit(partial(self._work, turn))
         self._log_refusal()
@@ -140,7 +138,7 @@ class Schedule:
         at = self._clock()
         with self._lock:
             due = self._timetable.next_due() - at.monotonic
-            wait = min(max(due, MIN_BEAT_SECONDS), HEARTBEAT_SECONDS)
+            wait = min(max(due, MIN_BEAT_SECONDS), MAX_BEAT_SECONDS)
             self._next_beat = at.monotonic + wait
         return _wall_time(wait, at)
 
@@ -162,9 +160,12 @@ class Schedule:
 
     def _work(self, turn: Turn) -> None:
         """Run the job of ``turn``, and record the end of the run."""
+        self._on_activity(self._clock())
         outcome = self._run(turn)
+        ended = self._clock()
+        self._on_activity(ended)
         with self._lock:
-            skipped = self._timetable.end(turn, outcome, self._clock().monotonic)
+            skipped = self._timetable.end(turn, outcome, ended.monotonic)
         if skipped:
             self._on_skip(skipped)
         self._advance_beat()

@@ -44,17 +44,20 @@ class Store(Generic[R]):
         self._pending = frozenset(self._entries)
         self._unpolled = self._count_unpolled()
         self._polled_clusters: frozenset[str] = frozenset()
-        self._heartbeat: Instant | None = None
+        self._last_activity = Instant(0.0, float("-inf"))
+        self._is_stopped = False
 
     def record(self, agent: Agent, reading: Reading[Any]) -> tuple[Change, ...]:
         """Record a reading and return the changes it caused.
 
         The reading is discarded if ``agent`` is no longer configured, or is configured with other settings, or if its
-        source is no longer polled.
+        source is no longer polled, or after ``stop``.
         """
         with self._lock:
             entry = self._entries.get(agent.name)
-            if entry is None or entry.snapshot.agent != agent or reading.source not in self._sources:
+            if self._is_stopped or reading.source not in self._sources:
+                return ()
+            if entry is None or entry.snapshot.agent != agent:
                 return ()
             snapshot, changes = apply(entry.snapshot, reading)
             self._entries[agent.name] = Entry(snapshot, self._render(snapshot, reading.source, entry.rendered))
@@ -109,14 +112,18 @@ class Store(Generic[R]):
         """The number of agents, of those configured at the start, whose first polls have not ended."""
         return len(self._pending)
 
-    def record_heartbeat(self, at: Instant) -> None:
-        """Record that the schedule was running at this instant."""
-        self._heartbeat = at
+    def stop(self) -> None:
+        """Discard all further readings: the end of the exporter closes connections, which is no fault of an agent."""
+        self._is_stopped = True
+
+    def record_activity(self, at: Instant) -> None:
+        """Record that polling was started, or that a poll started or ended, at this instant."""
+        self._last_activity = at
 
     @property
-    def last_heartbeat(self) -> Instant | None:
-        """The last heartbeat of the schedule; None before the first one."""
-        return self._heartbeat
+    def last_activity(self) -> Instant:
+        """When a poll last started or ended; the start of polling if that is later."""
+        return self._last_activity
 
     def entries(self) -> tuple[Entry[R], ...]:
         """Return the entries of all agents, in the order of the configuration."""

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
 import uvloop
@@ -19,6 +21,9 @@ _log = logs.get_logger(__name__)
 
 GRACE_SECONDS = 1
 """How long running responses may take after a stop was requested."""
+
+THREADS = 4
+"""How many responses that take long are made at the same time."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -82,26 +87,43 @@ def _uvicorn_config(application: Application, protocol: type[Protocol]) -> uvico
 def serve(
     application: Application,
     sockets: Sequence[socket.socket],
+    *,
+    on_start: Callable[[], None],
     every_second: Callable[[], None],
     on_hangup: Callable[[], object],
     protocol: type[Protocol] = Protocol,
 ) -> None:
     """Serve the ASGI ``application`` on ``sockets`` until SIGTERM or SIGINT.
 
-    Call ``every_second`` once per second, and ``on_hangup`` at each SIGHUP, both on the event loop of the server.
-    Unblock SIGHUP: a signal that arrived while it was blocked is then handled.
+    Call ``on_start`` once the threads of the server exist, ``every_second`` once per second, and ``on_hangup`` at each
+    SIGHUP, all on the event loop of the server. Unblock SIGHUP: a signal that arrived while it was blocked is then
+    handled.
     """
     server = _Server(_uvicorn_config(application, protocol))
-    uvloop.run(_serve(server, sockets, every_second, on_hangup))
+    uvloop.run(_serve(server, sockets, on_start, every_second, on_hangup))
 
 
 async def _serve(
-    server: _Server, sockets: Sequence[socket.socket], every_second: Callable[[], None], on_hangup: Callable[[], object]
+    server: _Server,
+    sockets: Sequence[socket.socket],
+    on_start: Callable[[], None],
+    every_second: Callable[[], None],
+    on_hangup: Callable[[], object],
 ) -> None:
+    await _start_threads()
+    on_start()
     _add_signal_handlers(lambda: _stop(server), lambda: _run_safely(on_hangup))
     ticking = asyncio.create_task(_tick(every_second))
     await server.serve(list(sockets))
     ticking.cancel()
+
+
+async def _start_threads() -> None:
+    """Start the threads for responses that take long, before polls can use up the threads of the system."""
+    loop, together = asyncio.get_running_loop(), threading.Barrier(THREADS)
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, "serve"))
+    with contextlib.suppress(RuntimeError):  # No more threads already, or BrokenBarrierError: fewer have to do.
+        await asyncio.gather(*(loop.run_in_executor(None, together.wait, 1.0) for _ in range(THREADS)))
 
 
 def _stop(server: _Server) -> None:

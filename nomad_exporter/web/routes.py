@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from nomad_exporter.clock import Clock, Instant
@@ -16,15 +16,14 @@ from nomad_exporter.web.status import status
 MAX_PARAMETERS = 1001
 """Maximum number of parameters in a query."""
 
-STALL_SECONDS = 10.0
-"""Maximum age of the last heartbeat of the scheduler, which sends one every second."""
+RELOAD_SECONDS = 10.0
+"""How long a client waits for the end of a reload."""
 
 
 def healthy(site: Site, _: Request, now: Instant) -> Response:
-    """Return 200 while the scheduler sends heartbeats, else 503; the state of the agents does not matter."""
-    heartbeat = site.store.last_heartbeat
-    if heartbeat is None or now.since(heartbeat) > STALL_SECONDS:
-        return text(503, "scheduler is not running")
+    """Return 200 while polls start or end as often as they are due, else 503; their outcome does not matter."""
+    if site.store.entries() and now.since(site.store.last_activity) > site.thresholds.stall_timeout:
+        return text(503, "no poll has started or ended for too long")
     return text(200, "healthy")
 
 
@@ -37,12 +36,15 @@ def ready(site: Site, _: Request, __: Instant) -> Response:
     return text(503, f"agents not polled yet: {pending}") if pending else text(200, "ready")
 
 
-def reload(site: Site, _: Request, __: Instant) -> Response:
-    """Reload the configuration. Raises HTTPError: 500 if that fails, 403 if it is disabled."""
+async def reload(site: Site, _: Request, __: Instant) -> Response:
+    """Reload the configuration. Raises HTTPError: 500 if that fails, 503 if it takes long, 403 if it is disabled."""
     if site.reload is None:
         raise HTTPError(403, "reload over HTTP is disabled: start with --web.enable-lifecycle or send SIGHUP")
     try:
-        site.reload()
+        # The reload goes on without the client.
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(site.reload())), RELOAD_SECONDS)
+    except TimeoutError:
+        raise HTTPError(503, f"reload has not ended after {RELOAD_SECONDS:g}s, and goes on; see the log") from None
     except ReloadError as error:
         raise HTTPError(500, f"reload failed, configuration unchanged: {error}") from None
     return text(200, "reloaded")
@@ -71,7 +73,7 @@ _LINKED = (
     Route(
         path="/-/healthy",
         handler=healthy,
-        summary="200 while the exporter itself works; for its liveness probe",
+        summary="200 while polls start and end, whatever their outcome; for the exporter's liveness probe",
         title="Exporter healthy",
     ),
     Route(
@@ -100,17 +102,19 @@ def application(site: Callable[[], Site], clock: Clock) -> Application:
     """Return the ASGI application; it calls ``site`` for each request, as a reload replaces the site."""
 
     async def respond(request: Request) -> Response:
-        call = partial(handle, site(), request, clock())
-        # A slow page on the event loop would delay health probes.
-        return await asyncio.to_thread(call) if _is_blocking(request) else call()
+        return await handle(site(), request, clock())
 
     return request_response(respond)
 
 
-def handle(site: Site, request: Request, now: Instant) -> Response:
+async def handle(site: Site, request: Request, now: Instant) -> Response:
     """Return the response to ``request``; a HEAD request gets the response to GET, body included."""
     try:
-        return _route(request).handler(site, request, now)
+        route = _route(request)
+        call = partial(route.handler, site, request, now)
+        # A slow page on the event loop would delay health probes.
+        response = await asyncio.to_thread(call) if route.blocking else call()
+        return await response if isinstance(response, Awaitable) else response
     except HTTPError as error:
         return text(error.status_code, error.detail, error.headers)
 
@@ -126,7 +130,3 @@ def _route(request: Request) -> Route:
     if parameters > MAX_PARAMETERS:
         raise HTTPError(400, f"query must have at most {MAX_PARAMETERS} parameters (got {parameters})")
     return route
-
-
-def _is_blocking(request: Request) -> bool:
-    return any(route.blocking for route in ROUTES if route.path == request.path)

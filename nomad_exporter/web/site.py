@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from nomad_exporter.clock import Instant
@@ -29,17 +30,18 @@ class ReloadError(Exception):
 class Site:
     """The data that the pages are built from.
 
-    ``reload`` reloads the configuration, or raises ReloadError; it is None if reloading over HTTP is disabled.
+    ``reload`` requests a reload of the configuration, which may end with ReloadError; it is None if reloading over HTTP
+    is disabled.
     """
 
     store: Store[Rendered]
     self_metrics: SelfMetrics
     thresholds: Thresholds
-    reload: Callable[[], None] | None = None
+    reload: Callable[[], Future[None]] | None = None
 
 
-Handler = Callable[[Site, Request, Instant], Response]
-"""Returns the response to a request. Raises HTTPError if the request is refused."""
+Handler = Callable[[Site, Request, Instant], Response | Awaitable[Response]]
+"""Returns the response to a request, at once or later. Raises HTTPError if the request is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ def schedule(clock: SteppedClock, polls: Polls, steps: list[int]) -> Iterator[Sc
         clock=clock,
         timetable=Timetable(),
         workers=Workers("poll"),
-        on_heartbeat=lambda _: None,
+        on_activity=lambda _: None,
         on_skip=lambda _: None,
         on_clock_step=lambda: steps.append(1),
     )

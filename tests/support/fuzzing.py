@@ -22,10 +22,9 @@ from nomad_exporter.nomad.sources.health import STALE_PATH
 from nomad_exporter.polling.poller import Poller
 from nomad_exporter.polling.store import Entry, Store
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.routes import handle
 from nomad_exporter.web.site import Site
 from tests.support.answers import AGENT, FakeWire, self_body
-from tests.support.pages import get, page_of
+from tests.support.pages import get, handle, page_of
 from tests.support.polls import poll_wanted
 from tests.support.recordings import situations
 from tests.support.replay import ADDRESS, AT, MAX_AGE, TIMEOUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,15 +17,21 @@ from nomad_exporter.nomad.sources import HEALTH, Source
 from nomad_exporter.polling.poller import poll
 from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Entry, Store
-from nomad_exporter.server.http import Request
+from nomad_exporter.server.http import Request, Response
 from nomad_exporter.verdicts.evaluate import evaluate
 from nomad_exporter.verdicts.verdict import Thresholds
+from nomad_exporter.web import routes
 from nomad_exporter.web.site import Site
 from tests.support.recordings import situation
 from tests.support.replay import RecordedWire
 
 NOW = Instant(wall=1_795_500_000.0, monotonic=5_000.0)
 """The instant at which every reading of these helpers begins and ends."""
+
+
+def handle(site: Site, request: Request, now: Instant) -> Response:
+    """Return the response to ``request``."""
+    return asyncio.run(routes.handle(site, request, now))
 
 
 def agent(name: str = "a1") -> Agent:

@@ -35,7 +35,7 @@ class ScheduleRunner:
     """Starts schedules, records their callbacks, and stops them at the end of the test."""
 
     def __init__(self) -> None:
-        self.heartbeats, self.skips, self.clock_steps = Calls(), Calls(), Calls()
+        self.activity, self.skips, self.clock_steps = Calls(), Calls(), Calls()
         self.release = threading.Event()
         self.workers = Workers("poll")
         self._schedules: list[Schedule] = []
@@ -46,7 +46,7 @@ class ScheduleRunner:
             clock=at,
             timetable=timetable or Timetable(),
             workers=self.workers,
-            on_heartbeat=self.heartbeats,
+            on_activity=self.activity,
             on_skip=self.skips,
             on_clock_step=self.clock_steps,
         )

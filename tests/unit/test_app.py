@@ -15,6 +15,7 @@ from nomad_exporter.web.site import ReloadError
 from tests.support.answers import AGENT
 from tests.support.schedules import recorded_log
 from tests.support.settings import DEFAULTS
+from tests.support.waiting import eventually
 
 CONFIG = build_config(Settings(**DEFAULTS), (AGENT,))
 ERRORS = [
@@ -58,7 +59,8 @@ def test_failed_reload_raises_one_line_and_changes_nothing(error: Exception) -> 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_failed_reload_by_signal_is_one_log_line(error: Exception, records: list[logging.LogRecord]) -> None:
-    failing_exporter(error).reload_or_log()
+    failing_exporter(error).request_reload()
+    eventually(lambda: records)
 
     (record,) = records
     assert (record.levelname, record.getMessage()) == ("ERROR", "reload failed, keeping the current configuration")

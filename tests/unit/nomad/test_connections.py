@@ -12,8 +12,14 @@ from typing import Any
 import pytest
 
 from nomad_exporter.nomad.agent import Address, Tls
-from nomad_exporter.nomad.connections import ConnectTimeout, DeadlineSocket, Network, connect, make_pool
-from nomad_exporter.nomad.resolver import Resolver
+from nomad_exporter.nomad.connections import (
+    ConnectTimeout,
+    DeadlineSocket,
+    Network,
+    connect,
+    connect_timeout,
+    make_pool,
+)
 from tests.support.agents import free_port
 from tests.support.waiting import eventually
 
@@ -65,7 +71,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> Address:
 
 
 def test_connect_opens_tcp_connection(listener: socket.socket) -> None:
-    with connect(Address("http", LOOPBACK, port_of(listener)), Resolver(), deadline_in()) as sock:
+    with connect(Address("http", LOOPBACK, port_of(listener)), Network(), deadline_in()) as sock:
         assert sock.getpeername() == listener.getsockname()
 
 
@@ -74,23 +80,23 @@ def test_connect_opens_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        with connect(Address("unix", path=str(path)), Resolver(), deadline_in()) as sock:
+        with connect(Address("unix", path=str(path)), Network(), deadline_in()) as sock:
             assert sock.getpeername() == str(path)
 
 
 def test_connect_to_closed_port_is_refused() -> None:
     with pytest.raises(ConnectionRefusedError):
-        connect(Address("http", LOOPBACK, free_port()), Resolver(), deadline_in())
+        connect(Address("http", LOOPBACK, free_port()), Network(), deadline_in())
 
 
 def test_connect_to_missing_socket_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        connect(Address("unix", path=str(tmp_path / "api.sock")), Resolver(), deadline_in())
+        connect(Address("unix", path=str(tmp_path / "api.sock")), Network(), deadline_in())
 
 
 def test_connect_falls_back_to_next_address(monkeypatch: pytest.MonkeyPatch, listener: socket.socket) -> None:
     address = resolve_to(monkeypatch, free_port(), port_of(listener))
-    with connect(address, Resolver(), deadline_in()) as sock:
+    with connect(address, Network(), deadline_in()) as sock:
         assert sock.getpeername() == listener.getsockname()
 
 
@@ -98,12 +104,12 @@ def test_connect_raises_error_of_last_address(monkeypatch: pytest.MonkeyPatch) -
     with full_listen_queue() as port:
         address = resolve_to(monkeypatch, port, free_port())
         with pytest.raises(ConnectionRefusedError):
-            connect(address, Resolver(), deadline_in(0.2))
+            connect(address, Network(), deadline_in(0.2))
 
 
 def test_connect_to_host_without_address_raises_gaierror(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(socket.gaierror):
-        connect(resolve_to(monkeypatch), Resolver(), deadline_in())
+        connect(resolve_to(monkeypatch), Network(), deadline_in())
 
 
 def test_unresponsive_address_leaves_time_for_next_address(
@@ -111,7 +117,7 @@ def test_unresponsive_address_leaves_time_for_next_address(
 ) -> None:
     with (
         full_listen_queue() as port,
-        connect(resolve_to(monkeypatch, port, port_of(listener)), Resolver(), deadline_in(0.5)) as sock,
+        connect(resolve_to(monkeypatch, port, port_of(listener)), Network(), deadline_in(0.5)) as sock,
     ):
         assert sock.getpeername() == listener.getsockname()
 
@@ -121,7 +127,7 @@ def test_connect_times_out_at_deadline(seconds: float) -> None:
     with full_listen_queue() as port:
         start = time.monotonic()
         with pytest.raises(ConnectTimeout):
-            connect(Address("http", LOOPBACK, port), Resolver(), start + seconds)
+            connect(Address("http", LOOPBACK, port), Network(), start + seconds)
 
         assert time.monotonic() - start >= seconds
 
@@ -189,6 +195,18 @@ def test_end_of_stream_does_not_count_as_received(pair: tuple[DeadlineSocket, so
 
     assert ours.recv_into(bytearray(1)) == 0
     assert not ours.received
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.5, 0.5), (2.0, 2.0), (3.0, 2.0), (4.0, 2.0), (8.0, 4.0), (60.0, 30.0)]
+)
+def test_connect_may_take_two_seconds_or_half_of_the_timeout(seconds: float, expected: float) -> None:
+    assert connect_timeout(seconds) == expected
+
+
+def test_connection_leaves_descriptors_to_others(listener: socket.socket) -> None:
+    with pytest.raises(OSError, match="Too many open files"):
+        connect(Address("http", LOOPBACK, port_of(listener)), Network(max_descriptor=listener.fileno()), deadline_in())
 
 
 # Pools.

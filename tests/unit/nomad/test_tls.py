@@ -64,6 +64,16 @@ def test_another_ca_is_not_trusted(other_ca_file: Path, server_context: ServerCo
     assert message == "unable to get local issuer certificate"
 
 
+def test_intermediate_ca_is_trusted_alone(tmp_path: Path) -> None:
+    issuing = trustme.CA().create_child_ca()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issuing.issue_cert(HOST).configure_cert(server)
+    ca_file = tmp_path / "issuing.pem"
+    ca_file.write_bytes(issuing.cert_pem.bytes())
+
+    assert shake_hands(context(Tls(ca_file=ca_file)), server).version() == "TLSv1.3"
+
+
 def test_system_roots_are_trusted_without_ca(
     monkeypatch: pytest.MonkeyPatch, ca_file: Path, server_context: ServerContext
 ) -> None:

@@ -22,6 +22,7 @@ import responses
 import trustme
 
 from nomad_exporter import __version__
+from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
 from nomad_exporter.nomad.connections import DeadlineSocket, Network
 from nomad_exporter.nomad.errors import classify
@@ -363,6 +364,50 @@ def test_unknown_host_name_is_a_dns_failure(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("host", ["nomad..example", "x" * 70, "exämple..de"], ids=["dots", "long", "IDN"])
 def test_invalid_host_name_is_a_dns_failure(host: str) -> None:
     assert send_request(Address("http", host, 4646)) == Failure(FailureReason.DNS, "invalid host name")
+
+
+def test_address_takes_its_time_to_be_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(*_: Any, **options: Any) -> Any:
+        if not options.get("flags"):
+            released.wait(PATIENCE)
+        raise socket.gaierror(socket.EAI_AGAIN, "no nameserver")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    wire = Transport(Agent("s1", Address("http", "nomad.example", 4646)), Contexts(), Network())
+
+    assert wire.get(SELF.path, 0.05) == Failure(FailureReason.DNS, "cannot resolve host name")
+    released.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (requests.ConnectionError(OSError(errno.ENFILE, "Too many open files in system")), "in system"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+    ],
+    ids=["files", "wrapped", "threads"],
+)
+def test_lack_of_resources_is_the_exporters_own_fault(error: Exception, detail: str) -> None:
+    failure = classify(error, 4.0)
+
+    assert failure.reason is FailureReason.INTERNAL
+    assert failure.detail.startswith("the exporter lacks resources: ")
+    assert detail in failure.detail
+
+
+def test_token_file_without_a_free_descriptor_is_no_credentials_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+
+    with pytest.raises(OSError, match="Too many open files"):
+        tls.read(tmp_path / "token")
 
 
 # Failures of HTTP.

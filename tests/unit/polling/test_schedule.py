@@ -13,7 +13,7 @@ import pytest
 from nomad_exporter.clock import Instant
 from nomad_exporter.polling import schedule as module
 from nomad_exporter.polling.poller import JobOutcome
-from nomad_exporter.polling.schedule import HEARTBEAT_SECONDS, Schedule
+from nomad_exporter.polling.schedule import MAX_BEAT_SECONDS, Schedule
 from nomad_exporter.polling.timetable import PollJob, Timetable
 from tests.support.answers import FakeClock
 from tests.support.schedules import Calls, RecordingHandler, ScheduleRunner
@@ -184,7 +184,7 @@ def test_added_job_runs_and_removed_job_does_not(runner: ScheduleRunner) -> None
     assert old.number == runs
 
 
-def test_added_job_does_not_wait_for_the_next_heartbeat(runner: ScheduleRunner) -> None:
+def test_added_job_does_not_wait_for_the_next_beat(runner: ScheduleRunner) -> None:
     schedule = runner.start(at=FakeClock(FAR))
     schedule._run_beat()
     schedule._plan_beat()
@@ -241,10 +241,10 @@ def test_first_beat_is_at_once(runner: ScheduleRunner) -> None:
     assert next_beat(runner.start(at=FakeClock(FAR))) == 0.0
 
 
-def test_beat_without_jobs_is_a_heartbeat(runner: ScheduleRunner) -> None:
+def test_beat_without_jobs_is_a_second_later(runner: ScheduleRunner) -> None:
     schedule = runner.start(at=FakeClock(FAR))
 
-    assert schedule._plan_beat().timestamp() - FAR.wall == about(HEARTBEAT_SECONDS)
+    assert schedule._plan_beat().timestamp() - FAR.wall == about(MAX_BEAT_SECONDS)
 
 
 def test_beat_is_when_the_next_job_is_due(runner: ScheduleRunner) -> None:
@@ -269,21 +269,23 @@ def test_next_fire_time_is_after_now_despite_a_clock_step() -> None:
     assert module._Beat(lambda: past).get_next_fire_time(None, now) > now
 
 
-def test_heartbeat_is_repeated(runner: ScheduleRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.02)
-    runner.start()
+def test_activity_is_the_start_and_the_end_of_a_run(runner: ScheduleRunner) -> None:
+    runner.start(new_job(interval=HOUR))
 
-    assert runner.heartbeats.wait_for(3)
+    assert runner.activity.wait_for(2)
 
 
-def test_heartbeat_continues_while_all_capacity_is_used(
-    runner: ScheduleRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.02)
-    jobs = [new_job(f"s{number}", HOUR, runner.hang) for number in range(3)]
-    runner.start(*jobs, timetable=Timetable(capacity=1, reserve=0))
+def test_running_job_is_activity_at_its_start_only(runner: ScheduleRunner) -> None:
+    started = Calls()
 
-    assert runner.heartbeats.wait_for(10)
+    def action(late: float) -> None:
+        started()
+        runner.hang(late)
+
+    runner.start(new_job(interval=HOUR, action=action))
+    assert started.wait_for(1)
+
+    assert runner.activity.number == 1
 
 
 # Clock steps.

@@ -133,15 +133,18 @@ def test_reading_of_other_agent_is_discarded(store: Store[Rendered], agent: Any)
     assert store.entries() == before
 
 
-def test_new_store_has_no_heartbeat(store: Store[Rendered]) -> None:
-    assert store.last_heartbeat is None
+def test_last_activity_is_kept(store: Store[Rendered]) -> None:
+    store.record_activity(START)
+    store.record_activity(START + 1)
+
+    assert store.last_activity == START + 1
 
 
-def test_last_heartbeat_is_kept(store: Store[Rendered]) -> None:
-    store.record_heartbeat(START)
-    store.record_heartbeat(START + 1)
+def test_reading_after_stop_is_discarded(store: Store[Rendered]) -> None:
+    store.stop()
+    store.record(AGENT, Reading(HEALTH, REFUSED, START, 0.0))
 
-    assert store.last_heartbeat == START + 1
+    assert store.entries()[0].snapshot[HEALTH].last is None
 
 
 @pytest.fixture

@@ -192,11 +192,11 @@ def version_changes(store: Store[Snapshot]) -> int:
     return entry.snapshot.history.counts[Transition.VERSION_CHANGES][()]
 
 
-def test_replace_keeps_the_last_heartbeat(store: Store[Snapshot]) -> None:
-    store.record_heartbeat(START)
+def test_replace_keeps_the_last_activity(store: Store[Snapshot]) -> None:
+    store.record_activity(START)
     store.replace([NEW])
 
-    assert store.last_heartbeat == START
+    assert store.last_activity == START
 
 
 # Pending agents.

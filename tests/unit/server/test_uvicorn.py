@@ -38,8 +38,14 @@ async def application(scope, receive, send):
 
 sockets = [listen(Listen("127.0.0.1", 0)), listen(Listen(path=sys.argv[1]))]
 print(sockets[0].getsockname()[1], flush=True)
-every_second, on_hangup = lambda: print("a second passed", flush=True), lambda: print("hangup", flush=True)
-serve(application, sockets, every_second, on_hangup, QuickProtocol)
+serve(
+    application,
+    sockets,
+    on_start=lambda: None,
+    every_second=lambda: print("a second passed", flush=True),
+    on_hangup=lambda: print("hangup", flush=True),
+    protocol=QuickProtocol,
+)
 print("served", flush=True)
 """
 

@@ -14,8 +14,7 @@ from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.server.http import Request, Response
 from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web.health import bridge
-from nomad_exporter.web.routes import handle
-from tests.support.pages import NOW, failed, fleet, get, health, recorded, site_of, store_of
+from tests.support.pages import NOW, failed, fleet, get, handle, health, recorded, site_of, store_of
 
 THRESHOLDS = Thresholds(health_interval=5.0)
 

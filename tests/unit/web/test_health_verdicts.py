@@ -17,9 +17,8 @@ from nomad_exporter.verdicts.evaluate import evaluate
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, Verdict
 from nomad_exporter.web.health import MAX_FAILING, verdict
-from nomad_exporter.web.routes import handle
 from tests.support.fleets import AT, THRESHOLDS, agent, client, cluster, dead, leaderless
-from tests.support.pages import get, site_of
+from tests.support.pages import get, handle, site_of
 
 every_question = pytest.mark.parametrize("question", Question)
 

@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,19 +18,21 @@ from nomad_exporter.clock import Clock
 from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad.sources import SOURCES
 from nomad_exporter.polling.store import Store
+from nomad_exporter.reloads import Reloads
 from nomad_exporter.server.http import Message, Request, text
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.routes import ROUTES, application, handle
+from nomad_exporter.web import routes
+from nomad_exporter.web.routes import ROUTES, application
 from nomad_exporter.web.site import ReloadError, Site
-from tests.support.pages import NOW, get, recorded, site_of, store_of
+from tests.support.pages import NOW, get, handle, recorded, site_of, store_of
 
 PATHS = sorted(route.path for route in ROUTES if "GET" in route.methods)
 
 
 def healthy_store() -> Store[Rendered]:
-    """Return a store with a heartbeat and one agent of which every poll succeeded."""
+    """Return a store with recent activity and one agent of which every poll succeeded."""
     store = store_of(*(recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES))
-    store.record_heartbeat(NOW)
+    store.record_activity(NOW)
     return store
 
 
@@ -126,7 +129,7 @@ def site_with_reload(error: str = "") -> tuple[Site, list[str]]:
         if error:
             raise ReloadError(error)
 
-    return replace(SITE, reload=reload), reloads
+    return replace(SITE, reload=Reloads(reload).request), reloads
 
 
 def test_post_reloads_if_enabled() -> None:
@@ -142,6 +145,16 @@ def test_failed_reload_is_500_with_the_error() -> None:
     assert handle(site, Request("POST", "/-/reload"), NOW) == text(
         500, "reload failed, configuration unchanged: fleet.yml:3: agents[0].adress: unknown key"
     )
+
+
+def test_reload_that_takes_long_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "RELOAD_SECONDS", 0.01)
+    endless: Future[None] = Future()
+
+    response = handle(replace(SITE, reload=lambda: endless), Request("POST", "/-/reload"), NOW)
+
+    assert response.status_code == 503
+    assert not endless.cancelled()
 
 
 def test_reload_is_403_if_disabled() -> None:

@@ -11,6 +11,7 @@ from nomad_exporter.metrics.render import Rendered
 from nomad_exporter.nomad.sources import HEALTH, SELF, Source
 from nomad_exporter.polling.store import Store
 from nomad_exporter.server.http import Response, text
+from nomad_exporter.verdicts.verdict import Thresholds
 from nomad_exporter.web import routes
 from tests.support.pages import NOW, agent, failed, fleet, get, recorded, site_of, store_of
 
@@ -23,28 +24,24 @@ def ready(store: Store[Rendered]) -> Response:
     return routes.ready(site_of(store), get("/-/ready"), NOW)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0, 10.0])
-def test_exporter_is_healthy_with_a_recent_heartbeat(seconds: float) -> None:
+LIMIT = Thresholds().stall_timeout
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.0, 200), (LIMIT, 200), (LIMIT + 0.1, 503)])
+def test_exporter_is_healthy_while_polls_start_or_end(seconds: float, status: int) -> None:
     store = fleet("a1")
-    store.record_heartbeat(NOW)
+    store.record_activity(NOW)
 
-    assert healthy(store, NOW + seconds) == text(200, "healthy")
-
-
-def test_exporter_is_unhealthy_without_recent_heartbeat() -> None:
-    store = fleet("a1")
-    store.record_heartbeat(NOW)
-
-    assert healthy(store, NOW + 10.1) == text(503, "scheduler is not running")
+    assert healthy(store, NOW + seconds).status_code == status
 
 
-def test_exporter_is_unhealthy_before_the_first_heartbeat() -> None:
-    assert healthy(fleet("a1"), NOW) == text(503, "scheduler is not running")
+def test_exporter_without_agents_is_healthy() -> None:
+    assert healthy(fleet(), NOW + 10 * LIMIT) == text(200, "healthy")
 
 
 def test_dead_agent_does_not_make_the_exporter_unhealthy() -> None:
     store = store_of(failed(HEALTH), failed(SELF))
-    store.record_heartbeat(NOW)
+    store.record_activity(NOW)
 
     assert healthy(store, NOW).status_code == 200
 

@@ -21,9 +21,8 @@ from nomad_exporter.polling.store import Store
 from nomad_exporter.server.http import Response
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Verdict
-from nomad_exporter.web.routes import handle
 from nomad_exporter.web.site import evaluate_agents
-from tests.support.pages import NOW, failed, fleet, get, health, recorded, site_of, store_of
+from tests.support.pages import NOW, failed, fleet, get, handle, health, recorded, site_of, store_of
 
 LEADER = [recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES]
 SERVER = [recorded(source, "2.0.5/healthy/s1-follower") for source in (HEALTH, SELF, MEMBERS)]
