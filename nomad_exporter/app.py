@@ -184,9 +184,10 @@ class Exporter:
         return [self._job(agent, source, config.poll) for agent in config.agents for source in sources]
 
     def _job(self, agent: Agent, source: Source[Any], poll: PollConfig) -> PollJob:
-        # Each run looks up self._poller: a reload replaces the poller, and keeps the jobs of unchanged agents.
+        # Each run looks up self._poller: a reload replaces the poller, and keeps the jobs of unchanged agents. An agent
+        # at another address is another agent, whose job is new.
         return PollJob(
-            name=f"{agent.name} {source.name}",
+            name=f"{agent.name} {agent.address} {source.name}",
             interval=poll.health_interval if source is HEALTH else poll.interval,
             action=lambda lateness: self._poller.poll(agent, source, lateness),
             is_wanted=lambda: self._poller.wants(agent, source),
