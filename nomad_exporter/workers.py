@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 
-SLOTS = 4
+SLOTS = 2
 """How many calls compute at the same time."""
 
 SPARE_THREADS = 32
