@@ -23,6 +23,7 @@ from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, Remedy, V
 from nomad_exporter.web.routes import ROUTES
 from nomad_sim.incidents.catalogue import INCIDENTS
 from nomad_sim.incidents.scenario import Incident
+from tools.limits import LIMITS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -225,10 +226,15 @@ def paths() -> str:
     return _table(("Path", "Methods", "Response"), rows)
 
 
+def limits() -> str:
+    """Return a table of the fixed limits."""
+    return _table(("Limit", "Value", "Beyond"), ((limit.subject, limit.value, limit.beyond) for limit in LIMITS))
+
+
 # Pages
 
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "configuration.md": {"settings": settings, "paths": paths},
+    "configuration.md": {"settings": settings, "paths": paths, "limits": limits},
     "metrics.md": {"metrics": metrics},
     "troubleshooting.md": {"failure reasons": failure_reasons, "verdict reasons": verdict_reasons},
     "demo.md": {"incidents": incidents},

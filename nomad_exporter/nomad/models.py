@@ -166,13 +166,25 @@ class Autopilot:
     invalid_fields: tuple[str, ...] = ()
 
 
-def is_same_server(server: RaftServer, member: Member) -> bool:
-    """Return whether a server in the raft configuration and a member of gossip are the same server."""
+ServerKey = tuple[str, str]
+"""What identifies a server: ``id`` or ``address``, and its value."""
+
+
+def server_key(server: RaftServer) -> ServerKey:
+    """Return what identifies a server in the raft configuration among the members of gossip."""
     # Below raft protocol 3 the ID is the address. From 3 on only the ID counts: a server whose disk was wiped returns
     # at the same address with another ID.
-    if server.id == server.address:
-        return server.address == member.address
-    return server.id == member.id
+    return ("address", server.address) if server.id == server.address else ("id", server.id)
+
+
+def member_keys(member: Member) -> tuple[ServerKey, ServerKey]:
+    """Return what can identify a member of gossip in the raft configuration."""
+    return ("address", member.address), ("id", member.id)
+
+
+def is_same_server(server: RaftServer, member: Member) -> bool:
+    """Return whether a server in the raft configuration and a member of gossip are the same server."""
+    return server_key(server) in member_keys(member)
 
 
 def find_own_server(agent_self: AgentSelf) -> RaftServer | None:

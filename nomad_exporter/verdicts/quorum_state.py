@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nomad_exporter.nomad.models import Member, RaftServer, is_same_server
+from nomad_exporter.nomad.models import Autopilot, Member, RaftServer, ServerKey, member_keys, server_key
 from nomad_exporter.nomad.stats import Number
 from nomad_exporter.verdicts import arithmetic
 from nomad_exporter.verdicts.arithmetic import Evidence, EvidenceSource, VoterCount
@@ -101,31 +101,77 @@ def build_quorum_state(cluster: Cluster, thresholds: Thresholds, has_unidentifie
     authoritative = authoritative_view(cluster)
     if authoritative is None or not authoritative.voters:
         return None
-    voters = authoritative.voters
+    voters, index = authoritative.voters, _index(cluster)
     evidence = {
-        voter: _collect_evidence(voter, authoritative, cluster, thresholds, has_unidentified) for voter in voters
+        voter: _collect_evidence(voter, authoritative, cluster, index, thresholds, has_unidentified) for voter in voters
     }
     return QuorumState(
         count=arithmetic.count_voters(evidence.values(), thresholds.trust_gossip),
         evidence=evidence,
         is_current=authoritative.is_fresh,
-        names={voter: _name(voter, cluster) for voter in voters},
-        unresponsive=_unresponsive(voters, cluster),
+        names={voter: index.name(voter) for voter in voters},
+        unresponsive=_unresponsive(voters, cluster, index),
         basis=arithmetic.basis(evidence.values(), thresholds.trust_gossip),
-        leader=_leader(authoritative, cluster, evidence),
+        leader=_leader(authoritative, cluster, index, evidence),
         has_conflict=has_conflict(cluster),
         has_lasting_conflict=has_lasting_conflict(cluster),
         expected=authoritative.agent_self.bootstrap_expect,
         agents=frozenset(view.agent for view in cluster),
-        elected=_elected(cluster),
+        elected=_elected(cluster, index),
         oldest_evidence=max((view.health_age for view in cluster if view.is_healthy), default=None),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What the views of a cluster report about servers, so that no voter is compared with every member.
+
+    ``names`` are the names of servers by key. ``alive`` are the keys of the alive members that each healthy server
+    reports; servers without a recent report are left out. ``autopilot`` are the IDs of the healthy voters in each
+    autopilot answer from a healthy server.
+    """
+
+    names: Mapping[ServerKey, str]
+    alive: Sequence[frozenset[ServerKey]]
+    autopilot: Sequence[frozenset[str]]
+
+    def name(self, server: RaftServer) -> str:
+        """Return the server's name as a monitored agent, else its name in gossip, else its address."""
+        return self.names.get(server_key(server), server.address)
+
+
+def _index(cluster: Cluster) -> _Index:
+    healthy = [view for view in cluster if view.is_healthy]
+    return _Index(
+        names=dict(reversed([(key, name) for member, name in _named_members(cluster) for key in member_keys(member)])),
+        alive=[_alive_keys(view.gossip.members) for view in healthy if view.gossip],
+        autopilot=[_healthy_voter_ids(view.autopilot) for view in healthy if view.autopilot],
+    )
+
+
+def _named_members(cluster: Cluster) -> Iterator[tuple[Member, str]]:
+    """Yield each member with a name of its server; the name of a monitored agent comes before those in gossip."""
+    yield from ((view.agent_self.member, view.agent) for view in cluster if view.agent_self.member)
+    yield from ((member, member.name) for view in cluster for member in view.members)
+
+
+def _alive_keys(members: Iterable[Member]) -> frozenset[ServerKey]:
+    return frozenset(key for member in members if member.status == "alive" for key in member_keys(member))
+
+
+def _healthy_voter_ids(answer: Autopilot) -> frozenset[str]:
+    return frozenset(server.id for server in answer.servers if server.healthy and server.voter)
+
+
 def _collect_evidence(
-    voter: RaftServer, authoritative: View, cluster: Cluster, thresholds: Thresholds, has_unidentified: bool
+    voter: RaftServer,
+    authoritative: View,
+    cluster: Cluster,
+    index: _Index,
+    thresholds: Thresholds,
+    has_unidentified: bool,
 ) -> Evidence:
-    evidence: dict[EvidenceSource, bool | None] = {EvidenceSource.GOSSIP: _gossip_evidence(voter, cluster)}
+    evidence: dict[EvidenceSource, bool | None] = {EvidenceSource.GOSSIP: _gossip_evidence(voter, index)}
     monitored = [view for view in cluster if view.is_at_address_of(voter)]
     if monitored:
         evidence[EvidenceSource.DIRECT] = _direct_evidence(voter, authoritative, monitored)
@@ -133,7 +179,7 @@ def _collect_evidence(
         evidence[EvidenceSource.DIRECT] = None
     # Direct evidence is stronger, so autopilot matters only for a voter that is not monitored.
     if thresholds.autopilot and not monitored:
-        evidence[EvidenceSource.AUTOPILOT] = _autopilot_evidence(voter, cluster)
+        evidence[EvidenceSource.AUTOPILOT] = _autopilot_evidence(voter, index)
     return evidence
 
 
@@ -143,52 +189,32 @@ def _direct_evidence(voter: RaftServer, authoritative: View, monitored: Sequence
     return None if missing and all(view.is_unproven for view in missing) else not missing
 
 
-def _gossip_evidence(voter: RaftServer, cluster: Cluster) -> bool | None:
+def _gossip_evidence(voter: RaftServer, index: _Index) -> bool | None:
     """Return whether all healthy servers that report members see the voter alive; None if there is no such server."""
-    member_lists = _healthy_member_lists(cluster)
-    if not member_lists:
-        return None
-    return all(_is_alive(voter, members) for members in member_lists)
+    return all(server_key(voter) in alive for alive in index.alive) if index.alive else None
 
 
-def _autopilot_evidence(voter: RaftServer, cluster: Cluster) -> bool | None:
+def _autopilot_evidence(voter: RaftServer, index: _Index) -> bool | None:
     """Return whether each autopilot answer from a healthy server has the voter healthy; None without such an answer."""
-    answers = [view.autopilot.servers for view in cluster if view.autopilot and view.is_healthy]
-    if not answers:
-        return None
-    return all(
-        any(server.id == voter.id and server.healthy and server.voter for server in servers) for servers in answers
-    )
+    return all(voter.id in healthy for healthy in index.autopilot) if index.autopilot else None
 
 
-def _unresponsive(voters: Sequence[RaftServer], cluster: Cluster) -> frozenset[RaftServer]:
+def _unresponsive(voters: Sequence[RaftServer], cluster: Cluster, index: _Index) -> frozenset[RaftServer]:
     """Return the voters that do not respond: to the exporter, or if they are not monitored, to any healthy server."""
     views = {voter: [view for view in cluster if view.is_view_of(voter)] for voter in voters}
     polled = {voter for voter, own in views.items() if own and all(view.is_unresponsive for view in own)}
-    member_lists = _healthy_member_lists(cluster)
-    gone = {
-        voter for voter in voters if member_lists and not any(_is_alive(voter, members) for members in member_lists)
-    }
+    gone = {voter for voter in voters if index.alive and not any(server_key(voter) in alive for alive in index.alive)}
     lost = polled | {voter for voter in gone if not views[voter]}
     # Gossip counts only if it leaves a quorum: it comes from a server that reaches its leader, so otherwise it is old.
     return frozenset(lost if len(voters) - len(lost) >= arithmetic.quorum_size(len(voters)) else polled)
 
 
-def _healthy_member_lists(cluster: Cluster) -> list[tuple[Member, ...]]:
-    """Return the members that each healthy server reports; servers without a recent report are left out."""
-    return [view.gossip.members for view in cluster if view.gossip and view.is_healthy]
-
-
-def _is_alive(voter: RaftServer, members: Iterable[Member]) -> bool:
-    return any(is_same_server(voter, member) and member.status == "alive" for member in members)
-
-
-def _leader(authoritative: View, cluster: Cluster, evidence: Mapping[RaftServer, Evidence]) -> str:
+def _leader(authoritative: View, cluster: Cluster, index: _Index, evidence: Mapping[RaftServer, Evidence]) -> str:
     """Return the leader's name; empty if the view is not healthy, has no leader, or the leader is unhealthy."""
     leader = find_leader(authoritative, cluster)
     if not authoritative.is_healthy or leader is None or arithmetic.is_unhealthy(evidence[leader]):
         return ""
-    return _name(leader, cluster)
+    return index.name(leader)
 
 
 def find_leader(view: View, cluster: Cluster) -> RaftServer | None:
@@ -201,13 +227,14 @@ def find_leader(view: View, cluster: Cluster) -> RaftServer | None:
         return None
     at_address = [voter for voter in view.voters if voter.address == view.leader]
     members = [member for each in cluster for member in each.members if member.address == view.leader]
-    by_id = [voter for member in members for voter in view.voters if voter.id == member.id]
+    voters = {voter.id: voter for voter in view.voters}
+    by_id = [voters[member.id] for member in members if member.id in voters]
     leaders = [each for each in cluster if each.agent_self.is_leader and each.term == view.term]
     by_claim = [voter for each in leaders for voter in view.voters if each.is_view_of(voter)]
     return next(iter((*at_address, *by_id, *by_claim)), None)
 
 
-def _elected(cluster: Cluster) -> Leader | None:
+def _elected(cluster: Cluster, index: _Index) -> Leader | None:
     """Return the leader of the newest term for which a server reports one; None if there is none, or it is dead."""
     # A candidate that is cut off increases its term alone, and knows no leader.
     current = [view for view in cluster if view.is_fresh and not view.is_unresponsive and view.leader]
@@ -215,11 +242,4 @@ def _elected(cluster: Cluster) -> Leader | None:
     leader = find_leader(newest, cluster) if newest else None
     if leader and any(view.is_unresponsive for view in cluster if view.is_view_of(leader)):
         return None
-    return Leader(_name(leader, cluster), newest.leader, newest.term) if newest and leader else None
-
-
-def _name(server: RaftServer, cluster: Cluster) -> str:
-    """Return the server's name as a monitored agent, else its name in gossip, else its address."""
-    agents = [view.agent for view in cluster if view.is_view_of(server)]
-    members = [member.name for view in cluster for member in view.members if is_same_server(server, member)]
-    return next(iter((*agents, *members)), server.address)
+    return Leader(index.name(leader), newest.leader, newest.term) if newest and leader else None

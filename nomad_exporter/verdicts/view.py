@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -201,14 +201,14 @@ def _group_by_voter(views: Iterable[View]) -> list[Cluster]:
     return clusters
 
 
-def _take_connected(first: View, by_voter: Mapping[str, Sequence[View]], ungrouped: dict[str, View]) -> Iterator[View]:
-    """Remove the views connected to ``first`` by shared voters from ``ungrouped``, and yield them."""
+def _take_connected(first: View, by_voter: dict[str, list[View]], ungrouped: dict[str, View]) -> Iterator[View]:
+    """Remove the views connected to ``first`` by shared voters from both mappings, and yield them."""
     pending = [first]
     while pending:
         view = pending.pop()
         if ungrouped.pop(view.agent, None):
             yield view
-            pending.extend(other for voter in view.voters for other in by_voter[voter.id])
+            pending.extend(other for voter in view.voters for other in by_voter.pop(voter.id, ()))
 
 
 def authoritative_view(cluster: Cluster) -> View | None:

@@ -242,7 +242,7 @@ def minimal_usage(exporter: Exporter) -> dict[str, int]:
 
 
 def test_log_has_only_own_lines_and_no_internal_error(exporter: Exporter) -> None:
-    level = r'level=(info|warn|error(?= msg="(agent not live|no leader|quorum lost)"))'
+    level = r'level=(info|warn|error(?= msg="(agent not live|no leader|quorum lost|clusters conflict)"))'
     own_line = re.compile(rf'time=\S+Z {level} msg=("[^"]+"|\w+)( \w+=("([^"\\]|\\.)*"|[^\s"]+))*')
 
     assert not [line for line in exporter.log if not own_line.fullmatch(line)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nomad_exporter.nomad.agent import Address, Scheme
+from nomad_exporter.nomad.sources.agent_self import RAFT_SERVERS_LIMIT
 from tests.support.agents import Script, free_port, scripted
 from tests.support.recordings import situation
 
@@ -178,6 +179,55 @@ def named(name: str) -> Mapping[str, Any]:
     return answer  # type: ignore[no-any-return]  # json.loads returns Any
 
 
+HEALTHY_SERVER = b'{"server":{"ok":true,"message":"ok"}}'
+
+
+def server_body(configuration: str = "[]", peers: str = "", leader: str = "", unknown: int = 0) -> bytes:
+    """Return an answer to ``self`` of a server with this Raft configuration, or with peers as before Nomad 0.5.5."""
+    servers = {"raft_peers": peers} if peers else {"latest_configuration": configuration}
+    more = {f"key_{number}": str(number) for number in range(unknown)}
+    stats = {"nomad": {"leader_addr": leader, **more}, "raft": {"term": "7", "state": "Follower", **servers}}
+    member = {"Name": "m0", "Addr": "10.0.0.1", "Status": "alive", "Tags": {"id": "id-0", "port": "4647"}}
+    return json.dumps({"stats": stats, "config": {"Region": "global"}, "member": member}).encode()
+
+
+def configuration(number: int, empty: bool = False) -> str:
+    """Return the text of a Raft configuration of ``number`` voters: those of ``members_body``, or empty ones."""
+    servers = ("ID: Address:" if empty else f"ID:id-{index} Address:10.0.0.1:{index}" for index in range(number))
+    return f"[{' '.join(f'{{Suffrage:Voter {server}}}' for server in servers)}]"
+
+
+def peers(number: int) -> str:
+    """Return the addresses of ``number`` members of ``members_body``, as in Nomad before 0.5.5."""
+    return ",".join(f"10.0.0.1:{index}" for index in range(number))
+
+
+def members_body(number: int, name: str = "", port: str = "", regions: int = 1, round: int = 0) -> bytes:
+    """Return an answer to ``members`` with ``number`` alive members, with equal names or ports if those are given.
+
+    Another ``round`` has other names.
+    """
+    return json.dumps(
+        {
+            "Members": [
+                {
+                    "Name": name or f"m{index}" + (f"-{round}" if round else ""),
+                    "Addr": "10.0.0.1",
+                    "Status": "alive",
+                    "Tags": {"id": f"id-{index}", "port": port or str(index), "region": f"r{index % regions}"},
+                }
+                for index in range(number)
+            ]
+        }
+    ).encode()
+
+
+def autopilot_body(number: int) -> bytes:
+    """Return an answer to ``autopilot`` with ``number`` healthy voters: those of ``members_body``."""
+    servers = [{"ID": f"id-{index}", "Name": f"m{index}", "Healthy": True, "Voter": True} for index in range(number)]
+    return json.dumps({"Healthy": True, "Servers": servers}).encode()
+
+
 def compressed(body: bytes, encoding: bytes) -> bytes:
     headers = b"Content-Encoding: %b\r\n" % encoding
     return response(gzip.compress(body, 1) if encoding == b"gzip" else zlib.compress(body, 1), headers=headers)
@@ -277,6 +327,21 @@ HOSTILE: Mapping[str, Hostile] = {
     "sends 10,000 unknown groups": Hostile(
         with_self(with_stats({}, **{f"group_{number}": {"key": "1"} for number in range(10_000)})), USABLE
     ),
+    # Lists, whose entries must not be compared with each other.
+    "has 65,535 empty peers": Hostile(with_self(server_body(peers="," * 65_535)), USABLE),
+    "has 2,180 equal empty servers": Hostile(with_self(server_body(configuration(2_180, empty=True))), USABLE),
+    **{
+        f"has the largest lists {number}": Hostile(
+            serving(
+                {
+                    "/v1/agent/self": server_body(configuration(RAFT_SERVERS_LIMIT)),
+                    "/v1/agent/members": members_body(500),
+                }
+            ),
+            USABLE,
+        )
+        for number in range(3)
+    },
     # Statuses.
     "redirects elsewhere": Hostile(redirecting(b"http://127.0.0.1:1/v1/agent/self"), "redirect"),
     "redirects to itself": Hostile(redirecting(b"/v1/agent/self"), "redirect"),

@@ -6,7 +6,8 @@ Of ``config`` only an allow-list of fields is read: the rest can hold tokens and
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import msgspec
 from msgspec.json import Decoder
@@ -21,8 +22,11 @@ from nomad_exporter.nomad.stats import Kind, Number, Stat
 UNKNOWN_LIMIT = 50
 """Maximum number of unknown stats in one answer; a new Nomad adds one or two."""
 
+RAFT_SERVERS_LIMIT = 100
+"""Maximum number of servers in a raft configuration; Nomad recommends five to seven. A longer one is invalid."""
+
 _TEXT_LIMITS = {"raft.latest_configuration": 65536, "raft.raft_peers": 65536}
-"""Maximum lengths of texts longer than ``TEXT_LIMIT``, in characters; enough for 600 servers."""
+"""Maximum lengths of texts longer than ``TEXT_LIMIT``, in characters; enough for ``RAFT_SERVERS_LIMIT`` servers."""
 
 _KNOWN: dict[str, Stat] = {stat.path: stat for stat in stats.STATS}
 _UNKNOWN_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -153,20 +157,45 @@ def _select_unknown(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _decode_configuration(texts: Mapping[str, str], decoder: LenientDecoder) -> tuple[RaftServer, ...] | None:
     """Return the servers of the raft configuration; None if it is missing or any part of it is invalid."""
-    text = texts.get("raft.latest_configuration")
-    if text is None:
-        return _decode_peers(texts.get("raft.raft_peers", ""))
-    servers = tuple(RaftServer(*fields) for fields in _SERVER.findall(text))
-    formatted = "[" + " ".join(f"{{Suffrage:{s.suffrage} ID:{s.id} Address:{s.address}}}" for s in servers) + "]"
-    if text != formatted or any(server.suffrage not in SUFFRAGES for server in servers):
-        decoder.mark_invalid("stats.raft.latest_configuration")
+    path = next((path for path in _CONFIGURATIONS if path in texts), None)
+    if path is None or not _has_value(path, texts[path]):
+        return None
+    servers = _CONFIGURATIONS[path](texts[path])
+    if servers is None or not _is_possible(servers):
+        decoder.mark_invalid(f"stats.{path}")
         return None
     return servers
 
 
-def _decode_peers(peers: str) -> tuple[RaftServer, ...] | None:
+_ENOUGH = RAFT_SERVERS_LIMIT + 1
+"""How many servers are parsed: one more than the limit shows that there are too many."""
+
+
+def _parse_configuration(text: str) -> tuple[RaftServer, ...] | None:
+    """Return the servers in the text of a configuration; None if any part of the text is something else."""
+    servers = tuple(RaftServer(*found.groups()) for found in islice(_SERVER.finditer(text), _ENOUGH))
+    formatted = "[" + " ".join(f"{{Suffrage:{s.suffrage} ID:{s.id} Address:{s.address}}}" for s in servers) + "]"
+    return servers if text == formatted else None
+
+
+def _parse_peers(peers: str) -> tuple[RaftServer, ...]:
     """Return the servers in the list of peers that Nomad had before 0.5.5; all of them are voters."""
-    return tuple(RaftServer("Voter", peer, peer) for peer in peers.split(",")) if peers else None
+    return tuple(RaftServer("Voter", peer, peer) for peer in peers.split(",", RAFT_SERVERS_LIMIT))
+
+
+_CONFIGURATIONS = {"raft.latest_configuration": _parse_configuration, "raft.raft_peers": _parse_peers}
+"""The stats that list the servers of the raft configuration, the preferred one first, each with its parser."""
+
+
+def _is_possible(servers: Sequence[RaftServer]) -> bool:
+    """Return whether raft would accept a configuration of these servers."""
+    # Raft itself refuses empty and duplicate IDs and addresses. A verdict must not count one server several times.
+    ids, addresses = {server.id for server in servers}, {server.address for server in servers}
+    has_duplicates = min(len(ids), len(addresses)) < len(servers)
+    has_valid_suffrages = {server.suffrage for server in servers} <= set(SUFFRAGES)
+    return (
+        not has_duplicates and "" not in ids | addresses and has_valid_suffrages and len(servers) <= RAFT_SERVERS_LIMIT
+    )
 
 
 def _decode_version(config: _Config, decoder: LenientDecoder) -> str:

@@ -43,13 +43,18 @@ def decode(reply: Reply) -> Autopilot:
         raise TooMany(f"more than {SERVERS_LIMIT} servers")
     decoder = LenientDecoder()
     tolerance = decoder.read(content.failure_tolerance, INTEGER, "FailureTolerance")
+    # Raft has every ID and every address once; the labels of a series are the name and the address.
     servers: list[AutopilotServer] = []
+    ids: set[str] = set()
+    labels: set[tuple[str, str]] = set()
     for raw in raw_servers:
         server = _decode_server(raw, decoder)
-        if server is None or any(_is_duplicate(server, other) for other in servers):
+        if server is None or server.id in ids or _name_and_address(server) in labels:
             decoder.mark_invalid("Servers[]")
         else:
             servers.append(server)
+            ids.add(server.id)
+            labels.add(_name_and_address(server))
     servers.sort(key=_name_and_address)
     return Autopilot(content.healthy, tolerance, tuple(servers), tuple(decoder.invalid_fields))
 
@@ -68,11 +73,6 @@ def _decode_server(raw: msgspec.Raw, decoder: LenientDecoder) -> AutopilotServer
         healthy=healthy,
         voter=decoder.read(fields.voter, BOOLEAN, "Servers[].Voter") or False,
     )
-
-
-def _is_duplicate(server: AutopilotServer, other: AutopilotServer) -> bool:
-    # Raft has every ID and every address once; the labels of a series are the name and the address.
-    return server.id == other.id or _name_and_address(server) == _name_and_address(other)
 
 
 def _name_and_address(server: AutopilotServer) -> tuple[str, str]:

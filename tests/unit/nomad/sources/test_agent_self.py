@@ -14,7 +14,7 @@ from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.lenient import ERRORS, TEXT_LIMIT
 from nomad_exporter.nomad.models import AgentSelf, RaftServer, Role
 from nomad_exporter.nomad.sources import SELF, Reply
-from nomad_exporter.nomad.sources.agent_self import UNKNOWN_LIMIT
+from nomad_exporter.nomad.sources.agent_self import RAFT_SERVERS_LIMIT, UNKNOWN_LIMIT
 from nomad_exporter.nomad.stats import Kind
 from tests.support.answers import recorded, self_body
 from tests.support.recordings import situations
@@ -326,12 +326,34 @@ def test_partly_invalid_configuration_is_rejected(text: str) -> None:
     assert answer.invalid_fields == ("stats.raft.latest_configuration",)
 
 
-def test_configuration_of_600_servers_is_decoded() -> None:
-    server = f"{{Suffrage:Voter ID:{UUID} Address:10.0.0.1:4647}}"
-    answer = raft(latest_configuration=f"[{' '.join([server] * 600)}]")
+def test_configuration_up_to_limit_is_decoded() -> None:
+    longest = f"{'x' * 253}:65535"
+    servers = [f"{{Suffrage:Nonvoter ID:{number}{UUID} Address:{number}{longest}}}" for number in range(100)]
+    answer = raft(latest_configuration=f"[{' '.join(servers)}]")
 
     assert answer.configuration
-    assert len(answer.configuration) == 600
+    assert len(answer.configuration) == RAFT_SERVERS_LIMIT == 100
+
+
+@pytest.mark.parametrize("path", ["latest_configuration", "raft_peers"])
+@pytest.mark.parametrize(
+    "servers",
+    [
+        pytest.param([("", "a:1")], id="empty ID"),
+        pytest.param([("u1", "")], id="empty address"),
+        pytest.param([("u1", "a:1"), ("u1", "b:1")], id="duplicate ID"),
+        pytest.param([("u1", "a:1"), ("u2", "a:1")], id="duplicate address"),
+        pytest.param([(f"u{n}", f"a:{n}") for n in range(RAFT_SERVERS_LIMIT + 1)], id="too many"),
+        pytest.param([("", "")] * 2000, id="many empty servers"),
+    ],
+)
+def test_configuration_that_raft_would_refuse_is_rejected(path: str, servers: list[tuple[str, str]]) -> None:
+    formatted = " ".join(f"{{Suffrage:Voter ID:{server_id} Address:{address}}}" for server_id, address in servers)
+    duplicates = ",".join(address for _, address in servers) + ",a:1,a:1"
+    answer = raft(**{path: f"[{formatted}]" if path == "latest_configuration" else duplicates})
+
+    assert answer.configuration is None
+    assert answer.invalid_fields == (f"stats.raft.{path}",)
 
 
 def test_raft_peers_are_voters_before_0_5_5() -> None:
