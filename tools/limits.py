@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nomad_exporter.metrics import render
-from nomad_exporter.nomad import lenient, stats
-from nomad_exporter.nomad.sources import MIB, SOURCES, agent_self, autopilot, health, members
+from nomad_exporter.nomad import connections, lenient, stats, transport
+from nomad_exporter.nomad.sources import SOURCES, agent_self, autopilot, format_size, health, members
 from nomad_exporter.polling import transitions
 from nomad_exporter.web import routes
 
@@ -25,8 +25,18 @@ _TOO_LARGE = "the poll fails with the reason `too_large`"
 
 LIMITS = (
     *(
-        Limit(f"body of a response to `{source.path}`", f"{source.body_limit // MIB} MiB", _TOO_LARGE)
+        Limit(f"body of a response to `{source.path}`", format_size(source.body_limit), _TOO_LARGE)
         for source in SOURCES
+    ),
+    Limit(
+        "bytes of a response before its body; the framing of chunks counts as the body",
+        format_size(connections.HEAD_BYTES),
+        _TOO_LARGE,
+    ),
+    Limit(
+        "framing of a chunked body beyond the size of the body",
+        format_size(transport.FRAMING_BYTES),
+        "the poll fails with the reason `protocol`",
     ),
     Limit("characters of a name, ID, address or other text", str(lenient.TEXT_LIMIT), _INVALID),
     Limit("characters of a health message", str(health.MESSAGE_LIMIT), "the message is truncated"),

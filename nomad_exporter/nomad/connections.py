@@ -1,7 +1,10 @@
-"""Connections to one agent, with a deadline for each request.
+"""Connections to one agent, with a deadline and a limit of bytes for each request.
 
 The timeouts of requests and urllib3 apply to each ``recv``: an agent that sends one byte a second is read without end.
 Here every connection knows the deadline of its request, and no read waits past that deadline.
+
+http.client and urllib3 also read some parts of a response without a limit, such as a chunk of the size -1 or trailers.
+Here every connection counts the bytes of the response, whatever their meaning in HTTP.
 """
 
 from __future__ import annotations
@@ -23,10 +26,15 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from nomad_exporter.nomad.agent import Address, Tls
 from nomad_exporter.nomad.resolver import Resolver, Target
+from nomad_exporter.nomad.sources.source import KIB, format_size
 from nomad_exporter.nomad.tls import not_after
 
 MIN_CONNECT_SECONDS = 2.0
 """How long a TCP connect may take at least if the timeout allows it: a lost SYN is sent again after one second."""
+
+
+HEAD_BYTES = 64 * KIB
+"""Maximum size of what precedes a response body; Nomad sends less than 1 kB. The framing of chunks is in the body."""
 
 
 class ConnectTimeout(TimeoutError):
@@ -36,6 +44,22 @@ class ConnectTimeout(TimeoutError):
 def connect_timeout(seconds: float) -> float:
     """Return how long a TCP connect may take, all addresses together, if ``seconds`` are left for the request."""
     return min(seconds, max(seconds / 2, MIN_CONNECT_SECONDS))
+
+
+class TooManyBytes(OSError):
+    """A response with more bytes than the request accepts; the message names the limit of the body."""
+
+
+class RequestLimits(urllib3.Timeout):
+    """The timeout of one request in seconds, which also limits the size of the response body in bytes."""
+
+    def __init__(self, seconds: float, body_limit: int) -> None:
+        super().__init__(total=seconds)
+        self.seconds, self.body_limit = seconds, body_limit
+
+    def clone(self) -> RequestLimits:
+        """Return a copy, as urllib3 makes for each request."""
+        return RequestLimits(self.seconds, self.body_limit)
 
 
 def _remaining(deadline: float) -> float:
@@ -59,11 +83,15 @@ class Network:
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
-class _Deadline:
-    """A socket mixin whose reads end at ``deadline``; ``received`` is True once any byte was read."""
+class _Limited:
+    """A socket mixin whose reads end at ``deadline``, or when a part of a response has more than ``limit`` bytes.
+
+    ``received`` is the number of bytes of the part so far. The first bytes of a body can count as those of the head.
+    """
 
     deadline = float("inf")
-    received = False
+    limit = HEAD_BYTES
+    received = 0
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
@@ -73,21 +101,27 @@ class _Deadline:
             arrived = time.monotonic()
         # The time until this thread goes on is not the agent's.
         self.deadline += time.monotonic() - arrived
-        self.received = self.received or count > 0
+        self.received += count
+        if self.received > self.limit:
+            raise TooManyBytes(f"response is larger than {format_size(self.limit)}")
         return count
 
+    def begin_part(self, limit: int) -> None:
+        """Begin the head or the body of a response, which has at most ``limit`` bytes."""
+        self.limit, self.received = limit, 0
 
-class DeadlineSocket(_Deadline, socket.socket):
-    """A plain socket with a deadline."""
+
+class LimitedSocket(_Limited, socket.socket):
+    """A plain socket with a deadline and a limit of bytes."""
 
 
-class DeadlineTlsSocket(_Deadline, ssl.SSLSocket):
-    """A TLS socket with a deadline."""
+class LimitedTlsSocket(_Limited, ssl.SSLSocket):
+    """A TLS socket with a deadline and a limit of bytes."""
 
     # The handshake needs no code here: Python applies the timeout of the wrapped socket to it.
 
 
-def connect(address: Address, network: Network, deadline: float) -> DeadlineSocket:
+def connect(address: Address, network: Network, deadline: float) -> LimitedSocket:
     """Resolve the host of ``address`` and connect to it, both before ``deadline`` (monotonic seconds).
 
     Raises OSError, among others socket.gaierror for an unknown host, ConnectTimeout and ConnectionRefusedError.
@@ -110,8 +144,8 @@ def connect(address: Address, network: Network, deadline: float) -> DeadlineSock
     raise socket.gaierror(socket.EAI_NONAME, "the host has no address")
 
 
-def _connect(family: int, target: Any, seconds: float, max_descriptor: float) -> DeadlineSocket:
-    sock = DeadlineSocket(family, socket.SOCK_STREAM)
+def _connect(family: int, target: Any, seconds: float, max_descriptor: float) -> LimitedSocket:
+    sock = LimitedSocket(family, socket.SOCK_STREAM)
     try:
         _check_descriptor(sock.fileno(), max_descriptor)
         sock.settimeout(seconds)
@@ -135,11 +169,16 @@ def _resolve(address: Address, resolver: Resolver, deadline: float) -> list[Targ
 
 
 class _AgentConnection(HTTPConnection):
-    """A connection to ``address`` whose requests end at ``deadline``; ``on_open`` receives each new socket."""
+    """A connection to ``address``; ``on_open`` receives each new socket.
+
+    A request ends at ``deadline``. ``limited`` is the socket of the newest request, also after the connection has
+    handed it over to the response.
+    """
 
     address: Address
     network: Network
     deadline = float("inf")
+    limited: LimitedSocket | LimitedTlsSocket | None = None
     on_open: Callable[[socket.socket], None]
     raw_sock: socket.socket | None = None
 
@@ -160,24 +199,30 @@ class _AgentConnection(HTTPConnection):
                 self.raw_sock.close()
                 self.raw_sock = None
         self.on_open(self.sock)
-        self.apply_deadline()
+        self.apply_limits()
 
-    def apply_deadline(self) -> None:
-        """Apply the deadline of the next request to the open socket, if any."""
-        if isinstance(self.sock, DeadlineSocket | DeadlineTlsSocket):
-            self.sock.deadline, self.sock.received = self.deadline, False
-            self.sock.waiting = self.network.waiting
-            self.sock.settimeout(_remaining(self.deadline))
+    def apply_limits(self) -> None:
+        """Apply the limits of the next request to the open socket, if any."""
+        if isinstance(self.sock, LimitedSocket | LimitedTlsSocket):
+            self.limited = self.sock
+            self.limited.deadline, self.limited.waiting = self.deadline, self.network.waiting
+            self.limited.settimeout(_remaining(self.deadline))
+            self.limited.begin_part(HEAD_BYTES)
 
 
 class _AgentTlsConnection(_AgentConnection, HTTPSConnection):
     """The same over TLS."""
 
 
+def received_bytes(connection: object) -> int:
+    """Return how many bytes of the body of its response a connection has received; 0 if it is not of this module."""
+    return connection.limited.received if isinstance(connection, _AgentConnection) and connection.limited else 0
+
+
 def _unverified() -> ssl.SSLContext:
     """Return a context that accepts any certificate and has none of its own."""
     new = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    new.sslsocket_class = DeadlineTlsSocket
+    new.sslsocket_class = LimitedTlsSocket
     new.check_hostname, new.verify_mode = False, ssl.CERT_NONE
     return new
 
@@ -225,9 +270,16 @@ class AgentPool(urllib3.HTTPConnectionPool):
             conn.connect()
 
     def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
-        """Send one request under one deadline; retry once if the agent closed a reused connection before answering."""
-        conn.deadline = time.monotonic() + kwargs["timeout"].total
-        conn.apply_deadline()
+        """Send one request under its limits, and return the response."""
+        limits: RequestLimits = kwargs["timeout"]
+        conn.deadline = time.monotonic() + limits.seconds
+        conn.apply_limits()
+        response = self._send(conn, *args, **kwargs)
+        conn.limited.begin_part(limits.body_limit)
+        return response
+
+    def _send(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send a request and return the response, with its head; once more after a reused connection was closed."""
         reused = conn.sock  # Kept here because http.client drops the socket when the connection breaks.
         try:
             return super()._make_request(conn, *args, **kwargs)
@@ -263,7 +315,7 @@ def make_pool(address: Address, tls: Tls, context: ssl.SSLContext | None, networ
     if address.scheme != "https":
         return _PlainPool(address, network)
     if context:
-        context.sslsocket_class = DeadlineTlsSocket
+        context.sslsocket_class = LimitedTlsSocket
     # The context verifies the host name. With a name in assert_hostname, urllib3 would do so instead, with errors of
     # its own.
     check = False if tls.skip_verify else None

@@ -13,7 +13,7 @@ import urllib3
 
 from nomad_exporter import logs
 from nomad_exporter.nomad import durations
-from nomad_exporter.nomad.connections import ConnectTimeout, connect_timeout
+from nomad_exporter.nomad.connections import ConnectTimeout, TooManyBytes, connect_timeout
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.tls import EXHAUSTED, CredentialError
 
@@ -28,6 +28,7 @@ _NOT_HTTP = "response is not valid HTTP"
 _INVALID_HOST = "invalid host name"
 
 FAILURES: tuple[tuple[type[BaseException], FailureReason, str], ...] = (
+    (TooManyBytes, FailureReason.TOO_LARGE, "{error}"),
     (CredentialError, FailureReason.CREDENTIALS, "{error}"),
     (socket.gaierror, FailureReason.DNS, "cannot resolve host name"),
     (UnicodeError, FailureReason.DNS, _INVALID_HOST),

@@ -19,10 +19,10 @@ from requests.adapters import HTTPAdapter
 from nomad_exporter import __version__
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Agent, Secret
-from nomad_exporter.nomad.connections import AgentPool, Network, make_pool
+from nomad_exporter.nomad.connections import AgentPool, Network, RequestLimits, make_pool, received_bytes
 from nomad_exporter.nomad.errors import classify, is_certificate_refused
 from nomad_exporter.nomad.failures import Failure, FailureReason
-from nomad_exporter.nomad.sources import MIB, Reply
+from nomad_exporter.nomad.sources import KIB, MIB, Reply, format_size
 from nomad_exporter.nomad.tls import Certificates
 
 _HEADERS = {
@@ -30,6 +30,10 @@ _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
 }
+
+
+FRAMING_BYTES = 16 * KIB
+"""How many bytes more than the bytes of the body the framing of its chunks may have; Nomad's chunks have 2 KiB."""
 
 
 class _RejectedResponse(Exception):
@@ -120,23 +124,23 @@ class Transport:
     def _send(self, path: str, token: str | None, deadline: float, body_limit: int) -> Reply:
         headers = {**_HEADERS, **_auth_headers(token, self._agent.credentials.basic_auth)}
         request = requests.Request("GET", self._base_url + path, headers=headers).prepare()
-        timeout = urllib3.Timeout(total=max(deadline - time.monotonic(), 0.001))
-        raw: urllib3.HTTPResponse = self._exchange(request, timeout).raw
+        limits = RequestLimits(max(deadline - time.monotonic(), 0.001), body_limit)
+        raw: urllib3.HTTPResponse = self._exchange(request, limits).raw
         try:
             return Reply(raw.status, _read_body(raw, body_limit))
         except BaseException:
             raw.close()
             raise
 
-    def _exchange(self, request: requests.PreparedRequest, timeout: urllib3.Timeout) -> requests.Response:
+    def _exchange(self, request: requests.PreparedRequest, limits: RequestLimits) -> requests.Response:
         """Send the request; retry once if another thread replaced the connection pool before it was sent."""
         adapter = self._current_adapter()
         try:
-            return adapter.send(request, stream=True, timeout=timeout)  # type: ignore[arg-type]  # urllib3 accepts a Timeout
+            return adapter.send(request, stream=True, timeout=limits)  # type: ignore[arg-type]  # urllib3 accepts a Timeout
         except requests.ConnectionError as error:
             if adapter is self._adapter or not isinstance(error.args[0], urllib3.exceptions.ClosedPoolError):
                 raise
-        return self._current_adapter().send(request, stream=True, timeout=timeout)  # type: ignore[arg-type]  # likewise
+        return self._current_adapter().send(request, stream=True, timeout=limits)  # type: ignore[arg-type]  # likewise
 
     def _current_adapter(self) -> _Adapter:
         """Return the adapter for the current TLS files; changed files lead to a new adapter with new connections."""
@@ -205,9 +209,12 @@ def _require_printable(token: str, origin: str) -> str:
 def _read_body(raw: urllib3.HTTPResponse, limit: int) -> bytes:
     if raw.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise _RejectedResponse(Failure(FailureReason.PROTOCOL, "response has an unsupported Content-Encoding"))
+    connection = raw.connection  # The response forgets its connection once it has been read.
     body = bytearray()
-    while chunk := raw.read(65536):
+    while chunk := raw.read(4096):
         body += chunk
         if len(body) > limit:
-            raise _RejectedResponse(Failure(FailureReason.TOO_LARGE, f"response is larger than {limit // MIB} MiB"))
+            raise _RejectedResponse(Failure(FailureReason.TOO_LARGE, f"response is larger than {format_size(limit)}"))
+        if received_bytes(connection) > 2 * len(body) + FRAMING_BYTES:
+            raise _RejectedResponse(Failure(FailureReason.PROTOCOL, "response has too many small chunks"))
     return bytes(body)

@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.alone
 
 HEALTHY = {f"healthy {number}": "2.0.5/healthy/s1-follower" for number in range(20)}
-POLL = {"interval": "2s", "health_interval": "2s", "timeout": "800ms"}
+POLL = {"interval": "2s", "health_interval": "2s", "timeout": "1500ms"}
 
 MAX_SECONDS = 1.0
 """Maximum seconds of a scrape."""
@@ -37,6 +37,9 @@ POLLS = 1000
 
 MAX_GROWTH = 1.5
 """Maximum ratio of the memory: a leak of a thousand responses of megabytes would be far larger."""
+
+MAX_MEBIBYTES = 300
+"""Maximum memory of the process at any time, although many agents send as many bytes as they can at the same moment."""
 
 MAX_NEW_DESCRIPTORS = 30
 """More polls at the same moment need more descriptors; a leak of one for each poll would be ``POLLS``."""
@@ -219,6 +222,14 @@ def test_threads_descriptors_and_memory_do_not_grow(exporter: Exporter) -> None:
     assert after["task"] <= MAX_THREADS
     assert after["fd"] <= before["fd"] + MAX_NEW_DESCRIPTORS
     assert after["rss"] <= before["rss"] * MAX_GROWTH
+
+
+def test_peak_of_memory_is_limited(exporter: Exporter) -> None:
+    status = Path("/proc", str(exporter.process.pid), "status").read_text()
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+
+    assert peak
+    assert int(peak[1]) / 1024 < MAX_MEBIBYTES
 
 
 def total_polls(exporter: Exporter) -> float:

@@ -276,6 +276,19 @@ HOSTILE: Mapping[str, Hostile] = {
     "declares two lengths": Hostile(sending(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), "protocol"),
     "sends an invalid chunk size": Hostile(sending(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"), "protocol"),
     "sends a negative chunk size": Hostile(sending(CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n"), "protocol"),
+    "sends the chunk size -1 and 100 MB": Hostile(
+        flooding(CHUNKED + b"-1\r\n", lambda: itertools.repeat(MEGABYTE, 100)), "too_large"
+    ),
+    "sends the chunk size -1 and closes": Hostile(sending(CHUNKED + b"-1\r\n{}\r\n0\r\n\r\n"), "reset"),
+    "sends endless chunks of one byte": Hostile(
+        flooding(CHUNKED, lambda: itertools.repeat(b"1\r\nx\r\n" * 10_000)), "protocol"
+    ),
+    "sends endless extensions of chunks": Hostile(
+        flooding(CHUNKED, lambda: itertools.repeat(b"1;%b\r\nx\r\n" % (b"e" * 60_000))), "too_large"
+    ),
+    "sends endless trailers": Hostile(
+        flooding(CHUNKED + b"0\r\n", lambda: itertools.repeat(b"X: y\r\n" * 10_000)), "too_large"
+    ),
     "sends a huge chunk size": Hostile(sending(CHUNKED + b"f" * 16 + b"\r\n{}"), "reset"),
     "sends an endless chunk size": Hostile(sending(CHUNKED + b"1" * 200_000), "protocol"),
     # Encodings.
@@ -313,7 +326,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "has a version of 10 kB": Hostile(
         with_self({"stats": {"nomad": {}}, "config": {"Version": {"Version": "9" * 10_000}}}), USABLE
     ),
-    "has names of 10 kB": Hostile(with_self(named("é" * 10_000)), USABLE),
+    "has names of 10 kB": Hostile(with_self(json.dumps(named("é" * 10_000), ensure_ascii=False).encode()), USABLE),
     "has names from every plane of Unicode": Hostile(with_self(named(PLANES)), USABLE),
     "uses metric and label names as keys": Hostile(
         with_self(
@@ -367,13 +380,13 @@ HOSTILE: Mapping[str, Hostile] = {
     "sends 1,000 headers": Hostile(
         serving({}, b"".join(b"X-%d: y\r\n" % number for number in range(1_000))), "protocol"
     ),
-    "sends a header of 1 MB": Hostile(serving({}, b"X: %b\r\n" % MEGABYTE), "protocol"),
+    "sends a header of 1 MB": Hostile(serving({}, b"X: %b\r\n" % MEGABYTE), "too_large"),
     "sends cookies": Hostile(serving({}, b"Set-Cookie: token=b; Domain=.; Max-Age=x\r\n" * 20), USABLE),
     "sends malformed headers": Hostile(
         sending(response(b"{}", headers=b"no colon here\r\n: x\r\n\xff\xfe: \0\r\n")), "decode"
     ),
     "sends endless 100 Continue": Hostile(
-        flooding(b"", lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)), "timeout"
+        flooding(b"", lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)), "too_large"
     ),
     # Protocols.
     "speaks HTTP/1.0": Hostile(serving({}, version=b"HTTP/1.0"), USABLE),

@@ -8,11 +8,12 @@ from nomad_exporter.nomad.sources.agent_self import SELF
 from nomad_exporter.nomad.sources.autopilot import AUTOPILOT
 from nomad_exporter.nomad.sources.health import HEALTH
 from nomad_exporter.nomad.sources.members import MEMBERS
-from nomad_exporter.nomad.sources.source import MIB, A, Answer, Reply, Source
+from nomad_exporter.nomad.sources.source import KIB, MIB, A, Answer, Reply, Source, format_size
 
 __all__ = [
     "AUTOPILOT",
     "HEALTH",
+    "KIB",
     "MEMBERS",
     "MIB",
     "SELF",
@@ -22,6 +23,7 @@ __all__ = [
     "Reply",
     "Source",
     "enabled_sources",
+    "format_size",
 ]
 
 SOURCES: tuple[Source[Any], ...] = (HEALTH, SELF, MEMBERS, AUTOPILOT)

@@ -16,7 +16,7 @@ from nomad_exporter.nomad import stats
 from nomad_exporter.nomad.lenient import INTEGER, OBJECT, TEXT, TEXT_LIMIT, LenientDecoder
 from nomad_exporter.nomad.models import SUFFRAGES, AgentSelf, RaftServer, Role
 from nomad_exporter.nomad.sources.members import decode_member
-from nomad_exporter.nomad.sources.source import MIB, Reply, Source
+from nomad_exporter.nomad.sources.source import KIB, Reply, Source
 from nomad_exporter.nomad.stats import Kind, Number, Stat
 
 UNKNOWN_LIMIT = 50
@@ -222,7 +222,7 @@ SELF = Source(
     name="self",
     path="/v1/agent/self",
     decode=decode,
-    body_limit=2 * MIB,  # A real answer has about 10 kB.
+    body_limit=512 * KIB,  # A real answer has about 10 kB.
     permission="agent:read",
     verdicts=("ready", "quorum"),
 )

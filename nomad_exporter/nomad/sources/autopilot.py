@@ -7,7 +7,7 @@ from msgspec.json import Decoder
 
 from nomad_exporter.nomad.lenient import BOOLEAN, INTEGER, LenientDecoder, TooMany
 from nomad_exporter.nomad.models import Autopilot, AutopilotServer, Role
-from nomad_exporter.nomad.sources.source import Reply, Source
+from nomad_exporter.nomad.sources.source import KIB, Reply, Source
 
 SERVERS_LIMIT = 100
 """Maximum number of servers; more than any raft configuration has. A longer answer is rejected."""
@@ -83,6 +83,7 @@ AUTOPILOT = Source(
     name="autopilot",
     path="/v1/operator/autopilot/health",
     decode=decode,
+    body_limit=256 * KIB,  # An answer with 100 servers has 60 kB.
     statuses=(200, 429),  # The status is 429 if a server is unhealthy.
     permission="operator:read",
     verdicts=("quorum",),

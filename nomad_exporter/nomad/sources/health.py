@@ -12,7 +12,7 @@ from nomad_exporter.clock import Clock
 from nomad_exporter.nomad import durations
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Check, Health, HealthAnswer, Role
-from nomad_exporter.nomad.sources.source import Get, Reply, Source
+from nomad_exporter.nomad.sources.source import KIB, Get, Reply, Source
 
 PATH = "/v1/agent/health"
 STALE_PATH = f"{PATH}?stale"
@@ -88,6 +88,7 @@ HEALTH = Source(
     name="health",
     path=PATH,
     decode=decode,
+    body_limit=64 * KIB,  # A real answer has less than 1 kB.
     statuses=(200, 500),  # An unhealthy agent answers with status 500.
     verdicts=("ready", "quorum"),
     requests=_request,

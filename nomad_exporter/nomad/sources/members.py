@@ -98,7 +98,7 @@ MEMBERS = Source(
     name="members",
     path="/v1/agent/members",
     decode=decode,
-    body_limit=8 * MIB,  # An answer with 5000 members has 2 MB.
+    body_limit=2 * MIB,  # An answer with 5000 members has 2 MB.
     permission="node:read",
     verdicts=("quorum",),
     # A client forwards the request to a server, and does not respond while it reaches none.

@@ -12,7 +12,12 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.lenient import ERRORS, TooMany
 from nomad_exporter.nomad.models import Role
 
-MIB = 1024 * 1024
+KIB, MIB = 1024, 1024 * 1024
+
+
+def format_size(size: int) -> str:
+    """Return a number of bytes, such as ``64 KiB`` or ``1 MiB``."""
+    return f"{size // MIB} MiB" if size % MIB == 0 else f"{size // KIB} KiB"
 
 
 class Answer(Protocol):

@@ -14,12 +14,14 @@ import pytest
 from nomad_exporter.nomad.agent import Address, Tls
 from nomad_exporter.nomad.connections import (
     ConnectTimeout,
-    DeadlineSocket,
+    LimitedSocket,
     Network,
+    TooManyBytes,
     connect,
     connect_timeout,
     make_pool,
 )
+from nomad_exporter.nomad.sources import KIB
 from tests.support.agents import free_port
 from tests.support.waiting import eventually
 
@@ -136,15 +138,15 @@ def test_connect_times_out_at_deadline(seconds: float) -> None:
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[DeadlineSocket, socket.socket]]:
+def pair() -> Iterator[tuple[LimitedSocket, socket.socket]]:
     """Both ends of a connection: the exporter's, with enough time, and the agent's."""
     left, right = socket.socketpair()
-    with DeadlineSocket(left.family, left.type, fileno=left.detach()) as ours, right as theirs:
+    with LimitedSocket(left.family, left.type, fileno=left.detach()) as ours, right as theirs:
         ours.deadline = deadline_in()
         yield ours, theirs
 
 
-def test_read_before_deadline_returns_data(pair: tuple[DeadlineSocket, socket.socket]) -> None:
+def test_read_before_deadline_returns_data(pair: tuple[LimitedSocket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.sendall(b"H")
     buffer = bytearray(10)
@@ -154,7 +156,7 @@ def test_read_before_deadline_returns_data(pair: tuple[DeadlineSocket, socket.so
     assert ours.received
 
 
-def test_blocked_read_times_out_at_deadline(pair: tuple[DeadlineSocket, socket.socket]) -> None:
+def test_blocked_read_times_out_at_deadline(pair: tuple[LimitedSocket, socket.socket]) -> None:
     ours, _ = pair
     ours.deadline = deadline_in(0.05)
     with pytest.raises(TimeoutError):
@@ -165,7 +167,7 @@ def test_blocked_read_times_out_at_deadline(pair: tuple[DeadlineSocket, socket.s
 
 
 def test_read_after_deadline_raises_despite_data(
-    pair: tuple[DeadlineSocket, socket.socket],
+    pair: tuple[LimitedSocket, socket.socket],
 ) -> None:
     ours, theirs = pair
     ours.deadline = time.monotonic()
@@ -174,7 +176,7 @@ def test_read_after_deadline_raises_despite_data(
         ours.recv_into(bytearray(1))
 
 
-def test_time_until_the_thread_goes_on_is_not_the_agents(pair: tuple[DeadlineSocket, socket.socket]) -> None:
+def test_time_until_the_thread_goes_on_is_not_the_agents(pair: tuple[LimitedSocket, socket.socket]) -> None:
     ours, theirs = pair
 
     @contextlib.contextmanager
@@ -189,7 +191,7 @@ def test_time_until_the_thread_goes_on_is_not_the_agents(pair: tuple[DeadlineSoc
     assert ours.deadline > time.monotonic()
 
 
-def test_end_of_stream_does_not_count_as_received(pair: tuple[DeadlineSocket, socket.socket]) -> None:
+def test_end_of_stream_does_not_count_as_received(pair: tuple[LimitedSocket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.close()
 
@@ -209,11 +211,32 @@ def test_connection_leaves_descriptors_to_others(listener: socket.socket) -> Non
         connect(Address("http", LOOPBACK, port_of(listener)), Network(max_descriptor=listener.fileno()), deadline_in())
 
 
+def test_part_of_response_is_read_up_to_its_limit(pair: tuple[LimitedSocket, socket.socket]) -> None:
+    ours, theirs = pair
+    ours.begin_part(2 * KIB)
+    theirs.sendall(bytes(2 * KIB + 1))
+    ours.recv_into(bytearray(KIB))
+    ours.recv_into(bytearray(KIB))
+
+    with pytest.raises(TooManyBytes, match=r"^response is larger than 2 KiB$"):
+        ours.recv_into(bytearray(1))
+
+
+def test_each_part_of_response_has_its_own_limit(pair: tuple[LimitedSocket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.sendall(bytes(2 * KIB))
+    for _ in range(2):
+        ours.begin_part(KIB)
+        ours.recv_into(bytearray(KIB))
+
+    assert ours.received == KIB
+
+
 # Pools.
 
 
 def test_abort_ends_blocked_reads(
-    pair: tuple[DeadlineSocket, socket.socket],
+    pair: tuple[LimitedSocket, socket.socket],
 ) -> None:
     ours, _ = pair
     agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, Network())
@@ -223,7 +246,7 @@ def test_abort_ends_blocked_reads(
     assert ours.recv_into(bytearray(1)) == 0
 
 
-def test_abort_ignores_closed_sockets(pair: tuple[DeadlineSocket, socket.socket]) -> None:
+def test_abort_ignores_closed_sockets(pair: tuple[LimitedSocket, socket.socket]) -> None:
     ours, theirs = pair
     agent_pool = make_pool(Address("http", LOOPBACK, 4646), Tls(), None, Network())
     agent_pool.open_sockets.update((ours, theirs))

@@ -24,7 +24,7 @@ import trustme
 from nomad_exporter import __version__
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
-from nomad_exporter.nomad.connections import DeadlineSocket, Network
+from nomad_exporter.nomad.connections import LimitedSocket, Network
 from nomad_exporter.nomad.errors import classify
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, MIB, SELF, SOURCES, Reply, Source
@@ -49,8 +49,12 @@ CREDENTIALS = Credentials(token=Secret(TOKEN), basic_auth=Secret(f"poller:{PASSW
 SECRET_VALUES = (TOKEN, PASSWORD, "cG9sbGVyOnBhc3N3MHJk")
 
 OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 CLOSED = Failure(FailureReason.RESET, "connection closed before the response was complete")
 NOT_HTTP = Failure(FailureReason.PROTOCOL, "response is not valid HTTP")
+LONG_HEAD = Failure(FailureReason.TOO_LARGE, "response is larger than 64 KiB")
+LONG_BODY = Failure(FailureReason.TOO_LARGE, "response is larger than 1 MiB")
+MANY_CHUNKS = Failure(FailureReason.PROTOCOL, "response has too many small chunks")
 
 
 @contextlib.contextmanager
@@ -444,7 +448,11 @@ def stalling(response: bytes) -> Script:
         pytest.param(sending(b"SSH-2.0-OpenSSH_9.6\r\n"), NOT_HTTP, id="another protocol"),
         pytest.param(sending(b"HTTP/2 200\r\n\r\n"), NOT_HTTP, id="another HTTP"),
         pytest.param(sending(b"HTTP/1.1 two-hundred OK\r\n\r\n"), NOT_HTTP, id="status is not a number"),
-        pytest.param(sending(OK + b"X: %b\r\n\r\n" % (b"x" * 70_000)), NOT_HTTP, id="too long header"),
+        pytest.param(sending(OK + b"X: %b\r\n\r\n" % (b"x" * 80_000)), LONG_HEAD, id="too long header"),
+        pytest.param(sending(b"HTTP/1.1 100 Continue\r\n\r\n" * 4_000), LONG_HEAD, id="too many responses 100"),
+        pytest.param(sending(CHUNKED + b"-1\r\n" + bytes(3 * MIB)), LONG_BODY, id="chunk of size -1"),
+        pytest.param(sending(CHUNKED + b"0\r\n" + b"X: x\r\n" * 500_000), LONG_BODY, id="too many trailers"),
+        pytest.param(sending(CHUNKED + b"1\r\nx\r\n" * 50_000), MANY_CHUNKS, id="too many chunks"),
         pytest.param(sending(OK + b"X: x\r\n" * 200 + b"\r\n"), NOT_HTTP, id="too many headers"),
         pytest.param(
             sending(OK + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nbody"), NOT_HTTP, id="two different lengths"
@@ -484,12 +492,20 @@ def test_body_of_maximum_size_is_read(source: Source[Any]) -> None:
         assert send_request(address, path=source.path, body_limit=source.body_limit) == Reply(200, body)
 
 
+@pytest.mark.parametrize("size", [pytest.param(2048, id="Nomad's"), pytest.param(100, id="small")])
+def test_chunked_body_is_read(size: int) -> None:
+    body = bytes(819_200)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (size, body[at : at + size]) for at in range(0, len(body), size))
+    with scripted(sending(CHUNKED + chunks + b"0\r\n\r\n")) as address:
+        assert send_request(address) == Reply(200, body)
+
+
 @pytest.mark.parametrize(
     ("source", "detail"),
     [
-        pytest.param(SELF, "response is larger than 2 MiB", id="self"),
-        pytest.param(MEMBERS, "response is larger than 8 MiB", id="members"),
-        pytest.param(HEALTH, "response is larger than 1 MiB", id="health"),
+        pytest.param(SELF, "response is larger than 512 KiB", id="self"),
+        pytest.param(MEMBERS, "response is larger than 2 MiB", id="members"),
+        pytest.param(HEALTH, "response is larger than 64 KiB", id="health"),
     ],
 )
 def test_larger_body_is_rejected(source: Source[Any], detail: str) -> None:
@@ -1022,7 +1038,7 @@ def test_full_listen_queue_times_out() -> None:
 
 
 def test_reset_during_connect_is_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    def reset(*_: object) -> DeadlineSocket:
+    def reset(*_: object) -> LimitedSocket:
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
     monkeypatch.setattr("nomad_exporter.nomad.connections.connect", reset)
