@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nomad_exporter.metrics import render
-from nomad_exporter.nomad import connections, lenient, stats, transport
+from nomad_exporter.nomad import connections, durations, lenient, stats, transport
 from nomad_exporter.nomad.sources import SOURCES, agent_self, autopilot, format_size, health, members
 from nomad_exporter.polling import transitions
+from nomad_exporter.server import protocol
 from nomad_exporter.web import routes
 
 
@@ -51,6 +52,14 @@ LIMITS = (
     Limit("unknown stats of one agent whose kind is learned", str(stats.KINDS_LIMIT), "the others are left out"),
     Limit("families of unknown stats on one page", str(render.UNKNOWN_LIMIT), "the others are left out"),
     Limit("log lines of one answer", str(transitions.MAX_LOG_LINES), "one line with the number of the others"),
+    Limit("target and headers of a request", format_size(protocol.MAX_HEAD_BYTES), "431, and the connection is closed"),
+    Limit("headers of a request", str(protocol.MAX_HEADERS), "431, and the connection is closed"),
+    Limit(
+        "time for the headers of a request",
+        durations.text(protocol.Protocol.header_seconds),
+        "the connection is closed",
+    ),
+    Limit("requests that wait on one connection", str(protocol.MAX_PIPELINED), "the connection is closed"),
     Limit("parameters in a query", str(routes.MAX_PARAMETERS), "400"),
 )
 """The rows of the table, in its order."""

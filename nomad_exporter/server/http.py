@@ -86,10 +86,10 @@ def request_response(respond: Callable[[Request], Awaitable[Response]]) -> Appli
 
 
 def _request(scope: Message) -> Request:
-    headers: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
-        key, decoded = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {decoded}" if key in headers else decoded
+        values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    headers = {name: ", ".join(repeated) for name, repeated in values.items()}
     return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers)
 
 

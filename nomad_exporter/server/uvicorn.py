@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nomad_exporter import logs
 from nomad_exporter.server.http import Application
+from nomad_exporter.server.protocol import Protocol
 
 _log = logs.get_logger(__name__)
 
@@ -24,39 +24,6 @@ GRACE_SECONDS = 1
 
 THREADS = 4
 """How many responses that take long are made at the same time."""
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with a timeout for the headers of a request, which uvicorn lacks."""
-
-    header_seconds = 10.0
-    """How long a client may take to send the headers of a request, from when it connects or begins the request."""
-
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the signature of uvicorn
-        super().connection_made(transport)
-        self._await_headers()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._await_headers()
-
-    def on_headers_complete(self) -> None:
-        self._stop_timer()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def _await_headers(self) -> None:
-        self._stop_timer()
-        self._timer = self.loop.call_later(self.header_seconds, self.transport.abort)
-
-    def _stop_timer(self) -> None:
-        if self._timer:
-            self._timer.cancel()
 
 
 class _Server(uvicorn.Server):

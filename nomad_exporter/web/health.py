@@ -118,7 +118,7 @@ def quorum(site: Site, request: Request, now: Instant) -> Response:
 
     ``?cluster=NAME`` selects clusters by name. Raises HTTPError for an unknown cluster, and for agents and clusters.
     """
-    names, agents = (request.query_params.get(name, []) for name in ("cluster", "agent"))
+    names, agents = (dict.fromkeys(request.query_params.get(name, [])) for name in ("cluster", "agent"))
     if names and agents:
         raise HTTPError(400, "select agents with ?agent=NAME or clusters with ?cluster=NAME, not both")
     if agents or (len(site.store.entries()) == 1 and not names):
@@ -129,7 +129,7 @@ def quorum(site: Site, request: Request, now: Instant) -> Response:
     return _verdict_response(Question.QUORUM, _cluster_report(evaluate_clusters(site, selected, now)), selected, now)
 
 
-def _require_known_clusters(names: Sequence[str], site: Site) -> None:
+def _require_known_clusters(names: Iterable[str], site: Site) -> None:
     known = dict.fromkeys(entry.snapshot.agent.cluster for entry in site.store.entries())
     unknown = next((name for name in names if name not in known), None)
     if unknown is not None:

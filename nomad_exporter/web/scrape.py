@@ -12,6 +12,9 @@ from nomad_exporter.metrics.render import render_page
 from nomad_exporter.server.http import Request, Response
 from nomad_exporter.web.site import Site, evaluate_agents, evaluate_clusters, select_agents
 
+MAX_CHOICES = 50
+"""How many choices of a header are read, and how many parameters of a choice; Prometheus sends about five."""
+
 
 def scrape(site: Site, request: Request, now: Instant) -> Response:
     """Return the series of all agents, of their clusters and of the exporter; with ``?agent=NAME`` of those agents."""
@@ -52,8 +55,8 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 def _preferences(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
     """Yield name, parameters and quality (0 to 1) of each choice in an ``Accept`` or ``Accept-Encoding`` header."""
-    for choice in header.lower().split(","):
-        kind, *rest = (part.strip() for part in choice.split(";"))
+    for choice in header.lower().split(",", MAX_CHOICES)[:MAX_CHOICES]:
+        kind, *rest = (part.strip() for part in choice.split(";", MAX_CHOICES)[:MAX_CHOICES])
         parameters = {name.strip(): value.strip('" ') for name, _, value in (part.partition("=") for part in rest)}
         yield kind, parameters, _quality(parameters.pop("q", "1"))
 

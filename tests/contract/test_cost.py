@@ -17,9 +17,8 @@ from nomad_exporter.polling.snapshot import Reading
 from nomad_exporter.polling.store import Store
 from nomad_exporter.verdicts.changes import Known
 from nomad_exporter.verdicts.verdict import Thresholds
-from nomad_exporter.web.routes import handle
 from tests.support.hostile import HEALTHY_SERVER, autopilot_body, configuration, members_body, peers, server_body
-from tests.support.pages import NOW, get, site_of
+from tests.support.pages import NOW, get, handle, site_of
 
 LARGE, SMALL = RAFT_SERVERS_LIMIT, RAFT_SERVERS_LIMIT // 4
 MAX_GROWTH = 4.0
