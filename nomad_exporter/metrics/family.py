@@ -135,10 +135,15 @@ def format_samples(name: str, label_names: Sequence[str], samples: Iterable[Samp
     return "".join(lines).encode()
 
 
-def format_header(header: Header, format: Format) -> bytes:
-    """Return the HELP and TYPE lines of a family."""
+def name_in(format: Format, header: Header) -> str:
+    """Return the name of a family in the lines of its header."""
     # OpenMetrics names a counter without the suffix that its samples have.
     is_bare = format is Format.OPENMETRICS and header.type == "counter"
-    name = header.name.removesuffix("_total") if is_bare else header.name
+    return header.name.removesuffix("_total") if is_bare else header.name
+
+
+def format_header(header: Header, format: Format) -> bytes:
+    """Return the HELP and TYPE lines of a family."""
+    name = name_in(format, header)
     escapes = _ESCAPES if format is Format.OPENMETRICS else _HELP_ESCAPES
     return f"# HELP {name} {header.help.translate(escapes)}\n# TYPE {name} {header.type}\n".encode()

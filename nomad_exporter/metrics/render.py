@@ -24,6 +24,7 @@ from nomad_exporter.metrics.family import (
     format_header,
     format_label,
     format_samples,
+    name_in,
     render_family,
 )
 from nomad_exporter.nomad.agent import Agent
@@ -45,8 +46,8 @@ CATALOGUE: tuple[tuple[Family[Any], ...], ...] = (
 )
 """All known families, in the order of the exposition."""
 
-NAMES = frozenset(family.name for table in CATALOGUE for family in table)
-"""The names of all known families."""
+NAMES = frozenset(name_in(form, family.header) for form in Format for table in CATALOGUE for family in table)
+"""The names of all known families, as either format writes them."""
 
 UNKNOWN_LIMIT = 200
 """Maximum number of families of unknown stats in one exposition, over all agents."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.nomad.agent import Address, Scheme
 from nomad_exporter.nomad.sources.agent_self import RAFT_SERVERS_LIMIT
 from tests.support.agents import Script, free_port, scripted
@@ -241,6 +242,18 @@ NON_STRINGS = {
 NAMES = ("agent_up", "leader", "exporter_polls_total", "agent_info", "up", "agent", "instance", "job", "le", "quantile")
 """Names of metrics and labels of the exporter and of Prometheus."""
 
+FAMILY_KEYS = sorted(
+    {
+        family.name.removeprefix(prefix).removesuffix("_total") + suffix
+        for table in CATALOGUE
+        for family in table
+        for prefix in ("nomad_agent_", "nomad_agent_raft_")
+        for suffix in ("", "_total")
+        if family.type == "counter"
+    }
+)
+"""Keys that become the names of the exporter's counters, with and without their suffix."""
+
 MEMBERS = b'{"Members":[' + b"{}," * 999_999 + b"{}]}"
 
 HOSTILE: Mapping[str, Hostile] = {
@@ -333,6 +346,9 @@ HOSTILE: Mapping[str, Hostile] = {
             with_stats(dict.fromkeys(NAMES, "1"), raft=dict.fromkeys(NAMES, "2"), client=dict.fromkeys(NAMES, "3"))
         ),
         USABLE,
+    ),
+    "uses the names of the exporter's families as keys": Hostile(
+        with_self(with_stats(dict.fromkeys(FAMILY_KEYS, "1"), raft=dict.fromkeys(FAMILY_KEYS, "2"))), USABLE
     ),
     "sends 10,000 unknown keys": Hostile(
         with_self(with_stats({f"key_{number}": str(number) for number in range(10_000)})), USABLE

@@ -28,6 +28,7 @@ KEYS = (
     *("", "a", "_", "A", "9", "x", "x_seconds", "x_time", "x_timestamp_seconds", "x_total", "x_count", "x_info"),
     *("x_created", "x_bucket", "x_stat", "x_total_stat", "up", "info", "healthy", "servers", "state", "raft_term"),
     *("term", "exporter_polls_total", "raft_state", "last_contact_seconds", "member_status", "é", 'a"b', "a b", "a\nb"),
+    *("leader_changes", "leader_changes_total", "restarts", "members_appeared", "raft_term_increases"),
     *("nomad", "raft", "serf", "client", "server", "runtime", "vault", "stats", "config", "member", "Members", "Name"),
     *("Status", "Tags", "Addr", "id", "port", "ok", "message", "Version", "expect", "k" * 64, "k" * 65),
     *("ID", "Address", "Healthy", "Voter", "Servers", "FailureTolerance"),

@@ -8,6 +8,7 @@ from nomad_exporter.metrics.render import NAMES, Rendered, agent_labels, render_
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.models import AgentSelf, Member, Members, Role
 from nomad_exporter.nomad.sources import MEMBERS, SELF
+from nomad_exporter.polling.history import Transition
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.transitions import apply
 from tests.support.pages import NOW, agent, failed, store_of
@@ -164,6 +165,12 @@ def test_unknown_stat_with_a_known_name_is_left_out() -> None:
 
     assert unknown_lines(result) == ['nomad_agent_client_info_stat{agent="s1",nomad_cluster="default"} 9']
     assert {"nomad_agent_raft_term", "nomad_agent_up", "nomad_agent_members"} <= NAMES
+
+
+def test_unknown_stat_with_the_openmetrics_name_of_a_counter_is_left_out() -> None:
+    clashes = answer({f"nomad.{transition}": "1" for transition in Transition})
+
+    assert unknown_lines(rendered(Reading(SELF, clashes, NOW, 0.0))) == []
 
 
 def test_unknown_stats_of_the_same_name_are_one_series() -> None:
