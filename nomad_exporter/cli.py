@@ -19,7 +19,16 @@ from typing import Any, NoReturn
 import click
 
 from nomad_exporter import __version__
-from nomad_exporter.cli_options import CONTEXT, EPILOG, ERRORS, GroupedHelp, from_context, options, print_error
+from nomad_exporter.cli_options import (
+    CONTEXT,
+    EPILOG,
+    ERRORS,
+    GroupedHelp,
+    from_context,
+    options,
+    print_error,
+    print_warnings,
+)
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.load import check_credentials, load_config, locate
 from nomad_exporter.config.model import Config, ConfigError
@@ -138,6 +147,7 @@ def _command(context: click.Context, only_check: bool = False, **_: Any) -> int:
 
 def _check_config(config: Config, file: Path | None) -> int:
     check_credentials(config.agents, config_file.read(file).agents)
+    print_warnings(config)
     click.echo(f"Configuration is valid: {_summary(config)}.")
     return 0
 

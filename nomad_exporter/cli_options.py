@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from nomad_exporter.config.load import RawSettings
-from nomad_exporter.config.model import ConfigError, DocumentError
+from nomad_exporter.config.model import Config, ConfigError, DocumentError
 from nomad_exporter.config.parsers import mask_password
 from nomad_exporter.config.settings import PREFIX, SECTIONS, SETTINGS, Setting
 
@@ -164,6 +164,12 @@ ERRORS = (click.ClickException, ConfigError, DocumentError)
 def print_error(error: Exception) -> None:
     """Print one line: the message of one of ``ERRORS``, or else the location of an internal error."""
     print(f"nomad-exporter: {' '.join(_describe(error).split())}", file=sys.stderr)
+
+
+def print_warnings(config: Config) -> None:
+    """Print one line for each warning, on standard error."""
+    for warning in config.warnings:
+        print(f"nomad-exporter: {warning}", file=sys.stderr)
 
 
 def _describe(error: Exception) -> str:

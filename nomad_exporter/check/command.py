@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nomad_exporter import clock
-from nomad_exporter.cli_options import CONTEXT, EPILOG, GroupedHelp, Value, from_context, options, print_error
+from nomad_exporter.cli_options import (
+    CONTEXT,
+    EPILOG,
+    GroupedHelp,
+    Value,
+    from_context,
+    options,
+    print_error,
+    print_warnings,
+)
 from nomad_exporter.config import parsers
 from nomad_exporter.config.load import RawSettings, load_config
 from nomad_exporter.config.settings import SETTINGS
@@ -140,8 +149,7 @@ def _check(
     **_: Any,
 ) -> int:
     config = load_config(_for_single_poll(from_context(context)), socket.gethostname(), lambda agent: agent.name)
-    for warning in config.warnings:
-        click.echo(f"nomad-exporter: {warning}", err=True)
+    print_warnings(config)
     names = names or [agent.name for agent in config.agents]
     _require_known(names, config.agents)
 

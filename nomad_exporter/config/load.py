@@ -15,6 +15,7 @@ from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import File
 from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_agent, build_config, flag_of
 from nomad_exporter.config.settings import AGENT, SETTINGS, TASK_ADDRESS, Settings
+from nomad_exporter.config.warnings import default_agent_warnings, file_warnings
 from nomad_exporter.nomad.agent import Agent
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ def load_config(raw: RawSettings, host_name: str, get_node_name: GetNodeName) ->
     try:
         if file.agents is None:
             agent, warnings = _build_default_agent(raw, settings, host_name, get_node_name)
-            return build_config(settings, (agent,), warnings)
+            origin = "".join(raw.origins("address")[:1])
+            return build_config(settings, (agent,), (*warnings, *default_agent_warnings(settings.address, origin)))
         agents = config_file.build_agents(file.agents, settings, host_name)
-        return build_config(settings, agents, tuple(_ignored_settings(raw)))
+        return build_config(settings, agents, (*_ignored_settings(raw), *file_warnings(file.agents, agents)))
     except ConfigError as error:
         raise locate(error, raw, file) from None
 

@@ -96,7 +96,7 @@ def build_agent(settings: Settings, host_name: str) -> Agent:
     if bool(settings.cert_file) != bool(settings.key_file):
         present, missing = ("cert_file", "key_file") if settings.cert_file else ("key_file", "cert_file")
         raise ConfigError(present, "requires {}", missing)
-    address, user_info = settings.address
+    address, user_info, _ = settings.address
     return Agent(
         name=settings.agent_name or default_name(address, host_name),
         address=address,

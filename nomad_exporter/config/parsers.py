@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from nomad_exporter.nomad import durations
@@ -13,6 +15,7 @@ from nomad_exporter.server.listen import Listen
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AGENT_URL = "must be a URL such as http://127.0.0.1:4646, https://host:4646 or unix:///path/to/api.sock"
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def duration(text: str) -> float:
@@ -64,22 +67,62 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return parse
 
 
-def agent_url(text: str) -> tuple[Address, Secret | None]:
+class AgentUrl(NamedTuple):
+    """The address of an agent in a URL, the ``user:password`` in the URL, and whether the URL has a port."""
+
+    address: Address
+    user_info: Secret | None = None
+    has_port: bool = True
+
+
+def agent_url(text: str) -> AgentUrl:
     """Return the address in a URL, and the ``user:password`` in the URL, if any.
 
-    As in Nomad's own client, the path of the URL is ignored, and the default port is that of the scheme.
+    As in Nomad's own client, the default port is that of the scheme.
     """
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError("must be printable ASCII without spaces")
     parts = _split(text)
     if parts.scheme == "unix":
-        if not parts.path.startswith("/") or parts.netloc:
-            raise ValueError("must be a URL such as unix:///path/to/api.sock")
-        return Address("unix", path=parts.path), None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        return AgentUrl(_socket_address(parts))
+    if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
         raise ValueError(_AGENT_URL)
+    _refuse_rest(parts)
     scheme: Scheme = "https" if parts.scheme == "https" else "http"
-    return Address(scheme, parts.hostname, _port(parts) or _DEFAULT_PORTS[scheme]), _user_info(parts)
+    host, port = _host(parts), _port(parts)
+    return AgentUrl(Address(scheme, host, port or _DEFAULT_PORTS[scheme]), _user_info(parts), port is not None)
+
+
+def _socket_address(parts: SplitResult) -> Address:
+    if not parts.path.startswith("/") or parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be a URL such as unix:///path/to/api.sock")
+    return Address("unix", path=parts.path)
+
+
+def _refuse_rest(parts: SplitResult) -> None:
+    """Refuse what follows the port. Nomad serves its API at the root, and a dropped prefix would poll another path."""
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("must end after the port: Nomad serves its API at the root, not below a path")
+
+
+def _host(parts: SplitResult) -> str:
+    """Return the host, decoded. Refuse an IPv6 address without brackets: its end would be read as a port."""
+    if parts.netloc.rpartition("@")[2].count(":") > 1 and "[" not in parts.netloc:
+        raise ValueError("must have an IPv6 address in brackets, such as http://[2001:db8::1]:4646")
+    host = parts.hostname or ""
+    # A zone is in a URL as %25eth0 (RFC 6874), and everywhere else as %eth0.
+    host = host.replace("%25", "%", 1) if ":" in host else unquote(host)
+    if not (_is_ip_address(host) or _HOST_NAME.fullmatch(host)):
+        raise ValueError(_AGENT_URL)
+    return host
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def mask_password(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from nomad_exporter import logs
 from nomad_exporter.config import parsers
-from nomad_exporter.nomad.agent import DEFAULT_CLUSTER, Address, Secret
+from nomad_exporter.nomad.agent import DEFAULT_CLUSTER, Secret
 from nomad_exporter.server.listen import Listen
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def _switch(name: str, help: str, **options: Any) -> bool:
 class Settings:
     """The parsed values of all settings. Durations are in seconds."""
 
-    address: tuple[Address, Secret | None] = _setting(
+    address: parsers.AgentUrl = _setting(
         "nomad.address",
         "URL of the agent: http, https or unix.",
         parsers.agent_url,

@@ -40,6 +40,11 @@ class Address:
     path: str = ""
 
     @property
+    def http_host(self) -> str:
+        """The host for HTTP and TLS, without the zone of an IPv6 address: only this machine knows the zone."""
+        return self.host.partition("%")[0]
+
+    @property
     def host_port(self) -> str:
         """``host:port`` in Nomad's notation, with an IPv6 host in brackets; for a Unix socket, its path."""
         if self.scheme == "unix":
@@ -48,7 +53,7 @@ class Address:
         return f"{host}:{self.port}"
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.host_port}"
+        return f"{self.scheme}://{self.host_port.replace('%', '%25') if self.host else self.path}"
 
 
 @dataclass(frozen=True, slots=True)

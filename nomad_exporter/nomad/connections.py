@@ -231,7 +231,7 @@ class AgentPool(urllib3.HTTPConnectionPool):
     """The connections to one agent, one for each concurrent request: usually one, at most three."""
 
     def __init__(self, address: Address, network: Network, **kwargs: Any) -> None:
-        super().__init__(address.host or "127.0.0.1", address.port or None, maxsize=3, retries=False, **kwargs)
+        super().__init__(address.http_host or "127.0.0.1", address.port or None, maxsize=3, retries=False, **kwargs)
         self.address, self.network = address, network
         self.open_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.peer_not_after: float | None = None

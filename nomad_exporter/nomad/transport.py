@@ -9,6 +9,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ class Transport:
         self._adapter: _Adapter | None = None
         self._last_failure: Failure | None = None
         self._closed = False
-        self._base_url = str(agent.address) if agent.address.scheme != "unix" else "http://127.0.0.1"
+        address = replace(agent.address, host=agent.address.http_host)
+        self._base_url = str(address) if address.scheme != "unix" else "http://127.0.0.1"
 
     def get(self, path: str, seconds: float, body_limit: int = MIB) -> Reply | Failure:
         """Send ``GET path`` and return the complete reply, or the failure, within ``seconds``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nomad_exporter.config.parsers import AgentUrl
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.server.listen import Listen
@@ -12,7 +13,7 @@ HTTP = Address("http", "nomad.example.org", 4646)
 
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(SETTINGS),
-    "address": (HTTP, None),
+    "address": AgentUrl(HTTP),
     "skip_verify": False,
     "interval": 15.0,
     "health_interval": 5.0,

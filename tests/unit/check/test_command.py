@@ -56,7 +56,7 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> list[Polled]:
 def fleet(tmp_path: Path) -> str:
     """Write a file that lists three agents."""
     path = tmp_path / "fleet.yml"
-    agents = [{"name": name, "address": f"http://{name}.example.org"} for name in ("s1", "s2", "c1")]
+    agents = [{"name": name, "address": f"http://{name}.example.org:4646"} for name in ("s1", "s2", "c1")]
     path.write_text(json.dumps({"agents": agents, "poll": {"timeout": "2s"}, "web": {"listen_address": [":1"]}}))
     return str(path)
 
@@ -238,7 +238,7 @@ def test_check_in_task_does_not_request_node_name(
 def test_ignored_setting_is_reported_on_stderr(
     polled: list[Polled], fleet: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check("--config.file", fleet, "--nomad.address", "http://other")
+    check("--config.file", fleet, "--nomad.address", "http://other:4646")
 
     output = capsys.readouterr()
     assert output.err == "nomad-exporter: --nomad.address is ignored: the configuration file lists agents\n"

@@ -13,7 +13,7 @@ from nomad_exporter.config.model import Config, ConfigError, DocumentError
 from nomad_exporter.config.settings import SETTINGS, TASK_ADDRESS
 from tests.support.settings import DEFAULTS
 
-ONE_AGENT = "agents: [{name: s1, address: http://a}]\n"
+ONE_AGENT = "agents: [{name: s1, address: 'http://a:4646'}]\n"
 
 Load = Callable[..., Config]
 
@@ -90,6 +90,33 @@ def test_cluster_variable_is_ignored_with_warning_beside_listed_agents(load: Loa
 
     assert clusters(config) == ["default"]
     assert config.warnings == ("NOMAD_EXPORTER_NOMAD_CLUSTER is ignored: the configuration file lists agents",)
+
+
+# Warnings.
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        pytest.param(None, "--nomad.address", id="flag"),
+        pytest.param("agents: [{address: 'https://nomad'}]", "{file}:1: agents[0].address:", id="file"),
+    ],
+)
+def test_address_without_port_has_a_warning(load: Load, tmp_path: Path, text: str | None, source: str) -> None:
+    flags = {} if text else {"address": SETTINGS["address"].parse("https://nomad")}
+
+    warnings = load(text, **flags).warnings
+
+    named = source.format(file=tmp_path / "fleet.yml")
+    assert warnings == (f"{named} has no port, using 443; the default port of Nomad is 4646",)
+
+
+def test_address_of_two_agents_has_a_warning(load: Load, tmp_path: Path) -> None:
+    config = load("agents:\n- {name: a, address: 'http://n:4646'}\n- {name: b, address: 'http://n:4646/'}\n")
+
+    assert config.warnings == (
+        f"{tmp_path}/fleet.yml:3: agents[1].address: is also the address of a: one agent is polled and counted twice",
+    )
 
 
 # Precedence.

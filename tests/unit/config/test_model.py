@@ -60,7 +60,7 @@ def test_agent_has_configured_name() -> None:
 def test_agent_without_name_has_default_name() -> None:
     local = Address("http", "127.0.0.1", 4646)
 
-    assert [agent.name for agent in config_of(address=(local, None)).agents] == ["host-1"]
+    assert [agent.name for agent in config_of(address=parsers.AgentUrl(local)).agents] == ["host-1"]
 
 
 def test_agent_has_all_configured_values() -> None:
@@ -68,7 +68,7 @@ def test_agent_has_all_configured_values() -> None:
     tls = Tls(Path("ca"), Path("folder"), Path("cert"), Path("key"), "server.global.nomad", True)
 
     (agent,) = config_of(
-        address=(HTTPS, None),
+        address=parsers.AgentUrl(HTTPS),
         token=token,
         token_file=Path("token"),
         http_auth=auth,
@@ -84,7 +84,7 @@ def test_agent_has_all_configured_values() -> None:
 
 
 def test_password_in_url_precedes_http_auth() -> None:
-    (agent,) = config_of(address=(HTTP, Secret("of:url")), http_auth=Secret("of:environment")).agents
+    (agent,) = config_of(address=parsers.AgentUrl(HTTP, Secret("of:url")), http_auth=Secret("of:environment")).agents
 
     assert agent.credentials.basic_auth == Secret("of:url")
 
@@ -160,7 +160,9 @@ def test_conflicting_settings_are_refused_by_name(changed: dict[str, Any], line:
 
 
 def test_repr_hides_secrets() -> None:
-    config = config_of(address=(HTTP, Secret("hidden-1")), token=Secret("hidden-2"), http_auth=Secret("hidden-3"))
+    config = config_of(
+        address=parsers.AgentUrl(HTTP, Secret("hidden-1")), token=Secret("hidden-2"), http_auth=Secret("hidden-3")
+    )
 
     assert "hidden-" not in f"{config} {config!r} {config.agents[0].credentials}"
 

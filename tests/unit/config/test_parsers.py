@@ -80,13 +80,27 @@ def test_one_of_refuses_others_and_lists_choices(text: str) -> None:
         pytest.param("http://[::1]:4646", Address("http", "::1", 4646), id="ipv6"),
         pytest.param("http://nomad", Address("http", "nomad", 80), id="http-port-of-the-scheme"),
         pytest.param("https://nomad", Address("https", "nomad", 443), id="https-port-of-the-scheme"),
-        pytest.param("https://nomad:4646/ui/jobs?x=1#y", Address("https", "nomad", 4646), id="path-is-ignored"),
+        pytest.param("https://nomad:4646/", Address("https", "nomad", 4646), id="slash"),
+        pytest.param("http://no%6dad:4646", Address("http", "nomad", 4646), id="percent-encoded"),
+        pytest.param("http://[fe80::1%25eth0]:4646", Address("http", "fe80::1%eth0", 4646), id="ipv6-zone"),
+        pytest.param("http://[fe80::1%251]:4646", Address("http", "fe80::1%1", 4646), id="ipv6-numeric-zone"),
+        pytest.param("http://[fe80::1%eth0]:4646", Address("http", "fe80::1%eth0", 4646), id="ipv6-zone-not-encoded"),
         pytest.param("unix:///secrets/api.sock", Address("unix", path="/secrets/api.sock"), id="unix"),
         pytest.param("unix:/secrets/api.sock", Address("unix", path="/secrets/api.sock"), id="unix-short"),
     ],
 )
 def test_agent_url_is_parsed(text: str, address: Address) -> None:
-    assert parsers.agent_url(text) == (address, None)
+    url = parsers.agent_url(text)
+
+    assert (url.address, url.user_info) == (address, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "has_port"),
+    [("http://nomad", False), ("https://nomad/", False), ("http://nomad:80", True), ("unix:///api.sock", True)],
+)
+def test_agent_url_notes_a_missing_port(text: str, has_port: bool) -> None:
+    assert parsers.agent_url(text).has_port is has_port
 
 
 @pytest.mark.parametrize(
@@ -98,7 +112,7 @@ def test_agent_url_is_parsed(text: str, address: Address) -> None:
     ],
 )
 def test_agent_url_may_hold_user_and_password(text: str, user_info: str) -> None:
-    address, secret = parsers.agent_url(text)
+    address, secret, _ = parsers.agent_url(text)
 
     assert address == Address("https", "nomad", 4646)
     assert secret
@@ -132,6 +146,16 @@ def test_mask_password_hides_user_and_password(text: str, shown: str) -> None:
         pytest.param("http://nomad:0", "must have a port from 1 to 65535", id="port-0"),
         pytest.param("http://nomad:65536", "must have a port from 1 to 65535", id="port-too-high"),
         pytest.param("http://nomad:http", "must have a port from 1 to 65535", id="port-not-a-number"),
+        pytest.param("http://nomad:4646/nomad/", "must end after the port", id="path"),
+        pytest.param("http://nomad:4646/?x=1", "must end after the port", id="query"),
+        pytest.param("http://nomad:4646#y", "must end after the port", id="fragment"),
+        pytest.param("unix:///api.sock?x=1", "must be a URL such as unix:///path/to/api.sock", id="unix-with-a-query"),
+        pytest.param(
+            "http://2001:db8::1:4646",
+            r"must have an IPv6 address in brackets, such as http://\[2001:db8::1\]:4646",
+            id="ipv6-without-brackets",
+        ),
+        pytest.param("http://a%2fb:4646", "must be a URL such as http://127.0.0.1:4646", id="encoded-slash-in-host"),
         pytest.param("http://[::1:4646", "must be a URL such as http://127.0.0.1:4646", id="open-bracket"),
     ],
 )

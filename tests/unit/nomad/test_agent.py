@@ -15,6 +15,7 @@ from nomad_exporter.nomad.agent import Address, Agent, Credentials, Secret, Tls
         pytest.param(Address("http", "127.0.0.1", 4646), "http://127.0.0.1:4646", id="IPv4"),
         pytest.param(Address("https", "nomad.example", 443), "https://nomad.example:443", id="host name"),
         pytest.param(Address("https", "2001:db8::1", 4646), "https://[2001:db8::1]:4646", id="IPv6 in brackets"),
+        pytest.param(Address("http", "fe80::1%eth0", 4646), "http://[fe80::1%25eth0]:4646", id="IPv6 with a zone"),
         pytest.param(Address("unix", path="/secrets/api.sock"), "unix:///secrets/api.sock", id="Unix socket"),
     ],
 )

@@ -106,6 +106,26 @@ def test_complete_response_is_a_reply() -> None:
         assert send_request(agent.address) == recorded(SERVER)
 
 
+def test_zone_of_ipv6_address_is_not_sent() -> None:
+    requests_received: list[bytes] = []
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+
+        def respond() -> None:
+            connection, _ = server.accept()
+            with connection:
+                requests_received.append(connection.recv(65536))
+                connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        port = server.getsockname()[1]
+        outcome = send_request(Address("http", f"::1%{socket.if_nametoindex('lo')}", port))
+        thread.join(PATIENCE)
+
+    assert outcome == Reply(200, b"")
+    assert f"\r\nHost: [::1]:{port}\r\n".encode() in requests_received[0]
+
+
 def test_path_is_sent_unchanged() -> None:
     with RecordedAgent(SERVER) as agent:
         send_request(agent.address, path=STALE_PATH)
