@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from nomad_exporter.config.load import RawSettings
 from nomad_exporter.config.model import Config, ConfigError, DocumentError
-from nomad_exporter.config.parsers import mask_password
+from nomad_exporter.config.parsers import mask_password, refuse_placeholder
 from nomad_exporter.config.settings import PREFIX, SECTIONS, SETTINGS, Setting
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -112,6 +112,7 @@ class Value(click.ParamType):  # type: ignore[type-arg]  # generic only in the n
         if not isinstance(value, str):
             return value
         try:
+            refuse_placeholder(value)
             return self.parse(value)
         except ValueError as error:
             _refuse(value, str(error), param, ctx)

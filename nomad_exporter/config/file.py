@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nomad_exporter.config.model import ConfigError, build_agent
-from nomad_exporter.config.parsers import mask_password, name, one_of
+from nomad_exporter.config.parsers import mask_password, name, one_of, refuse_placeholder
 from nomad_exporter.config.settings import AGENT, SECTIONS, SETTINGS, Setting, Settings
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.models import Role
@@ -47,6 +47,9 @@ _SECTIONS = [section for section in SECTIONS if section != AGENT]
 _FIELDS = {(setting.section, setting.key): field for field, setting in SETTINGS.items()}
 _OVERRIDDEN_BY = {"token": "token_file", "token_file": "token"}
 """A token of the agent overrides a default token file, and a token file of the agent a default token."""
+
+_INSTEAD = {"token": "; token_file names a file with the token"}
+"""What to use instead of an invalid value of a key."""
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ROLES = {"server": {Role.SERVER}, "client": {Role.CLIENT}, "both": set(Role)}
@@ -157,6 +160,7 @@ def _parse_role(node: Node) -> frozenset[Role]:
 def _parse_with(parse: Callable[[str], T], node: Node) -> T:
     text = node.text()
     try:
+        refuse_placeholder(text)
         return parse(text)
     except ValueError as error:
         node.fail(f"{error} (got {text!r})")
@@ -192,10 +196,11 @@ def _parse_switch(node: Node) -> bool:
 def _parse_text(setting: Setting, node: Node) -> Any:
     text = node.text()
     try:
+        refuse_placeholder(text)
         return _resolve(node.file.parent, setting.parse(text))
     except ValueError as error:
         shown = "********" if setting.secret else mask_password(text)
-        node.fail(f"{error} (got {shown!r})")
+        node.fail(f"{error} (got {shown!r}){_INSTEAD.get(setting.key, '')}")
 
 
 def _resolve(directory: Path, value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import File
 from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_agent, build_config, flag_of
+from nomad_exporter.config.parsers import refuse_placeholder
 from nomad_exporter.config.settings import AGENT, SETTINGS, TASK_ADDRESS, Settings
 from nomad_exporter.config.warnings import default_agent_warnings, file_warnings
 from nomad_exporter.nomad.agent import Agent
@@ -55,8 +56,8 @@ def load_config(raw: RawSettings, host_name: str, get_node_name: GetNodeName) ->
     """
     file = config_file.read(raw.file)
     from_file = {field: value for field, value in file.settings.items() if field in raw.defaults}
-    settings = Settings(**{**raw.values, **_secrets(raw.environment), **from_file})
     try:
+        settings = Settings(**{**raw.values, **_secrets(raw.environment), **from_file})
         if file.agents is None:
             agent, warnings = _build_default_agent(raw, settings, host_name, get_node_name)
             origin = "".join(raw.origins("address")[:1])
@@ -82,7 +83,15 @@ def locate(error: ConfigError, raw: RawSettings, file: File) -> ConfigError | Do
 
 def _secrets(environment: Mapping[str, str]) -> dict[str, Any]:
     texts = {field: environment.get(setting.nomad[0]) for field, setting in SETTINGS.items() if setting.secret}
-    return {field: SETTINGS[field].parse(text) if text else None for field, text in texts.items()}
+    return {field: _parse_secret(field, text) if text else None for field, text in texts.items()}
+
+
+def _parse_secret(field: str, text: str) -> Any:
+    try:
+        refuse_placeholder(text)
+        return SETTINGS[field].parse(text)
+    except ValueError as error:
+        raise ConfigError(field, str(error)) from None
 
 
 def _build_default_agent(

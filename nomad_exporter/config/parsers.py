@@ -15,7 +15,16 @@ from nomad_exporter.server.listen import Listen
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AGENT_URL = "must be a URL such as http://127.0.0.1:4646, https://host:4646 or unix:///path/to/api.sock"
+_PLACEHOLDER = re.compile(r"\$\{\w+[^}]*\}|\$\(\w+\)|\{\{.*?\}\}")
+"""``${NAME}`` of shells, ``$(NAME)`` of Kubernetes, and the templates of Nomad, Consul and Helm."""
+
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def refuse_placeholder(text: str) -> None:
+    """Raise ValueError if ``text`` has a variable or a template that another program should have replaced."""
+    if _PLACEHOLDER.search(text):
+        raise ValueError("must not contain a variable or template, which is not replaced here; use the value itself")
 
 
 def duration(text: str) -> float:
@@ -47,6 +56,14 @@ def path(text: str) -> Path:
 
 def secret(text: str) -> Secret:
     return Secret(text)
+
+
+def token(text: str) -> Secret:
+    """Return a token without white space around it, as in a token file."""
+    stripped = text.strip()
+    if not (stripped.isascii() and stripped.isprintable()):
+        raise ValueError("must be one line of printable ASCII")
+    return Secret(stripped)
 
 
 def name(text: str) -> str:

@@ -114,7 +114,7 @@ class Settings:
     token_file: Path | None = _optional(
         "nomad.token-file", "File with the ACL token; takes precedence over NOMAD_TOKEN.", parsers.path, metavar="FILE"
     )
-    token: Secret | None = _optional("nomad.token", "ACL token.", parsers.secret, secret=True, nomad=("NOMAD_TOKEN",))
+    token: Secret | None = _optional("nomad.token", "ACL token.", parsers.token, secret=True, nomad=("NOMAD_TOKEN",))
     http_auth: Secret | None = _optional(
         "nomad.http-auth",
         "Basic authentication at a proxy in front of the agent, as user:password.",

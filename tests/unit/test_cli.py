@@ -17,7 +17,7 @@ import pytest
 from nomad_exporter import __version__
 from nomad_exporter.cli import COMMANDS, command
 from nomad_exporter.cli_options import help_text
-from nomad_exporter.config.model import Config
+from nomad_exporter.config.model import Config, ConfigError
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.server.listen import Listen, listen
@@ -258,6 +258,31 @@ def test_error_names_variable(name: str, value: str, problem: str, monkeypatch: 
     monkeypatch.setenv(name, value)
 
     assert error_of() == f"{name} {problem} (got {value!r})"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("NOMAD_TOKEN", "hidden-1\nhidden-2", "must be one line of printable ASCII"),
+        ("NOMAD_TOKEN", "${hidden-1}", "must not contain a variable or template"),
+        ("NOMAD_HTTP_AUTH", "user:$(hidden_1)", "must not contain a variable or template"),
+    ],
+)
+def test_invalid_secret_names_its_variable_only(
+    name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigError) as raised:
+        command().main([], standalone_mode=False)
+
+    assert str(raised.value).startswith(f"{name} {problem}")
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.parametrize("flag", ["--nomad.address", "--nomad.cluster", "--poll.timeout", "--web.listen-address"])
+def test_variable_in_flag_is_refused(flag: str) -> None:
+    assert error_of(flag, "${HOST}").startswith(f"{flag} must not contain a variable or template")
 
 
 def test_error_masks_password_in_address(monkeypatch: pytest.MonkeyPatch) -> None:

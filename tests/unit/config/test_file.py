@@ -546,3 +546,23 @@ def test_unprintable_label_value_is_refused(error_of: ErrorOf, keys: str) -> Non
     error = error_of(f'agents: [{{address: "http://nomad:4646", {keys}}}]')
 
     assert "must be one printable line" in error
+
+
+@pytest.mark.parametrize("key", ["name", "address", "cluster", "token_file", "server_name", "region", "role"])
+def test_variable_in_value_is_refused(load: LoadText, key: str) -> None:
+    with pytest.raises(DocumentError, match=rf"agents\[0\]\.{key}: must not contain a variable or template"):
+        load(f"agents: [{{{key}: 'a${{X}}', {'name' if key == 'address' else 'address'}: 'http://a:4646'}}]")
+
+
+def test_variable_in_token_is_refused_without_quoting_it(load: LoadText) -> None:
+    with pytest.raises(DocumentError) as raised:
+        load("agents: [{address: 'http://a:4646', token: '${hidden}'}]")
+
+    assert str(raised.value).endswith("(got '********'); token_file names a file with the token")
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.parametrize("label", ["rack: '${RACK}'", "rack: '{{ rack }}'"])
+def test_variable_in_label_is_refused(load: LoadText, label: str) -> None:
+    with pytest.raises(DocumentError, match=r"labels\.rack: must not contain a variable or template"):
+        load(f"agents: [{{address: 'http://a:4646', labels: {{{label}}}}}]")

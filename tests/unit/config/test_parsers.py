@@ -42,6 +42,30 @@ def test_secret_is_hidden_in_repr() -> None:
     assert "hidden-text" not in f"{secret} {secret!r}"
 
 
+@pytest.mark.parametrize(
+    "text", ["${TOKEN}", "http://${HOST}:4646", "${A:-b}", "$(HOST)", '{{ env "X" }}', "{{.Values.x}}"]
+)
+def test_placeholder_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must not contain a variable or template"):
+        parsers.refuse_placeholder(text)
+
+
+@pytest.mark.parametrize("text", ["", "$", "$5", "pa$$word", "a{b}", "${}", "$(", "{{"])
+def test_text_without_placeholder_is_accepted(text: str) -> None:
+    parsers.refuse_placeholder(text)
+
+
+@pytest.mark.parametrize("text", ["b4d", " b4d\n", "b4d\r\n"])
+def test_token_is_stripped_as_in_a_token_file(text: str) -> None:
+    assert parsers.token(text).reveal() == "b4d"
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "Größe", "a\0b"])
+def test_token_that_no_header_can_have_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^must be one line of printable ASCII$"):
+        parsers.token(text)
+
+
 @pytest.mark.parametrize("text", ["n1", "server.global.nomad", "Größe 1", "x" * 200])
 def test_name_is_any_printable_line(text: str) -> None:
     assert parsers.name(text) == text
