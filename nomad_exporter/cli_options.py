@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
+from nomad_exporter.config import parsers
 from nomad_exporter.config.load import RawSettings
 from nomad_exporter.config.model import Config, ConfigError, DocumentError
 from nomad_exporter.config.parsers import mask_password, refuse_placeholder
-from nomad_exporter.config.settings import PREFIX, SECTIONS, SETTINGS, Setting
+from nomad_exporter.config.settings import FILE_FLAG, FILE_VARIABLE, SECTIONS, SETTINGS, Setting
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 """Context settings of the commands that have these options."""
@@ -64,10 +65,10 @@ def options(flags: Collection[str] = frozenset(_PUBLIC)) -> list[click.Parameter
     return [
         *(_option(field, setting, field in flags) for field, setting in _PUBLIC.items()),
         click.Option(
-            ["--config.file", "file"],
-            type=click.Path(path_type=Path),
+            [FILE_FLAG, "file"],
+            type=Value(parsers.path, "FILE"),
             metavar="FILE",
-            envvar=f"{PREFIX}CONFIG_FILE",
+            envvar=[FILE_VARIABLE],
             help="YAML file with agents and settings.",
         ),
     ]
@@ -82,6 +83,7 @@ def from_context(context: click.Context) -> RawSettings:
         defaults=frozenset(field for field, source in sources.items() if source is ParameterSource.DEFAULT),
         environment=dict(os.environ),
         file=context.params["file"],
+        file_origin=_origin(next(param for param in context.command.params if param.name == "file"), context),
     )
 
 

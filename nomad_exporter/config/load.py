@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from nomad_exporter.config import file as config_file
 from nomad_exporter.config.file import File
-from nomad_exporter.config.model import Config, ConfigError, DocumentError, build_agent, build_config, flag_of
+from nomad_exporter.config.model import (
+    Config,
+    ConfigError,
+    DocumentError,
+    UnreadableFile,
+    build_agent,
+    build_config,
+    flag_of,
+)
 from nomad_exporter.config.parsers import refuse_placeholder
-from nomad_exporter.config.settings import AGENT, SETTINGS, TASK_ADDRESS, Settings
-from nomad_exporter.config.warnings import default_agent_warnings, file_warnings
+from nomad_exporter.config.settings import AGENT, FILE_FLAG, PREFIX, SETTINGS, TASK_ADDRESS, Setting, Settings
+from nomad_exporter.config.warnings import default_agent_warnings, file_warnings, variable_warnings
 from nomad_exporter.nomad.agent import Agent
 
 if TYPE_CHECKING:
@@ -33,7 +41,8 @@ class RawSettings:
     """The settings of a command line and its environment, before the configuration file is read.
 
     ``values`` are the parsed values by field. ``flags`` are the fields set on the command line; ``defaults`` are the
-    fields set neither there nor in the environment. Secrets are in ``environment`` only.
+    fields set neither there nor in the environment. Secrets are in ``environment`` only. ``file_origin`` is the flag or
+    the variable that names the file.
     """
 
     values: Mapping[str, Any]
@@ -41,6 +50,7 @@ class RawSettings:
     defaults: frozenset[str]
     environment: Mapping[str, str]
     file: Path | None = None
+    file_origin: str = FILE_FLAG
 
     def origins(self, field: str) -> list[str]:
         """Return the flag, or else the variables, that set ``field``; the first one counts."""
@@ -54,31 +64,49 @@ def load_config(raw: RawSettings, host_name: str, get_node_name: GetNodeName) ->
 
     Precedence: flag, environment variable, file, default.
     """
-    file = config_file.read(raw.file)
+    file = _read(raw)
+    about_variables = tuple(variable_warnings(raw.environment))
     from_file = {field: value for field, value in file.settings.items() if field in raw.defaults}
     try:
         settings = Settings(**{**raw.values, **_secrets(raw.environment), **from_file})
         if file.agents is None:
             agent, warnings = _build_default_agent(raw, settings, host_name, get_node_name)
             origin = "".join(raw.origins("address")[:1])
-            return build_config(settings, (agent,), (*warnings, *default_agent_warnings(settings.address, origin)))
+            about_address = default_agent_warnings(settings.address, origin)
+            return build_config(settings, (agent,), (*about_variables, *warnings, *about_address))
         agents = config_file.build_agents(file.agents, settings, host_name)
-        return build_config(settings, agents, (*_ignored_settings(raw), *file_warnings(file.agents, agents)))
+        about_agents = file_warnings(file.agents, agents)
+        return build_config(settings, agents, (*about_variables, *_ignored_settings(raw), *about_agents))
     except ConfigError as error:
         raise locate(error, raw, file) from None
+
+
+def _read(raw: RawSettings) -> File:
+    try:
+        return config_file.read(raw.file)
+    except UnreadableFile as error:
+        raise DocumentError(f"{raw.file_origin} {error}") from None
 
 
 def locate(error: ConfigError, raw: RawSettings, file: File) -> ConfigError | DocumentError:
     """Return ``error`` with each setting named as the user set it: by flag, by variable, or by key in the file."""
     node = file.nodes.get(error.field) if error.field in raw.defaults else None
+    origin = "".join(raw.origins(error.field)[:1])
 
     def name(field: str) -> str:
         setting = SETTINGS[field]
         is_in_file = field in raw.defaults and (node is not None or field in file.nodes)
-        return f"{setting.section}.{setting.key}" if is_in_file else [*raw.origins(field), setting.flag][0]
+        return f"{setting.section}.{setting.key}" if is_in_file else [*raw.origins(field), _like(origin, setting)][0]
 
     named = error.with_names(name)
     return DocumentError(node.describe(named.problem)) if node else named
+
+
+def _like(origin: str, setting: Setting) -> str:
+    """Return what sets ``setting`` in the way of ``origin``: a variable of Nomad or of the exporter, or the flag."""
+    if origin.startswith("-") or not origin:
+        return setting.flag
+    return setting.nomad[0] if setting.nomad and not origin.startswith(PREFIX) else setting.variables[0]
 
 
 def _secrets(environment: Mapping[str, str]) -> dict[str, Any]:

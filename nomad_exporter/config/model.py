@@ -50,6 +50,10 @@ class DocumentError(Exception):
     """An error in a configuration file; the message is one line with the file, the line and the key."""
 
 
+class UnreadableFile(DocumentError):
+    """A configuration file that cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class PollConfig:
     """Intervals, timeout and maximum age of polls, in seconds."""

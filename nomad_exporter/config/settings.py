@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 PREFIX = "NOMAD_EXPORTER_"
 
+FILE_FLAG, FILE_VARIABLE = "--config.file", f"{PREFIX}CONFIG_FILE"
+"""What names the configuration file."""
+
 TASK_ADDRESS = "NOMAD_UNIX_ADDR"
 """Variable in which Nomad passes a task the socket of the task's own agent; used if no other address is set."""
 
@@ -65,8 +68,12 @@ class Setting:
     @property
     def variables(self) -> tuple[str, ...]:
         """Environment variables of the setting; the first one that is not empty counts."""
-        variable = PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
-        return self.nomad if self.secret else (variable, *self.nomad)
+        return self.nomad if self.secret else (self.own_variable, *self.nomad)
+
+    @property
+    def own_variable(self) -> str:
+        """The exporter's own variable, which a secret does not have."""
+        return PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
 
 
 def _setting(name: str, help: str, parse: Callable[[str], T], **options: Any) -> T:

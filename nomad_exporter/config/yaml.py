@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from nomad_exporter.config.model import DocumentError
+from nomad_exporter.config.model import DocumentError, UnreadableFile
 
 
 class _Loader(yaml.SafeLoader):
@@ -84,7 +84,7 @@ def read(file: Path) -> Node:
     try:
         node = yaml.compose(file.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
-        raise DocumentError(f"{file}: {error.strerror}") from None
+        raise UnreadableFile(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DocumentError(f"{file}: not valid UTF-8") from None
     except yaml.MarkedYAMLError as error:

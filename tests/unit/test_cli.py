@@ -17,7 +17,7 @@ import pytest
 from nomad_exporter import __version__
 from nomad_exporter.cli import COMMANDS, command
 from nomad_exporter.cli_options import help_text
-from nomad_exporter.config.model import Config, ConfigError
+from nomad_exporter.config.model import Config, ConfigError, DocumentError
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.server.listen import Listen, listen
@@ -196,7 +196,7 @@ def test_empty_variable_is_unset(name: str, load: LoadArguments, monkeypatch: py
     [
         pytest.param("NOMAD_EXPORTER_PORT", "tcp://10.0.0.1:9441", id="injected-by-kubernetes"),
         pytest.param("NOMAD_EXPORTER_SERVICE_PORT_HTTP", "9441", id="also-injected-by-kubernetes"),
-        pytest.param("NOMAD_EXPORTER_NOMAD_TOKEN", "hidden-1", id="secrets-have-no-exporter-variable"),
+        pytest.param("NOMAD_EXPORTER_METRICS_PORT_9441_TCP_ADDR", "10.0.0.1", id="of-a-longer-service-name"),
         pytest.param("NOMAD_REGION", "west", id="region"),
         pytest.param("NOMAD_NAMESPACE", "apps", id="namespace"),
     ],
@@ -208,6 +208,67 @@ def test_other_variables_are_ignored(
     monkeypatch.setenv(name, value)
 
     assert load() == default
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        pytest.param("NOMAD_EXPORTER_POLL_INTERVALL", "NOMAD_EXPORTER_POLL_INTERVAL", id="typing-error"),
+        pytest.param("NOMAD_EXPORTER_LISTEN_ADDRESS", "NOMAD_EXPORTER_WEB_LISTEN_ADDRESS", id="without-section"),
+        pytest.param("NOMAD_EXPORTER_NOMAD_TOKEN", "NOMAD_TOKEN", id="secret"),
+        pytest.param("NOMAD_EXPORTER_NOMAD_HTTP_AUTH", "NOMAD_HTTP_AUTH", id="other-secret"),
+    ],
+)
+def test_unknown_variable_has_a_warning(
+    name: str, meant: str, load: LoadArguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "hidden-1")
+
+    assert load().warnings == (f"{name} is ignored: unknown variable, did you mean {meant}?",)
+
+
+@pytest.mark.parametrize("name", ["NOMAD_EXPORTER_PORT", "NOMAD_EXPORTER_X"])
+def test_variable_like_no_other_has_a_warning(name: str, load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "9441")
+
+    assert load().warnings == (f"{name} is ignored: unknown variable",)
+
+
+def test_every_variable_of_a_setting_is_known(load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {variable: "" for setting in SETTINGS.values() for variable in setting.variables}
+    for name, value in {**environment, "NOMAD_EXPORTER_CONFIG_FILE": ""}.items():
+        monkeypatch.setenv(name, value)
+
+    assert load().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "line"),
+    [
+        pytest.param(
+            [], {"NOMAD_CLIENT_CERT": "c"}, "NOMAD_CLIENT_CERT requires NOMAD_CLIENT_KEY", id="variable-of-nomad"
+        ),
+        pytest.param(["--nomad.key-file=k"], {}, "--nomad.key-file requires --nomad.cert-file", id="flag"),
+    ],
+)
+def test_missing_half_of_a_pair_is_named_like_the_other(
+    arguments: list[str], environment: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigError) as raised:
+        command().main(arguments, standalone_mode=False)
+
+    assert str(raised.value) == line
+
+
+def test_unreadable_file_names_flag_or_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DocumentError, match=r"^--config\.file /no/file: No such file or directory$"):
+        command().main(["--config.file", "/no/file"], standalone_mode=False)
+    monkeypatch.setenv("NOMAD_EXPORTER_CONFIG_FILE", "/no/file")
+    with pytest.raises(DocumentError, match=r"^NOMAD_EXPORTER_CONFIG_FILE /no/file: No such file or directory$"):
+        command().main([], standalone_mode=False)
 
 
 def test_variable_holds_several_listen_addresses(load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:

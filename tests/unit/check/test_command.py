@@ -195,7 +195,7 @@ def test_flag_without_effect_is_refused(setting: Setting, error_of: Callable[...
 def test_every_error_is_unknown(error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert error_of("--nomad.cert-file", "cert") == "--nomad.cert-file requires --nomad.key-file"
     assert error_of("sleepy").startswith("Invalid value for ")
-    assert error_of("--config.file", "/no/such/file") == "/no/such/file: No such file or directory"
+    assert error_of("--config.file", "/no/such/file") == "--config.file /no/such/file: No such file or directory"
     monkeypatch.setattr("nomad_exporter.check.command.load_config", lambda *_: 1 / 0)
     assert error_of().startswith("internal error, please report it: ZeroDivisionError in test_command.py:")
 

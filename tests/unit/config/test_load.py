@@ -148,7 +148,7 @@ def test_flag_and_variable_precede_file(load: Load, set_interval: dict[str, Any]
             None,
             {"timeout": 9.0},
             {},
-            "NOMAD_EXPORTER_POLL_TIMEOUT 9s exceeds 80 % of --poll.health-interval (5s); maximum is 4s",
+            "NOMAD_EXPORTER_POLL_TIMEOUT 9s exceeds 80 % of NOMAD_EXPORTER_POLL_HEALTH_INTERVAL (5s); maximum is 4s",
             id="variable-and-default",
         ),
         pytest.param(
@@ -173,7 +173,11 @@ def test_flag_and_variable_precede_file(load: Load, set_interval: dict[str, Any]
             id="flag-over-file",
         ),
         pytest.param(
-            None, {"cert_file": Path("c")}, {}, "NOMAD_EXPORTER_NOMAD_CERT_FILE requires --nomad.key-file", id="pair"
+            None,
+            {"cert_file": Path("c")},
+            {},
+            "NOMAD_EXPORTER_NOMAD_CERT_FILE requires NOMAD_EXPORTER_NOMAD_KEY_FILE",
+            id="pair",
         ),
     ],
 )
