@@ -188,9 +188,9 @@ def _parse(field: str, node: Node) -> Any:
 
 def _parse_switch(node: Node) -> bool:
     text = node.text()
-    if text not in ("true", "false"):
+    if text.lower() not in ("true", "false"):
         node.fail(f"must be true or false (got {text!r})")
-    return text == "true"
+    return text.lower() == "true"
 
 
 def _parse_text(setting: Setting, node: Node) -> Any:

@@ -74,12 +74,12 @@ def name(text: str) -> str:
 
 
 def one_of(choices: Sequence[str]) -> Callable[[str], str]:
-    """Return a parser that accepts only ``choices``."""
+    """Return a parser that accepts only ``choices``, in lower or upper case, and returns them in lower case."""
 
     def parse(text: str) -> str:
-        if text not in choices:
+        if text.lower() not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
-        return text
+        return text.lower()
 
     return parse
 

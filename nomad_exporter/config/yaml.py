@@ -7,7 +7,8 @@ Duplicate keys, aliases and more than one document are refused.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -88,8 +89,7 @@ def read(file: Path) -> Node:
     except UnicodeDecodeError:
         raise DocumentError(f"{file}: not valid UTF-8") from None
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DocumentError(f"{file}{line}: {_problem(error)}") from None
+        raise DocumentError(f"{file}:{_describe_syntax_error(error)}") from None
     except yaml.YAMLError:
         raise DocumentError(f"{file}: not valid YAML: control characters are not allowed") from None
     except RecursionError:
@@ -97,10 +97,33 @@ def read(file: Path) -> Node:
     return Node(node or yaml.MappingNode("tag:yaml.org,2002:map", [], *_start_marks()), file)
 
 
-def _problem(error: yaml.MarkedYAMLError) -> str:
-    # The problem of a ComposerError continues the sentence of its context.
-    needs_context = isinstance(error, yaml.composer.ComposerError) and error.context
-    return f"{error.context}, {error.problem}" if needs_context else error.problem or "not valid YAML"
+# PyYAML describes what its parser expected. These rows describe what the user can change.
+_SYNTAX_ERRORS: Sequence[tuple[str, str]] = (
+    (r"found character '\\t'", "tab in the indentation; indent with spaces"),
+    (r"found character '(.)'", "a value that begins with {0} must be in quotes"),
+    (r"mapping values are not allowed", "unexpected ': '; check the indentation, and put a value with ': ' in quotes"),
+    (r"could not find expected ':'", "missing ':' after a key"),
+    (
+        r"expected <block end>",
+        "wrong indentation, or text after a closing quote; keys of a mapping begin in one column",
+    ),
+    (r"while scanning a quoted scalar", "closing quote is missing"),
+    (r"unknown escape character", "invalid escape sequence after \\ in double quotes; use single quotes"),
+    (r"expected '<document start>'", "unexpected text; the file must be a mapping of keys to values"),
+    (r"expected ',' or '(.)'", "missing ',' or '{0}'"),
+    (r"aliases are not supported", "aliases are not supported"),
+    (r"expected a single document", "must have one document, without a second line '---'"),
+)
+"""A pattern for context and problem of an error, and the text for the user with the groups of the pattern."""
+
+
+def _describe_syntax_error(error: yaml.MarkedYAMLError) -> str:
+    """Return the line and the description of an error; what was not closed has the line on which it begins."""
+    raw = f"{error.context}, {error.problem}"
+    matches = ((re.search(pattern, raw), text) for pattern, text in _SYNTAX_ERRORS)
+    text = next((text.format(*found.groups()) for found, text in matches if found), f"not valid YAML: {error.problem}")
+    mark = error.context_mark if error.context_mark and "missing" in text else error.problem_mark
+    return f"{mark.line + 1 if mark else 1}: {text}"
 
 
 def _start_marks() -> tuple[yaml.Mark, yaml.Mark]:

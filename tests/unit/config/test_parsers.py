@@ -89,7 +89,12 @@ def test_one_of_accepts_a_choice() -> None:
     assert parsers.one_of(("logfmt", "json"))("json") == "json"
 
 
-@pytest.mark.parametrize("text", ["", "JSON", "xml"])
+@pytest.mark.parametrize("text", ["JSON", "Json"])
+def test_one_of_ignores_case(text: str) -> None:
+    assert parsers.one_of(("logfmt", "json"))(text) == "json"
+
+
+@pytest.mark.parametrize("text", ["", "jsonl", "xml"])
 def test_one_of_refuses_others_and_lists_choices(text: str) -> None:
     with pytest.raises(ValueError, match=r"^must be one of logfmt, json$"):
         parsers.one_of(("logfmt", "json"))(text)

@@ -32,16 +32,43 @@ def error_of(file: Path, content: bytes) -> str:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        pytest.param(b"a: [1", "fleet.yml:1: expected ',' or ']', but got '<stream end>'", id="an open list"),
-        pytest.param(b"a: 1\n\tb: 2", "fleet.yml:2: found character '\\t' that cannot start any token", id="a tab"),
-        pytest.param(b"\na: b: c", "fleet.yml:2: mapping values are not allowed here", id="two colons"),
+        pytest.param(b"b:\n  a: [1", "fleet.yml:2: missing ',' or ']'", id="an open list"),
+        pytest.param(b"a: {b: 1\n", "fleet.yml:1: missing ',' or '}'", id="an open mapping"),
+        pytest.param(b"a: 1\n\tb: 2", "fleet.yml:2: tab in the indentation; indent with spaces", id="a tab"),
+        pytest.param(b"a:\n\tb: 2", "fleet.yml:2: tab in the indentation; indent with spaces", id="a tab below a key"),
+        pytest.param(
+            b"\na: b: c",
+            "fleet.yml:2: unexpected ': '; check the indentation, and put a value with ': ' in quotes",
+            id="two colons",
+        ),
+        pytest.param(
+            b"- a: 1\n   b: 2",
+            "fleet.yml:2: unexpected ': '; check the indentation, and put a value with ': ' in quotes",
+            id="a key too far to the right",
+        ),
+        pytest.param(
+            b"a:\n  b: 1\n c: 2",
+            "fleet.yml:3: wrong indentation, or text after a closing quote; keys of a mapping begin in one column",
+            id="a key too far to the left",
+        ),
+        pytest.param(b"a: 1\nb\nc: 1", "fleet.yml:2: missing ':' after a key", id="no colon"),
+        pytest.param(b"a: 'x\nb: 1\n", "fleet.yml:1: closing quote is missing", id="an open quote"),
+        pytest.param(b"a: @x", "fleet.yml:1: a value that begins with @ must be in quotes", id="an at"),
+        pytest.param(
+            b'a: "\\q"',
+            "fleet.yml:1: invalid escape sequence after \\ in double quotes; use single quotes",
+            id="an escape sequence",
+        ),
+        pytest.param(
+            b"%x", "fleet.yml:1: unexpected text; the file must be a mapping of keys to values", id="a percent sign"
+        ),
         pytest.param(b"a: 1\nb: *x", "fleet.yml:2: aliases are not supported", id="an undefined alias"),
         pytest.param(b"a: &x 1\nb: *x", "fleet.yml:2: aliases are not supported", id="an alias"),
         pytest.param(b"a: &x [*x]", "fleet.yml:1: aliases are not supported", id="a recursive alias"),
         pytest.param(b"a: &x 1\n*x : 2", "fleet.yml:2: aliases are not supported", id="an alias as a key"),
         pytest.param(
             b"a: 1\n---\nb: 2",
-            "fleet.yml:2: expected a single document in the stream, but found another document",
+            "fleet.yml:2: must have one document, without a second line '---'",
             id="two documents",
         ),
         pytest.param(b"a: 1\nb: 2\na: 3", "fleet.yml:3: a: duplicate key", id="a duplicate key"),
