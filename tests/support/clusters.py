@@ -11,6 +11,7 @@ from nomad_sim.model.raft import Raft
 from nomad_sim.model.timing import Timing
 from nomad_sim.setup import Setup
 from nomad_sim.versions import NEWEST, Version
+from tests.support.prepared import prepared
 
 ELECTION_SECONDS = 10.0
 """Seconds within which a new cluster elects its first leader."""
@@ -57,11 +58,18 @@ def new_cluster(servers: int = 3, clients: int = 0, version: Version = NEWEST, s
     return Cluster([*setups, *client_setups(clients, setups)], Timing(), seed, 0.0)
 
 
-def calm_cluster(servers: int = 3, clients: int = 0, version: Version = NEWEST, seed: int = 1) -> Cluster:
-    """Return a cluster of one region that has elected a leader."""
-    cluster = new_cluster(servers, clients, version, seed)
+@prepared
+def elected_cluster(*setups: Setup, seed: int = 1) -> Cluster:
+    """Return a cluster of these agents in which each region has elected a leader."""
+    cluster = Cluster(setups, Timing(), seed, 0.0)
     pass_time(cluster, ELECTION_SECONDS)
     return cluster
+
+
+def calm_cluster(servers: int = 3, clients: int = 0, version: Version = NEWEST, seed: int = 1) -> Cluster:
+    """Return a cluster of one region that has elected a leader."""
+    setups = server_setups(servers, version)
+    return elected_cluster(*setups, *client_setups(clients, setups), seed=seed)
 
 
 def cluster_with_unencrypted_follower(version: Version = NEWEST) -> tuple[Cluster, str]:

@@ -19,6 +19,7 @@ from nomad_sim.model.timing import Timing
 from nomad_sim.options import Options
 from nomad_sim.runtime import ClusterServer
 from nomad_sim.setup import Setup
+from tests.support.clusters import ELECTION_SECONDS
 from tests.support.sim_requests import MANAGER, MONITOR
 from tests.support.waiting import PATIENCE
 
@@ -95,7 +96,7 @@ def run_with_harness(
         harness = SimHarness(files, **chosen)
         try:
             async with asyncio.timeout(PATIENCE):
-                await harness.later(30.0)
+                await harness.later(ELECTION_SECONDS)
                 await scenario(harness)
         finally:
             await harness.runner.stop()

@@ -11,9 +11,9 @@ from nomad_sim.api.acl import AGENT_READ, MANAGEMENT, MONITORING, Acl
 from nomad_sim.api.http import ApiRequest, ApiResponse, Pending, Reply
 from nomad_sim.api.routes import NomadApi, handle
 from nomad_sim.model.cluster import Cluster
-from nomad_sim.model.timing import Timing
 from nomad_sim.versions import NEWEST, Version
-from tests.support.clusters import ELECTION_SECONDS, calm_cluster, client_setups, pass_time, server_setups
+from tests.support.clusters import calm_cluster, client_setups, elected_cluster, pass_time, server_setups
+from tests.support.prepared import prepared
 
 MANAGER = "00000000-0000-4000-8000-000000000001"
 AGENT_READER = "00000000-0000-4000-8000-000000000002"
@@ -80,6 +80,7 @@ def status_and_text(reply: ApiResponse) -> tuple[int, str]:
     return reply.status, reply.body.decode()
 
 
+@prepared
 def with_clients(count: int = 1, version: Version = NEWEST) -> Cluster:
     """Return three servers and ``count`` clients that have registered."""
     cluster = calm_cluster(clients=count, version=version)
@@ -91,24 +92,18 @@ def api_with_acl(version: Version = NEWEST, servers: int = 3, clients: int = 1) 
     """Return a cluster with ACLs and the tokens MANAGER, AGENT_READER and MONITOR."""
     plain = server_setups(servers, version)
     setups = [replace(setup, acl=True) for setup in (*plain, *client_setups(clients, plain))]
-    cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, ELECTION_SECONDS)
     tokens = {MANAGER: MANAGEMENT, AGENT_READER: frozenset({AGENT_READ}), MONITOR: MONITORING}
-    return NomadApi(cluster, Acl(tokens))
+    return NomadApi(elected_cluster(*setups), Acl(tokens))
 
 
 def api_of_one_agent(version: Version = NEWEST) -> NomadApi:
     """Return one agent that is server and client, ``s1.global``."""
     (setup,) = server_setups(1, version)
-    cluster = Cluster([replace(setup, client=True, servers=(setup.rpc_address,))], Timing(), 1, 0.0)
-    pass_time(cluster, ELECTION_SECONDS)
-    return NomadApi(cluster)
+    return NomadApi(elected_cluster(replace(setup, client=True, servers=(setup.rpc_address,))))
 
 
 def api_of_two_regions(version: Version = NEWEST) -> NomadApi:
     """Return the joined regions east and west with one server each, ``s1.east`` and ``s1.west``."""
-    setups = [*server_setups(1, version, "east", 1), *server_setups(1, version, "west", 2)]
-    cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, ELECTION_SECONDS)
+    cluster = elected_cluster(*server_setups(1, version, "east", 1), *server_setups(1, version, "west", 2))
     cluster.join("s1.east", "s1.west")
     return NomadApi(cluster)

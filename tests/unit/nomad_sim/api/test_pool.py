@@ -9,11 +9,10 @@ import pytest
 from nomad_sim.api.http import JSON, ApiResponse
 from nomad_sim.api.routes import NomadApi
 from nomad_sim.model.cluster import Cluster
-from nomad_sim.model.timing import Timing
 from nomad_sim.versions import VERSIONS
 from tests.support.clusters import (
-    ELECTION_SECONDS,
     calm_cluster,
+    elected_cluster,
     leader,
     messages,
     pass_time,
@@ -41,9 +40,7 @@ def separate_regions(series: str = "2.0") -> NomadApi:
     setups = [
         setup for region, net in (("east", 1), ("west", 2)) for setup in server_setups(1, VERSIONS[series], region, net)
     ]
-    cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, ELECTION_SECONDS)
-    return NomadApi(cluster)
+    return NomadApi(elected_cluster(*setups))
 
 
 def refused(address: str) -> str:

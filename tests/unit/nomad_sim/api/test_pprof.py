@@ -9,10 +9,8 @@ import pytest
 from nomad_sim.api.http import TEXT, ApiResponse
 from nomad_sim.api.profile import EXECUTION_TRACE, SAMPLE_TYPES, encode_profile
 from nomad_sim.api.routes import NomadApi
-from nomad_sim.model.cluster import Cluster
-from nomad_sim.model.timing import Timing
 from nomad_sim.versions import VERSIONS
-from tests.support.clusters import ELECTION_SECONDS, calm_cluster, client_setups, pass_time, server_setups
+from tests.support.clusters import calm_cluster, client_setups, elected_cluster, server_setups
 from tests.support.sim_requests import (
     AGENT_READER,
     MANAGER,
@@ -33,9 +31,7 @@ def api_with_debug(*names: str) -> NomadApi:
     """Return three servers and a client without ACLs; the named agents have ``enable_debug``."""
     servers = server_setups()
     setups = [replace(setup, enable_debug=setup.name in names) for setup in (*servers, *client_setups(1, servers))]
-    cluster = Cluster(setups, Timing(), 1, 0.0)
-    pass_time(cluster, ELECTION_SECONDS)
-    return NomadApi(cluster)
+    return NomadApi(elected_cluster(*setups))
 
 
 def file_response(name: str, body: bytes) -> ApiResponse:

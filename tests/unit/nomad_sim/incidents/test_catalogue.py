@@ -15,9 +15,8 @@ from nomad_sim.incidents.roles import assign_roles
 from nomad_sim.incidents.scenario import ADD, Action, ApiCall, Expectation, Incident, Match, Role, Step
 from nomad_sim.layout import setups
 from nomad_sim.model.cluster import Cluster
-from nomad_sim.model.timing import Timing
 from nomad_sim.options import Options
-from tests.support.clusters import pass_time
+from tests.support.clusters import elected_cluster
 
 EXPECTED_NAMES = [
     "leader-killed",
@@ -57,9 +56,7 @@ def faults_of(step: Step) -> list[Action]:
 def cluster_for(incident: Incident) -> Cluster:
     """Return the cluster that ``--incident`` starts."""
     options = fit_options(Options(port=20000), incident, ())
-    cluster = Cluster(setups(options, None), Timing(), 1, 0.0)
-    pass_time(cluster, 20.0)
-    return cluster
+    return elected_cluster(*setups(options, None))
 
 
 def test_catalogue_has_all_incidents_by_name() -> None:

@@ -21,6 +21,7 @@ from tests.support.clusters import (
     followers,
     leader,
     leaders,
+    messages,
     new_cluster,
     pass_time,
     raft_of,
@@ -29,6 +30,7 @@ from tests.support.clusters import (
     suffrage,
     time_until,
 )
+from tests.support.prepared import copied
 from tests.support.profiles import scaled
 
 pytestmark = pytest.mark.slow  # Minutes of simulated time.
@@ -62,6 +64,22 @@ def test_result_of_a_seed_does_not_depend_on_step_sizes(seed: int, steps: list[f
 
     assert single.world.agents == repeated.world.agents
     assert single.world.nodes == repeated.world.nodes
+
+
+@pytest.mark.parametrize("seconds", [0.0, 7.0])
+def test_copy_and_original_develop_alike_and_independently(seconds: float) -> None:
+    cluster = new_cluster(clients=1)
+    pass_time(cluster, seconds)
+    before = cluster.world.agents
+    copy = copied(cluster)
+    pass_time(copy, 60)
+    assert cluster.world.agents is before
+    pass_time(cluster, 60)
+
+    assert cluster.world.agents == copy.world.agents != before
+    assert cluster.world.nodes == copy.world.nodes
+    assert [messages(cluster, name) for name in NAMES] == [messages(copy, name) for name in NAMES]
+    assert cluster.world.rng.random() == copy.world.rng.random()
 
 
 def test_pace_speeds_up_elections_and_failure_detection() -> None:
