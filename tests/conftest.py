@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.support import profiles
+
+UNIT_TESTS = Path(__file__).parent / "unit"
 
 STOP_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -29,8 +32,12 @@ def handle_ignored_signals() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slow tests, so that no worker waits for one at the end."""
+    """Start with the slow tests, so that no worker waits for one at the end; end pure tests by a signal if they hang."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if item.path.is_relative_to(UNIT_TESTS) and not item.get_closest_marker("slow"):
+            # They have no cleanup that could hang, and a thread for each test would take longer than most of them.
+            item.add_marker(pytest.mark.timeout(method="signal"))
 
 
 def pytest_collection_finish() -> None:
