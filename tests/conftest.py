@@ -32,7 +32,7 @@ def handle_ignored_signals() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slow tests, so that no worker waits for one at the end; end pure tests by a signal if they hang."""
+    """Start with the slow tests, so that no worker waits for one at the end. A signal ends pure tests that hang."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if item.path.is_relative_to(UNIT_TESTS) and not item.get_closest_marker("slow"):
