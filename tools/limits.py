@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nomad_exporter import app, logs
 from nomad_exporter.metrics import render
-from nomad_exporter.nomad import connections, durations, lenient, stats, transport
+from nomad_exporter.nomad import connections, durations, lenient, resolver, stats, transport
 from nomad_exporter.nomad.sources import SOURCES, agent_self, autopilot, format_size, health, members
-from nomad_exporter.polling import transitions
+from nomad_exporter.polling import timetable, transitions
 from nomad_exporter.server import protocol
 from nomad_exporter.web import routes
 
@@ -61,5 +62,43 @@ LIMITS = (
     ),
     Limit("requests that wait on one connection", str(protocol.MAX_PIPELINED), "the connection is closed"),
     Limit("parameters in a query", str(routes.MAX_PARAMETERS), "400"),
+    Limit(
+        "time that a client waits for a reload",
+        durations.text(routes.RELOAD_SECONDS),
+        "503; the reload goes on",
+    ),
+    Limit(
+        "time for a connection to an agent",
+        f"half of the timeout, or {durations.text(connections.MIN_CONNECT_SECONDS)} if that is more and the timeout "
+        "allows it",
+        "the poll fails with the reason `timeout`",
+    ),
+    Limit(
+        "host names that are looked up at the same time",
+        str(resolver.MAX_LOOKUPS),
+        "the poll fails with the reason `dns`",
+    ),
+    Limit("polls that run at the same time", f"{timetable.CAPACITY:,}", "the others are late"),
+    Limit(
+        "polls that run at the same time, of sources that timed out the last time",
+        str(timetable.CAPACITY - timetable.RESERVE),
+        "the others are late",
+    ),
+    Limit(
+        "pause between polls of a source that times out",
+        durations.text(timetable.MAX_BACKOFF_SECONDS),
+        "no longer, unless the interval is",
+    ),
+    Limit("new agents whose polls start in a second", str(timetable.RAMP_PER_SECOND // 3), "the others start later"),
+    Limit(
+        "open files left to everything but polls",
+        str(app.RESERVED_FILES),
+        "the poll fails with the reason `internal`",
+    ),
+    Limit(
+        "log lines that wait to be written",
+        f"{logs.MAX_LINES:,}",
+        "the line is dropped, and counted by `nomad_exporter_log_lines_dropped_total`",
+    ),
 )
 """The rows of the table, in its order."""
