@@ -119,7 +119,10 @@ class _Exporter(click.Group, GroupedHelp):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the settings, or pass them to the command that follows them: a command reads its own settings."""
-        _, rest, _ = self.make_parser(ctx).parse_args([*args])
+        try:
+            _, rest, _ = self.make_parser(ctx).parse_args([*args])
+        except click.NoSuchOption:
+            rest = []
         if not rest:
             return super().parse_args(ctx, args)
         name, *arguments = rest

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,6 +43,14 @@ _PUBLIC = {field: setting for field, setting in SETTINGS.items() if not setting.
 class GroupedHelp(click.Command):
     """A command whose help groups the options under the headings of their sections."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. Raises UsageError, which explains an option that does not exist."""
+        given = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(_explain_unknown(error, given, self.get_params(ctx)), ctx) from None
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
@@ -50,6 +59,32 @@ class GroupedHelp(click.Command):
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records, col_max=_MAX_OPTION_WIDTH)
+
+
+_SECRET_FLAGS = {
+    "--nomad.http-auth": "set NOMAD_HTTP_AUTH",
+    "--nomad.token": "use --nomad.token-file, or set NOMAD_TOKEN",
+    "--token": "use --nomad.token-file, or set NOMAD_TOKEN",
+}
+"""Flags that do not exist because their value is a secret, and what to use instead."""
+
+
+def _explain_unknown(error: click.NoSuchOption, arguments: Sequence[str], known: Collection[click.Parameter]) -> str:
+    """Return a message for an option that does not exist, without the value: it can be a secret."""
+    # click reads -web.listen-address, as Go programs write it, as the options -w, -e, -b and so on.
+    name = next((text for text in arguments if _is_go_flag(text, error.option_name)), error.option_name)
+    name = name.partition("=")[0]
+    flag = f"--{name.lstrip('-')}"
+    if flag in _SECRET_FLAGS:
+        return f"{name} does not exist, because other users can see the arguments of a process: {_SECRET_FLAGS[flag]}"
+    flags = [option for parameter in known for option in parameter.opts if option.startswith("--")]
+    meant = [flag] if flag in flags else [other for other in flags if other.endswith(f".{flag[2:]}")]
+    meant = meant or get_close_matches(flag.replace("_", "-"), flags, 2, 0.75)
+    return f"No such option '{name}'." + (f" Did you mean {' or '.join(meant)}?" if meant else "")
+
+
+def _is_go_flag(text: str, short: str) -> bool:
+    return len(short) == 2 and text.startswith(short) and len(text) > 2
 
 
 def _heading(parameter: click.Parameter) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -82,6 +83,9 @@ def build_config(settings: Settings, agents: tuple[Agent, ...], warnings: tuple[
     """Return the configuration that ``settings`` describe for ``agents``. Raises ConfigError."""
     if not settings.listen:
         raise ConfigError("listen", "must list at least one address")
+    fixed = (address for address in settings.listen if address.port or address.path)
+    if repeated := [address for address, number in Counter(fixed).items() if number > 1]:
+        raise ConfigError("listen", f"must list each address once (got {repeated[0]} twice)")
     poll = _build_poll_config(settings)
     return Config(
         agents=agents,

@@ -44,6 +44,8 @@ def default_agent_warnings(url: AgentUrl, origin: str) -> Iterator[str]:
     """Yield warnings about the URL of the default agent, which ``origin`` has set."""
     if not url.has_port:
         yield f"{origin} {_no_port(url.address)}"
+    if url.user_info and origin.startswith("-"):
+        yield f"{origin} has a password, which other users can see in the arguments; set NOMAD_HTTP_AUTH instead"
 
 
 def file_warnings(listed: Sequence[AgentEntries], agents: Sequence[Agent]) -> Iterator[str]:

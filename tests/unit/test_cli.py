@@ -355,12 +355,46 @@ def test_error_masks_password_in_address(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "hidden-1" not in line
 
 
-@pytest.mark.parametrize("flag", ["--nomad.token", "--nomad.http-auth"])
-def test_secret_flag_is_refused_without_quoting_it(flag: str) -> None:
-    line = error_of(f"{flag}=hidden-1")
+@pytest.mark.parametrize(
+    ("flag", "instead"),
+    [
+        ("--nomad.token", "use --nomad.token-file, or set NOMAD_TOKEN"),
+        ("--nomad.http-auth", "set NOMAD_HTTP_AUTH"),
+        ("-token", "use --nomad.token-file, or set NOMAD_TOKEN"),
+    ],
+)
+@pytest.mark.parametrize("separator", ["=", " "])
+def test_secret_flag_is_refused_without_quoting_it(flag: str, instead: str, separator: str) -> None:
+    line = error_of(*f"{flag}{separator}hidden-1".split())
 
-    assert f"'{flag}'" in line
+    assert line.startswith(f"{flag} does not exist, because other users can see the arguments of a process: {instead}")
     assert "hidden-1" not in line
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        ("-web.listen-address", "--web.listen-address"),
+        ("-log.level", "--log.level"),
+        ("-address", "--nomad.address"),
+        ("--address", "--nomad.address"),
+        ("--web.listen_address", "--web.listen-address"),
+        ("--nomad.adress", "--nomad.address"),
+        ("-version", "--version"),
+    ],
+)
+def test_unknown_flag_names_the_flag_that_is_meant(flag: str, meant: str) -> None:
+    assert error_of(f"{flag}=hidden-1").startswith(f"No such option '{flag}'. Did you mean {meant}")
+    assert error_of(flag, "hidden-1").startswith(f"No such option '{flag}'. Did you mean {meant}")
+
+
+def test_password_in_flag_has_a_warning(load: LoadArguments, monkeypatch: pytest.MonkeyPatch) -> None:
+    (warning,) = load("--nomad.address=http://user:hidden-1@nomad:4646").warnings
+    monkeypatch.setenv("NOMAD_ADDR", "http://user:hidden-1@nomad:4646")
+
+    assert warning.startswith("--nomad.address has a password, which other users can see")
+    assert "hidden-1" not in warning
+    assert load().warnings == ()
 
 
 def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,3 +178,8 @@ def test_default_max_age_exceeds_long_health_interval() -> None:
     poll = config_of(interval=15.0, health_interval=60.0).poll
 
     assert poll.max_age > poll.health_interval
+
+
+def test_listen_address_is_listed_once() -> None:
+    with pytest.raises(ConfigError, match=r"^--web\.listen-address must list each address once \(got :1 twice\)$"):
+        config_of(listen=(Listen("", 1), Listen("", 2), Listen("", 1)))
