@@ -77,7 +77,8 @@ def _explain_unknown(error: click.NoSuchOption, arguments: Sequence[str], known:
     flag = f"--{name.lstrip('-')}"
     if flag in _SECRET_FLAGS:
         return f"{name} does not exist, because other users can see the arguments of a process: {_SECRET_FLAGS[flag]}"
-    flags = [option for parameter in known for option in parameter.opts if option.startswith("--")]
+    named = [parameter for parameter in known if isinstance(parameter, click.Option) and not parameter.hidden]
+    flags = [option for parameter in named for option in parameter.opts if option.startswith("--")]
     meant = [flag] if flag in flags else [other for other in flags if other.endswith(f".{flag[2:]}")]
     meant = meant or get_close_matches(flag.replace("_", "-"), flags, 2, 0.75)
     return f"No such option '{name}'." + (f" Did you mean {' or '.join(meant)}?" if meant else "")

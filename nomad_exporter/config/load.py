@@ -180,10 +180,12 @@ def _credential_loaders(agent: Agent) -> Iterator[tuple[str, Callable[[], object
     from nomad_exporter.nomad import tls  # Likewise.
 
     if agent.credentials.token_file:
-        yield "token_file", partial(tls.read, agent.credentials.token_file)
+        yield "token_file", partial(tls.read_token, agent.credentials.token_file)
     if agent.address.scheme == "https":
         trust = replace(agent.tls, cert_file=None, key_file=None)
         yield ("ca_file" if agent.tls.ca_file else "ca_path"), partial(tls.context, trust)
+        if agent.tls.key_file:
+            yield "key_file", partial(tls.check_key, agent.tls.key_file)
         yield "cert_file", partial(tls.context, agent.tls)
 
 

@@ -93,12 +93,34 @@ def _load_ca_file(ssl_context: ssl.SSLContext, path: Path) -> None:
 
 
 def _load_client_certificate(ssl_context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
-    for path in (cert_file, key_file):
-        read(path)
+    check_certificate(cert_file)
+    check_key(key_file)
     try:
         ssl_context.load_cert_chain(cert_file, key_file, password=_no_passphrase)
-    except (ssl.SSLError, OSError):
-        raise CredentialError(f"{cert_file} and {key_file}: not a certificate and its key in PEM format") from None
+    except ssl.SSLError as error:
+        problem = "does not belong to" if error.reason in _MISMATCHES else "cannot be loaded with"
+        raise CredentialError(f"{cert_file}: {problem} the key {key_file}") from None
+    except OSError as error:
+        raise _unusable(cert_file, error) from None
+
+
+_MISMATCHES = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+"""OpenSSL's reason codes for a certificate and a key that are no pair; the last one if their types differ."""
+
+
+def check_certificate(path: Path) -> None:
+    """Raise CredentialError unless the file holds a certificate in PEM format."""
+    if "CERTIFICATE-----" not in read(path):
+        raise CredentialError(f"{path}: not a certificate in PEM format")
+
+
+def check_key(path: Path) -> None:
+    """Raise CredentialError unless the file holds a private key in PEM format that needs no passphrase."""
+    text = read(path)
+    if "PRIVATE KEY-----" not in text:
+        raise CredentialError(f"{path}: not a private key in PEM format")
+    if "BEGIN ENCRYPTED" in text or "4,ENCRYPTED" in text:
+        raise CredentialError(f"{path}: key is encrypted; remove its passphrase (openssl pkey -in FILE -out NEW_FILE)")
 
 
 def _unusable(path: Path, error: OSError) -> Exception:
@@ -119,6 +141,16 @@ def read(path: Path) -> str:
         raise _unusable(path, error) from None
     except UnicodeDecodeError:
         raise CredentialError(f"{path}: not UTF-8 text") from None
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file. Raises CredentialError, also for an empty file and a text that no header can have."""
+    token = read(path)
+    if not token:
+        raise CredentialError(f"{path}: file is empty")
+    if not (token.isascii() and token.isprintable()):
+        raise CredentialError(f"{path}: must be one line of printable ASCII")
+    return token
 
 
 @dataclass(frozen=True, slots=True)

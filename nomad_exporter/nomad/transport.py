@@ -10,7 +10,6 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -170,11 +169,10 @@ class Transport:
     def _current_token(self) -> str | None:
         credentials = self._agent.credentials
         if credentials.token_file is None:
-            return _require_printable(credentials.token.reveal(), "NOMAD_TOKEN") if credentials.token else None
+            return credentials.token.reveal() if credentials.token else None
         try:
             with self._network.waiting():
-                text = tls.read(credentials.token_file)
-            self._token = _require_token(text, credentials.token_file)
+                self._token = tls.read_token(credentials.token_file)
         except tls.CredentialError:
             if self._token is None:
                 raise
@@ -183,12 +181,6 @@ class Transport:
 
 _REJECTIONS = (401, 403, 500)
 """Statuses with which Nomad rejects a token; 500 is returned for a malformed or expired one."""
-
-
-def _require_token(token: str, file: Path) -> str:
-    if not token:
-        raise tls.CredentialError(f"{file}: file is empty")
-    return _require_printable(token, str(file))
 
 
 def _auth_headers(token: str | None, basic_auth: Secret | None) -> Mapping[str, str]:
@@ -200,12 +192,6 @@ def _auth_headers(token: str | None, basic_auth: Secret | None) -> Mapping[str, 
         user_password = basic_auth.reveal().encode(errors="surrogateescape")
         headers["Authorization"] = "Basic " + b64encode(user_password).decode()
     return headers
-
-
-def _require_printable(token: str, origin: str) -> str:
-    if not (token.isascii() and token.isprintable()):
-        raise tls.CredentialError(f"{origin}: must be one line of printable ASCII")
-    return token
 
 
 def _read_body(raw: urllib3.HTTPResponse, limit: int) -> bytes:

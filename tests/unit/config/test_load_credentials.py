@@ -65,8 +65,27 @@ def test_key_of_another_certificate_is_refused(files: dict[str, Any], authority:
     other = tmp_path / "other.pem"
     authority.issue_cert("other").private_key_pem.write_to_path(other)
 
-    with pytest.raises(ConfigError, match=r"^--nomad\.cert-file .*not a certificate and its key in PEM format$"):
+    with pytest.raises(ConfigError, match=rf"^--nomad\.cert-file .*: does not belong to the key {other}$"):
         check_credentials(https_agent(**{**files, "key_file": other}))
+
+
+def test_error_names_setting_of_unusable_key(files: dict[str, Any], tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+
+    with pytest.raises(ConfigError, match=rf"^--nomad\.key-file {key}: key is encrypted; remove its passphrase "):
+        check_credentials(https_agent(**{**files, "key_file": key}))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [("\n", "file is empty"), ("a\nb", "must be one line of printable ASCII")]
+)
+def test_token_file_without_a_token_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    token = tmp_path / "token"
+    token.write_text(content)
+
+    with pytest.raises(ConfigError, match=rf"^--nomad\.token-file {token}: {problem}$"):
+        check_credentials((Agent("n1", HTTP, Credentials(token_file=token)),))
 
 
 def test_credentials_of_every_agent_are_checked(files: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from nomad_exporter.nomad import tls
 from nomad_exporter.nomad.agent import Tls
@@ -189,23 +190,49 @@ def test_key_of_another_certificate_is_rejected(
 ) -> None:
     key_file = tmp_path / "key.pem"
     ca.issue_cert("cli.global.nomad").private_key_pem.write_to_path(key_file)
-    with pytest.raises(CredentialError, match="not a certificate and its key in PEM format") as caught:
+    with pytest.raises(CredentialError) as caught:
         context(Tls(skip_verify=True, cert_file=client_files[0], key_file=key_file))
 
-    assert f"{client_files[0]} and {key_file}" in str(caught.value)
+    assert str(caught.value) == f"{client_files[0]}: does not belong to the key {key_file}"
 
 
-def test_encrypted_key_is_rejected_without_prompt(tmp_path: Path, client_files: tuple[Path, Path]) -> None:
+def test_key_of_another_type_is_rejected(tmp_path: Path, client_files: tuple[Path, Path], ca: trustme.CA) -> None:
+    key_file = tmp_path / "key.pem"
+    key_file.write_bytes(
+        rsa.generate_private_key(65537, 2048).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    with pytest.raises(CredentialError, match=f"does not belong to the key {key_file}"):
+        context(Tls(skip_verify=True, cert_file=client_files[0], key_file=key_file))
+
+
+def test_swapped_certificate_and_key_are_rejected(client_files: tuple[Path, Path]) -> None:
+    cert_file, key_file = client_files
+    with pytest.raises(CredentialError, match=f"^{key_file}: not a certificate in PEM format$"):
+        context(Tls(skip_verify=True, cert_file=key_file, key_file=cert_file))
+
+
+def test_file_that_is_no_key_is_rejected(client_files: tuple[Path, Path]) -> None:
+    cert_file, _ = client_files
+    with pytest.raises(CredentialError, match=f"^{cert_file}: not a private key in PEM format$"):
+        context(Tls(skip_verify=True, cert_file=cert_file, key_file=cert_file))
+
+
+@pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+def test_encrypted_key_is_rejected_without_prompt(
+    tmp_path: Path, client_files: tuple[Path, Path], form: serialization.PrivateFormat
+) -> None:
     cert_file, plain = client_files
     key = serialization.load_pem_private_key(plain.read_bytes(), None)
     (tmp_path / "key.pem").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
+            form,
             serialization.BestAvailableEncryption(b"passphrase"),
         )
     )
-    with pytest.raises(CredentialError, match="not a certificate and its key in PEM format"):
+    with pytest.raises(CredentialError, match=r"key\.pem: key is encrypted; remove its passphrase"):
         context(Tls(skip_verify=True, cert_file=cert_file, key_file=tmp_path / "key.pem"))
 
 
