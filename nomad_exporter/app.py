@@ -248,7 +248,8 @@ def _log_restart_required(initial: Config, config: Config) -> None:
     """Log the settings that differ from those at the start, but cannot be changed by a reload."""
     for field in ("listen", "log_level", "log_format"):
         if getattr(initial, field) != getattr(config, field):
-            _log.warning("setting requires a restart", setting=SETTINGS[field].flag)
+            # Only the file can have changed since the start.
+            _log.warning("setting requires a restart", setting=f"{SETTINGS[field].section}.{SETTINGS[field].key}")
 
 
 def _format_address(bound: socket.socket) -> str:

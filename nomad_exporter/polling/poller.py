@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
+from nomad_exporter import logs
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.failures import Failure, FailureReason
@@ -15,6 +16,8 @@ from nomad_exporter.polling.node_names import with_node_name
 from nomad_exporter.polling.snapshot import Reading, Snapshot
 from nomad_exporter.polling.store import Store
 from nomad_exporter.polling.transitions import Change
+
+_log = logs.get_logger(__name__)
 
 
 class Wire(Protocol):
@@ -40,9 +43,16 @@ def poll(source: Source[A], wire: Wire, clock: Clock, seconds: float, lateness: 
 
     ``lateness`` is the seconds since the poll was due; the reading includes it.
     """
-    began = clock()
-    outcome = source.poll(wire.get, clock, seconds)
-    return Reading(source, outcome, began, clock().since(began), lateness=lateness, certificates=wire.certificates)
+    began, sizes = clock(), [0]
+
+    def get(path: str, seconds: float, body_limit: int) -> Reply | Failure:
+        reply = wire.get(path, seconds, body_limit)
+        sizes.append(0 if isinstance(reply, Failure) else len(reply.body))
+        return reply
+
+    outcome = source.poll(get, clock, seconds)
+    took, size = clock().since(began), sum(sizes)
+    return Reading(source, outcome, began, took, lateness=lateness, certificates=wire.certificates, size=size)
 
 
 class JobOutcome(Enum):
@@ -81,6 +91,7 @@ class Poller:
         if wire is None:  # The agent was removed by a reload.
             return JobOutcome.COMPLETED
         polled = poll(source, wire, self._clock, self._seconds, lateness)
+        _log.debug("polled", agent=agent.name, source=source, seconds=f"{polled.seconds:.3f}", bytes=polled.size)
         reading = with_node_name(polled, self._snapshot(agent).node_name, wire.get, self._clock, self._seconds)
         self._on_changes(agent, self._store.record(agent, reading))
         return JobOutcome.HUNG if self._has_hung(reading) else JobOutcome.COMPLETED

@@ -36,7 +36,8 @@ class Reading(Generic[A]):
     """The outcome of one poll of one source: an answer or a failure.
 
     ``seconds`` is the duration of the poll, ``lateness`` the seconds from when the poll was due until it began.
-    ``node_name`` is the newest result of a request for the node name, if the agent does not report its name.
+    ``size`` is the number of bytes of the response bodies. ``node_name`` is the newest result of a request for the node
+    name, if the agent does not report its name.
     """
 
     source: Source[A]
@@ -47,6 +48,7 @@ class Reading(Generic[A]):
     lateness: float = 0.0
     certificates: Certificates = _NO_CERTIFICATES
     node_name: NodeName | None = None
+    size: int = 0
 
     @property
     def ended(self) -> Instant:

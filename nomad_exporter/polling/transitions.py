@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from nomad_exporter.nomad.failures import Failure
+from nomad_exporter.nomad.failures import Failure, failure_remedy
 from nomad_exporter.nomad.models import RAFT_STATES, AgentSelf, Check, Members, Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Source
 from nomad_exporter.polling.history import Gossip, History, Leader, Transition, TransitionKey, zeros
@@ -189,7 +189,8 @@ def _poll_changes(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     old, new = _failures(before), _failures(after)
     for reason in new.keys() - old.keys():
         source, failure = new[reason]
-        yield Change(Event.POLL_FAILED, {"source": source.name, "reason": reason, "detail": failure.detail})
+        fields = {"source": source.name, "reason": reason, "detail": failure.detail, "hint": failure_remedy(failure)}
+        yield Change(Event.POLL_FAILED, fields)
     answer = after[SELF].answer
     if answer and not (before[SELF].answer or new):
         yield Change(Event.AGENT_UP, {"roles": ",".join(sorted(answer.roles)), "version": answer.version})

@@ -352,7 +352,7 @@ def test_new_listen_address_requires_a_restart(fleet: FleetFile, agents: dict[st
         assert monitored(exporter) == ["s1", "s2", "s3"]
 
     (line,) = lines(exporter, "restart")
-    assert 'level=warn msg="setting requires a restart" setting=--web.listen-address' in line
+    assert 'level=warn msg="setting requires a restart" setting=web.listen_address' in line
 
 
 def test_new_log_level_requires_a_restart(fleet: FleetFile, agents: dict[str, TrackingAgent]) -> None:
@@ -362,7 +362,7 @@ def test_new_log_level_requires_a_restart(fleet: FleetFile, agents: dict[str, Tr
         reload_by_signal(exporter)
 
     (line,) = lines(exporter, "restart")
-    assert 'level=warn msg="setting requires a restart" setting=--log.level' in line
+    assert 'level=warn msg="setting requires a restart" setting=log.level' in line
 
 
 def test_settings_of_one_agent_are_ignored_with_a_list_of_agents(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -218,6 +219,27 @@ def test_agent_without_wire_is_not_polled() -> None:
 
     assert harness.poller.poll(removed, HEALTH) is COMPLETED
     assert harness.wire.requests == []
+
+
+def test_poll_is_logged_at_debug_with_duration_and_size(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    harness = Harness(SERVER, takes=0.25)
+    harness.poller.poll(AGENT, SELF)
+
+    (record,) = [record for record in caplog.records if record.getMessage() == "polled"]
+    size = len(recorded("2.0.5/healthy/s1-follower").body)
+    assert record.__dict__["fields"] == {"agent": AGENT.name, "source": SELF, "seconds": "0.250", "bytes": size}
+
+
+def test_size_of_a_poll_is_that_of_all_its_responses() -> None:
+    harness = Harness(SERVER)
+    harness.poller.poll(AGENT, HEALTH)
+
+    last = harness.snapshot[HEALTH].last
+    bodies = [recorded("2.0.5/healthy/s1-follower", path).body for path in harness.wire.paths]
+    assert len(bodies) == 2
+    assert last
+    assert last.size == sum(map(len, bodies))
 
 
 def test_failure_is_recorded() -> None:

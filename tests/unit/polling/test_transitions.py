@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.failures import Failure, FailureReason, failure_remedy
 from nomad_exporter.nomad.models import MEMBER_STATUSES, RAFT_STATES, AgentSelf, Check, Member, Members, Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF, Reply, Source
 from nomad_exporter.polling.history import Transition, TransitionKey
@@ -45,7 +45,8 @@ def all_changes(*readings: Reading[Any]) -> list[list[Change]]:
 
 
 def failed(source: Source[Any], failure: Failure) -> Change:
-    return Change(Event.POLL_FAILED, {"source": source.name, "reason": failure.reason, "detail": failure.detail})
+    fields = {"source": source.name, "reason": failure.reason, "detail": failure.detail}
+    return Change(Event.POLL_FAILED, {**fields, "hint": failure_remedy(failure)})
 
 
 SELF_ANSWERED = reading(SELF, self_answer(Role.SERVER, version="2.0.5"))
