@@ -38,6 +38,17 @@ USAGE_ERROR = 2
 INTERNAL_ERROR = 70
 
 
+LIBRARY_VARIABLES = (
+    *("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"),  # prometheus_client: a file for each metric
+    *("PROMETHEUS_DISABLE_CREATED_SERIES", "PROMETHEUS_LEGACY_NAME_VALIDATION"),  # prometheus_client
+    *("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),  # uvicorn
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),  # requests
+    "SSLKEYLOGFILE",  # urllib3: a file with the keys of all TLS connections
+    "PYTHONASYNCIODEBUG",  # uvloop
+)
+"""Variables that libraries read, and that other software leaves in the environment of a pod or an image."""
+
+
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
     """A command that ``load`` imports when the command runs, and its line in the help."""
@@ -67,6 +78,9 @@ COMMANDS: Mapping[str, LazyCommand] = {
 def main() -> NoReturn:
     """Run the command and exit: 0 after a clean stop, 2 and one line on standard error if a setting is wrong."""
     _open_standard_streams()
+    # Before the first library is imported: some read their variables at the import.
+    for name in LIBRARY_VARIABLES:
+        os.environ.pop(name, None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     # SIGHUP would end the process; blocked, it waits until the exporter serves and can reload.

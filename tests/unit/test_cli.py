@@ -15,13 +15,13 @@ import click
 import pytest
 
 from nomad_exporter import __version__
-from nomad_exporter.cli import COMMANDS, command
+from nomad_exporter.cli import COMMANDS, LIBRARY_VARIABLES, command
 from nomad_exporter.cli_options import help_text
 from nomad_exporter.config.model import Config, ConfigError, DocumentError
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Address
 from nomad_exporter.server.listen import Listen, listen
-from tests.support.exporter import environment, run
+from tests.support.exporter import environment, run, running
 
 LoadArguments = Callable[..., Config]
 
@@ -680,3 +680,21 @@ def test_internal_error_is_one_line(patched: str, arguments: list[str], code: in
 
     assert (ended.returncode, ended.stdout) == (code, "")
     assert only_line(ended.stderr).startswith("nomad-exporter: internal error, please report it: KeyError in ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["/no/such/directory", "1"])
+def test_variables_of_libraries_have_no_effect(value: str) -> None:
+    with running(env=dict.fromkeys(LIBRARY_VARIABLES, value)) as exporter:
+        page = exporter.get("/metrics").text
+
+    assert "process_start_time_seconds" in page
+    assert 'nomad_exporter_build_info{version="' in page
+
+
+@pytest.mark.slow
+def test_metrics_of_the_exporter_leave_no_files(tmp_path: Path) -> None:
+    with running(env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}) as exporter:
+        exporter.get("/metrics")
+
+    assert [*tmp_path.iterdir()] == []
