@@ -8,7 +8,7 @@ from nomad_exporter import app, logs
 from nomad_exporter.metrics import render
 from nomad_exporter.nomad import connections, durations, lenient, resolver, stats, transport
 from nomad_exporter.nomad.sources import SOURCES, agent_self, autopilot, format_size, health, members
-from nomad_exporter.polling import timetable, transitions
+from nomad_exporter.polling import snapshot, timetable, transitions
 from nomad_exporter.server import protocol
 from nomad_exporter.web import routes
 
@@ -23,6 +23,7 @@ class Limit:
 
 
 _INVALID = "the value is an invalid field: left out, and counted by `nomad_exporter_poll_invalid_fields`"
+_OMITTED = "the others are left out, and counted by `nomad_exporter_poll_omitted_values`"
 _TOO_LARGE = "the poll fails with the reason `too_large`"
 
 LIMITS = (
@@ -40,18 +41,26 @@ LIMITS = (
         format_size(transport.FRAMING_BYTES),
         "the poll fails with the reason `protocol`",
     ),
-    Limit("characters of a name, ID, address or other text", str(lenient.TEXT_LIMIT), _INVALID),
+    Limit("bytes of a name, ID, address or other text", str(lenient.TEXT_LIMIT), _INVALID),
     Limit("characters of a health message", str(health.MESSAGE_LIMIT), "the message is truncated"),
     Limit(
         "servers in a Raft configuration",
         str(agent_self.RAFT_SERVERS_LIMIT),
         f"{_INVALID}; likewise with empty or duplicate IDs or addresses, which Raft refuses",
     ),
-    Limit("gossip members of one answer", str(members.MEMBERS_LIMIT), _TOO_LARGE),
+    Limit("gossip members of one answer", str(members.LISTED_LIMIT), _TOO_LARGE),
+    Limit("gossip members of one agent", str(members.MEMBERS_LIMIT), f"{_OMITTED}; alive members come first"),
+    Limit("regions of these members", str(members.REGIONS_LIMIT), f"`nomad_agent_members` has no others; {_OMITTED}"),
     Limit("servers of one autopilot answer", str(autopilot.SERVERS_LIMIT), _TOO_LARGE),
-    Limit("unknown stats of one answer", str(agent_self.UNKNOWN_LIMIT), "the others are left out"),
-    Limit("unknown stats of one agent whose kind is learned", str(stats.KINDS_LIMIT), "the others are left out"),
-    Limit("families of unknown stats on one page", str(render.UNKNOWN_LIMIT), "the others are left out"),
+    Limit("unknown stats of one answer", str(agent_self.UNKNOWN_LIMIT), _OMITTED),
+    Limit("unknown stats of one agent whose kind is learned", str(stats.KINDS_LIMIT), "the others count as numbers"),
+    Limit(
+        "families of unknown stats on one page",
+        str(render.UNKNOWN_LIMIT),
+        "the others are left out, and counted by `nomad_exporter_omitted_families`",
+    ),
+    Limit("distinct series of one agent in an hour, those without labels apart", str(render.SERIES_PER_HOUR), _OMITTED),
+    Limit("regions of one agent in an hour", str(snapshot.REGIONS_PER_HOUR), "the last one stays in use"),
     Limit("log lines of one answer", str(transitions.MAX_LOG_LINES), "one line with the number of the others"),
     Limit("target and headers of a request", format_size(protocol.MAX_HEAD_BYTES), "431, and the connection is closed"),
     Limit("headers of a request", str(protocol.MAX_HEADERS), "431, and the connection is closed"),

@@ -115,14 +115,18 @@ def format_value(value: Number) -> str:
 def render_family(family: Family[T], subject: T, labels: str) -> bytes:
     """Render the sample lines of ``family`` for ``subject``.
 
-    ``labels`` are formatted labels to put before those of each sample, such as ``agent="a"``. If two samples have equal
-    labels, only the first is rendered.
+    ``labels`` are formatted labels to put before those of each sample, such as ``agent="a"``.
     """
+    return format_samples(family.name, family.labels, unique_samples(family, subject).items(), labels)
+
+
+def unique_samples(family: Family[T], subject: T) -> dict[tuple[str, ...], Number]:
+    """Return the samples of ``family`` for ``subject``; the first one if several have equal labels."""
     # Prometheus rejects the whole scrape if a series is duplicated.
     unique: dict[tuple[str, ...], Number] = {}
     for values, value in family.samples(subject):
         unique.setdefault(values, value)
-    return format_samples(family.name, family.labels, unique.items(), labels)
+    return unique
 
 
 def format_samples(name: str, label_names: Sequence[str], samples: Iterable[Sample], labels: str = "") -> bytes:

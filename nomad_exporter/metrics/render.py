@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nomad_exporter.clock import Instant
 from nomad_exporter.metrics.families import ANSWERS
 from nomad_exporter.metrics.families.agent_self import unknown
-from nomad_exporter.metrics.families.polls import AGENT_INFO, POLLS
+from nomad_exporter.metrics.families.polls import AGENT_INFO, OMITTED, OMITTED_FAMILIES, POLLS, Omitted
 from nomad_exporter.metrics.families.transitions import TRANSITIONS
 from nomad_exporter.metrics.families.verdicts import CLUSTERS, VERDICTS, AgentAtScrape
 from nomad_exporter.metrics.family import (
@@ -26,10 +26,13 @@ from nomad_exporter.metrics.family import (
     format_samples,
     name_in,
     render_family,
+    unique_samples,
 )
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.models import AgentSelf
 from nomad_exporter.nomad.sources import SELF, Source
+from nomad_exporter.nomad.stats import Number
+from nomad_exporter.polling.budget import Budget
 from nomad_exporter.polling.history import Counts, History
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.polling.store import Entry
@@ -41,8 +44,10 @@ CATALOGUE: tuple[tuple[Family[Any], ...], ...] = (
     CLUSTERS,
     VERDICTS,
     POLLS,
+    (OMITTED,),
     TRANSITIONS,
     *ANSWERS.values(),
+    (OMITTED_FAMILIES,),
 )
 """All known families, in the order of the exposition."""
 
@@ -56,20 +61,45 @@ Chunks = tuple[bytes, ...]
 """Rendered sample lines, one chunk for each family of a table, in the table's order."""
 
 
+SERIES_PER_HOUR = 5000
+"""Maximum number of distinct series with labels from the answers of one agent, or from its unknown stats, in an hour.
+
+The largest answers have 3,200 at a time. Every new series costs Prometheus memory for hours.
+"""
+
+
+SeriesKey = tuple[str, tuple[str, ...]]
+"""What an agent can choose of a series: the name of the family and the values of its labels."""
+
+_NEW_BUDGET: Budget[SeriesKey] = Budget(SERIES_PER_HOUR, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedAnswer:
+    """The rendered sample lines of one answer: the chunks of its families, and the chunk of what was ``omitted``.
+
+    ``unknown`` holds header and chunk of each unknown stat, by the name of the family.
+    """
+
+    chunks: Chunks
+    omitted: bytes
+    unknown: Mapping[str, tuple[Header, bytes]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """The rendered sample lines of one agent.
 
-    ``agent`` is the chunk of its configuration; ``polls`` and ``answers`` hold the chunks of each source. ``history``
-    holds the chunks of the transitions, beside the counts that they render. ``unknown`` holds header and chunk of each
-    unknown stat, by the name of the family.
+    ``agent`` is the chunk of its configuration; ``polls`` holds the chunks of each source. ``history`` holds the chunks
+    of the transitions, beside the counts that they render. ``series`` is the budget of the names and label values of
+    the series of ``answers``.
     """
 
     agent: bytes
     polls: Mapping[Source[Any], Chunks]
     history: tuple[Counts, Chunks]
-    answers: Mapping[Source[Any], Chunks] = field(default_factory=dict)
-    unknown: Mapping[str, tuple[Header, bytes]] = field(default_factory=dict)
+    answers: Mapping[Source[Any], RenderedAnswer] = field(default_factory=dict)
+    series: Budget[SeriesKey] = _NEW_BUDGET
 
 
 # One agent, after each reading.
@@ -84,25 +114,54 @@ def render_agent(snapshot: Snapshot, source: Source[Any] | None, previous: Rende
     polls = {state.source: _render_table(POLLS, state, labels) for state in snapshot.source_states}
     history = _render_history(snapshot.history, previous, labels)
     if source is None or previous is None:
-        return _render_all(snapshot, labels, polls, history)
-    answers = {answered: chunks for answered, chunks in previous.answers.items() if snapshot[answered].answer}
-    state = snapshot[source]
-    if state.failure or state.answer is None:
-        return Rendered(previous.agent, polls, history, answers, previous.unknown)
-    answers[source] = _render_table(ANSWERS[source], state.answer, labels)
-    if isinstance(state.answer, AgentSelf):
-        return Rendered(previous.agent, polls, history, answers, _render_unknown(state.answer, snapshot, labels))
-    return Rendered(previous.agent, polls, history, answers, previous.unknown)
+        rendered = Rendered(_render_agent_info(snapshot.agent, labels), polls, history)
+        answered = [source for source in ANSWERS if snapshot[source].answer is not None]
+    else:
+        answers = {kept: answer for kept, answer in previous.answers.items() if snapshot[kept].answer}
+        rendered = replace(previous, polls=polls, history=history, answers=answers)
+        answered = [source] if snapshot[source].answer is not None and not snapshot[source].failure else []
+    for each in answered:
+        rendered = _render_answer(rendered, snapshot, each, labels)
+    return rendered
 
 
-def _render_all(
-    snapshot: Snapshot, labels: str, polls: Mapping[Source[Any], Chunks], history: tuple[Counts, Chunks]
-) -> Rendered:
-    answers = {source: snapshot[source].answer for source in ANSWERS if snapshot[source].answer is not None}
-    tables = {source: _render_table(ANSWERS[source], answer, labels) for source, answer in answers.items()}
-    agent_self = snapshot[SELF].answer
-    unknown = _render_unknown(agent_self, snapshot, labels) if agent_self else {}
-    return Rendered(_render_agent_info(snapshot.agent, labels), polls, history, tables, unknown)
+def _render_answer(rendered: Rendered, snapshot: Snapshot, source: Source[Any], labels: str) -> Rendered:
+    """Return ``rendered`` with the newest answer of ``source``, as far as the budget of the agent's series allows."""
+    answer: Any = snapshot[source].answer
+    samples = [(family, unique_samples(family, answer)) for family in ANSWERS[source]]
+    stats = _unknown_stats(answer, snapshot) if isinstance(answer, AgentSelf) else {}
+    keys: list[SeriesKey] = [(family.name, values) for family, unique in samples if family.labels for values in unique]
+    keys += [(name, ()) for name in stats]
+    series = rendered.series.admit(keys, snapshot[source].answered or _NEVER)
+    refused = frozenset(keys) - series.admitted
+    omitted = Omitted(source.name, {**answer.omitted, "series": len(refused)})
+    chunks = tuple(_render_admitted(family, unique, labels, refused) for family, unique in samples)
+    unknown_chunks = {
+        name: (header, format_samples(name, (), [((), value)], labels))
+        for name, (header, value) in stats.items()
+        if (name, ()) not in refused
+    }
+    newest = RenderedAnswer(chunks, render_family(OMITTED, omitted, labels), unknown_chunks)
+    return replace(rendered, series=series, answers={**rendered.answers, source: newest})
+
+
+_NEVER = Instant(float("-inf"), float("-inf"))
+
+
+def _render_admitted(
+    family: Family[Any], samples: Mapping[tuple[str, ...], Number], labels: str, refused: Collection[SeriesKey]
+) -> bytes:
+    admitted = samples
+    if refused:  # Seldom: most agents stay far below the limit.
+        admitted = {values: value for values, value in samples.items() if (family.name, values) not in refused}
+    return format_samples(family.name, family.labels, admitted.items(), labels)
+
+
+def _unknown_stats(answer: AgentSelf, snapshot: Snapshot) -> dict[str, tuple[Header, Number]]:
+    """Return the unknown stats of an answer by name of the family, except those with the name of a known family."""
+    return {
+        header.name: (header, value) for header, value in unknown(answer, snapshot.kinds) if header.name not in NAMES
+    }
 
 
 def agent_labels(agent: Agent) -> str:
@@ -124,15 +183,6 @@ def _render_history(history: History, previous: Rendered | None, labels: str) ->
 
 def _render_table(table: Sequence[Family[T]], subject: T, labels: str) -> Chunks:
     return tuple(render_family(family, subject, labels) for family in table)
-
-
-def _render_unknown(answer: AgentSelf, snapshot: Snapshot, labels: str) -> dict[str, tuple[Header, bytes]]:
-    """Render the unknown stats of an answer, except those with the name of a known family."""
-    return {
-        header.name: (header, format_samples(header.name, (), [((), value)], labels))
-        for header, value in unknown(answer, snapshot.kinds)
-        if header.name not in NAMES
-    }
 
 
 # All agents, at each scrape.
@@ -165,15 +215,18 @@ def _page_parts(
     for family in VERDICTS:
         yield from _family_parts(family.header, [render_family(family, *pair) for pair in labelled], format)
     yield from _table_parts(POLLS, [chunks for agent in rendered for chunks in agent.polls.values()], format)
+    omitted = [answer.omitted for agent in rendered for answer in agent.answers.values()]
+    yield from _family_parts(OMITTED.header, omitted, format)
     yield from _table_parts(TRANSITIONS, [agent.history[1] for agent in rendered], format)
     for source, table in ANSWERS.items():
         lifetimes = {family.lifetime for family in table}
         current = {lifetime: _exported(rendered, agents, source, lifetime) for lifetime in lifetimes}
         for index, family in enumerate(table):
             answered = current[family.lifetime]
-            yield from _family_parts(family.header, [each.answers[source][index] for each in answered], format)
+            yield from _family_parts(family.header, [each.answers[source].chunks[index] for each in answered], format)
         if source is SELF:
-            yield from _unknown_parts(current[Lifetime.MAX_AGE], format)
+            unknown_stats = [each.answers[source].unknown for each in current[Lifetime.MAX_AGE]]
+            yield from _unknown_parts(unknown_stats, format)
 
 
 def _exported(
@@ -188,11 +241,13 @@ def _table_parts(table: Sequence[Family[Any]], rows: Sequence[Chunks], format: F
         yield from _family_parts(family.header, [chunks[index] for chunks in rows], format)
 
 
-def _unknown_parts(agents: Sequence[Rendered], format: Format) -> Iterator[bytes]:
-    headers = {name: header for agent in agents for name, (header, _) in agent.unknown.items()}
+def _unknown_parts(agents: Sequence[Mapping[str, tuple[Header, bytes]]], format: Format) -> Iterator[bytes]:
+    headers = {name: header for stats in agents for name, (header, _) in stats.items()}
     for name in sorted(headers)[:UNKNOWN_LIMIT]:
-        chunks = [agent.unknown[name][1] for agent in agents if name in agent.unknown]
-        yield from _family_parts(headers[name], chunks, format)
+        yield from _family_parts(headers[name], [stats[name][1] for stats in agents if name in stats], format)
+    if len(headers) > UNKNOWN_LIMIT:
+        omitted = render_family(OMITTED_FAMILIES, len(headers) - UNKNOWN_LIMIT, "")
+        yield from _family_parts(OMITTED_FAMILIES.header, [omitted], format)
 
 
 def _family_parts(header: Header, chunks: Iterable[bytes], format: Format) -> Iterator[bytes]:

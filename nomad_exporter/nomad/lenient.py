@@ -16,8 +16,8 @@ INTEGER = Decoder(int)
 BOOLEAN = Decoder(bool)
 OBJECT = Decoder(dict[str, msgspec.Raw])
 
-TEXT_LIMIT = 1024
-"""Maximum length of a text, in characters; longer than any name, version or address of Nomad."""
+TEXT_LIMIT = 300
+"""Maximum length of a text, in bytes of UTF-8; the longest host name with a port has 259."""
 
 INTEGER_LIMIT = 2**31
 """Maximum absolute value of an integer; greater than any count or version of Nomad."""
@@ -31,6 +31,10 @@ ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 class TooMany(ValueError):
     """An answer that lists more items than any real one; the message names the items and the limit."""
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    return len(text) > limit or (not text.isascii() and len(text.encode()) > limit)
 
 
 class LenientDecoder:
@@ -47,8 +51,7 @@ class LenientDecoder:
     def read(self, raw: msgspec.Raw, decoder: Decoder[T], field: str, limit: int = TEXT_LIMIT) -> T | None:
         """Return ``raw`` decoded by ``decoder``; None if it is missing, null or invalid.
 
-        An invalid value is recorded under the name ``field``. ``limit`` is the maximum length of a text, in
-        characters.
+        An invalid value is recorded under the name ``field``. ``limit`` is the maximum length of a text, in bytes.
         """
         content = bytes(raw)
         if content in (b"", b"null"):
@@ -58,7 +61,9 @@ class LenientDecoder:
         except ERRORS:
             self.mark_invalid(field)
             return None
-        if (isinstance(value, str) and len(value) > limit) or (isinstance(value, int) and abs(value) > INTEGER_LIMIT):
+        if (isinstance(value, str) and _is_longer(value, limit)) or (
+            isinstance(value, int) and abs(value) > INTEGER_LIMIT
+        ):
             self.mark_invalid(field)
             return None
         return value

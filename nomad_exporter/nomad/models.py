@@ -61,7 +61,8 @@ class AgentSelf:
 
     ``numbers`` and ``texts`` are the known stats by path (``raft.commit_index``). ``null_paths`` are the paths of known
     stats with a null value. ``unknown`` are the texts of stats that are not in ``stats.STATS``. ``invalid_fields``
-    names the fields that could not be decoded. ``node_name`` is empty if the agent's configuration sets no name; of a
+    names the fields that could not be decoded. ``omitted`` is the number of values left out because of a limit, by
+    what they are. ``node_name`` is empty if the agent's configuration sets no name; of a
     client, the poller adds the name of its node.
     """
 
@@ -81,6 +82,7 @@ class AgentSelf:
     configuration: tuple[RaftServer, ...] | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
     invalid_fields: tuple[str, ...] = ()
+    omitted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def node_id(self) -> str:
@@ -105,10 +107,14 @@ class AgentSelf:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The answer to ``GET /v1/agent/members``: the servers of all federated regions, sorted by name."""
+    """The answer to ``GET /v1/agent/members``: the servers of all federated regions, sorted by name.
+
+    ``omitted`` as in ``AgentSelf``.
+    """
 
     members: tuple[Member, ...]
     invalid_fields: tuple[str, ...] = ()
+    omitted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,7 @@ class Health:
     stale: HealthAnswer
     leader_reachable: bool | None = None
     invalid_fields: tuple[str, ...] = ()
+    omitted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -164,6 +171,7 @@ class Autopilot:
     failure_tolerance: int | None = None
     servers: tuple[AutopilotServer, ...] = ()
     invalid_fields: tuple[str, ...] = ()
+    omitted: Mapping[str, int] = field(default_factory=dict)
 
 
 ServerKey = tuple[str, str]

@@ -10,6 +10,7 @@ from itertools import permutations, product
 from nomad_exporter.clock import Instant
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import MEMBER_STATUSES, AgentSelf, Health, Members, Role
+from nomad_exporter.nomad.sources.members import MEMBERS_LIMIT
 
 
 class Transition(StrEnum):
@@ -71,9 +72,10 @@ class Gossip:
         """
         reported = {member.name: member.status or self.members.get(member.name, "") for member in answer.members}
         absent = self.members.keys() - reported.keys()
-        # One answer is not enough: a server that has just started knows no members for a moment. An answer with a
-        # member that could not be decoded does not show which members are absent.
-        missing = absent if _INVALID_MEMBER in answer.invalid_fields else absent - self.missing
+        # One answer is not enough: a server that has just started knows no members for a moment. An answer without some
+        # of its members, such as one that could not be decoded, does not show which members are absent.
+        is_partial = _INVALID_MEMBER in answer.invalid_fields or "members" in answer.omitted
+        missing = sorted(absent)[:MEMBERS_LIMIT] if is_partial else absent - self.missing
         if reported == self.members and not self.missing:
             return self
         return Gossip({**{name: self.members[name] for name in missing}, **reported}, frozenset(missing))

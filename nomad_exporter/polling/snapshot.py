@@ -14,12 +14,17 @@ from nomad_exporter.nomad.models import AgentSelf, Role
 from nomad_exporter.nomad.sources import HEALTH, SELF, SOURCES, A, Source
 from nomad_exporter.nomad.stats import Kind
 from nomad_exporter.nomad.tls import Certificates
+from nomad_exporter.polling.budget import Budget
 from nomad_exporter.polling.history import History
 from nomad_exporter.polling.identity import Identity
+
+REGIONS_PER_HOUR = 16
+"""Maximum number of regions of one agent in an hour: each is another cluster. A region changes only with a restart."""
 
 _NO_CERTIFICATES = Certificates()
 _NO_HISTORY = History()
 _NO_IDENTITY = Identity()
+_REGIONS: Budget[str] = Budget(REGIONS_PER_HOUR, 3600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,9 @@ class Snapshot:
     from their values so far. ``last_poll_ended`` is the latest end of a poll of any source. ``consecutive_failures``
     counts polls of ``health`` in a row without any response, of which the newest ended at ``unresponsive_at``.
     ``stable_since`` is when an answer to ``self`` first repeated the leader and the raft configuration of the answer
-    before; None if the newest one changed them. ``identity`` is who answers ``self``. ``node_name`` is the newest one
-    of a reading. ``history`` is updated by ``transitions.apply``; ``after`` leaves ``history`` unchanged.
+    before; None if the newest one changed them. ``identity`` is who answers ``self``. ``region`` is the agent's region
+    as answered, and ``regions`` the budget of its changes. ``node_name`` is the newest one of a reading. ``history`` is
+    updated by ``transitions.apply``; ``after`` leaves ``history`` unchanged.
     """
 
     agent: Agent
@@ -113,6 +119,8 @@ class Snapshot:
     unresponsive_at: Instant | None = None
     stable_since: Instant | None = None
     identity: Identity = _NO_IDENTITY
+    region: str = ""
+    regions: Budget[str] = _REGIONS
     node_name: NodeName | None = None
     history: History = _NO_HISTORY
 
@@ -148,8 +156,11 @@ class Snapshot:
             answer.leader_address,
             answer.configuration,
         )
+        regions = self.regions.admit([answer.region] if answer.region else [], at)
         return replace(
             self,
+            region=answer.region if answer.region in regions.admitted else self.region,
+            regions=regions,
             kinds=stats.learn(self.kinds, answer.unknown),
             stable_since=(self.stable_since or at) if is_unchanged else None,
             # An answer that a newer one has overtaken shows nothing about the order of the IDs.
@@ -188,8 +199,7 @@ class Snapshot:
     @property
     def known_region(self) -> str:
         """The agent's region as answered, however long ago, else as configured; empty if neither is known."""
-        answer = self[SELF].answer
-        return (answer.region if answer else "") or self.agent.region
+        return self.region or self.agent.region
 
     @property
     def reaches_leader(self) -> bool:

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ POLLS = 1000
 
 MAX_GROWTH = 1.5
 """Maximum ratio of the memory: a leak of a thousand responses of megabytes would be far larger."""
+
+MAX_SERIES = 3500
+"""Maximum series of one agent: those of ``MEMBERS_LIMIT`` members and ``REGIONS_LIMIT`` regions, and all others."""
 
 MAX_MEBIBYTES = 300
 """Maximum memory of the process at any time, although many agents send as many bytes as they can at the same moment."""
@@ -134,8 +138,9 @@ def reasons(page: Page) -> Mapping[tuple[str, str], list[str]]:
 # The page.
 
 
-def test_scrape_is_fast(page: Page) -> None:
-    assert page.seconds < MAX_SECONDS
+def test_scrape_is_fast(exporter: Exporter) -> None:
+    # The fastest of some scrapes: a busy machine delays any of them, but work that grows with the lists delays all.
+    assert min(scrape(exporter).seconds for _ in range(5)) < MAX_SECONDS
 
 
 def test_text_page_can_be_parsed(page: Page) -> None:
@@ -158,6 +163,30 @@ def test_page_has_no_duplicate_series(page: Page) -> None:
     assert len(set(series)) == len(series)
 
 
+def test_series_of_each_agent_are_limited(page: Page) -> None:
+    series = Counter(
+        sample.labels["agent"]
+        for family in parse_text(page.text)
+        for sample in family.samples
+        if "agent" in sample.labels
+    )
+
+    assert max(series.values()) < MAX_SERIES
+
+
+def test_what_is_left_out_is_counted(exporter: Exporter) -> None:
+    omitted = re.findall(
+        r'^nomad_exporter_poll_omitted_values\{agent="(.+?)",.*kind="(.+?)"\} (\d+)$',
+        scrape(exporter).text,
+        re.MULTILINE,
+    )
+
+    assert ("has 2,000 members", "members", "1500") in omitted
+    assert ("has new members at each poll", "regions", "400") in omitted
+    assert ("sends 10,000 unknown keys", "unknown_stats", "9950") in omitted
+    assert {agent for agent, _, _ in omitted}.isdisjoint(HEALTHY)
+
+
 def test_every_value_is_finite(page: Page) -> None:
     # Prometheus rejects the entire page for one value that it cannot parse.
     values = [(sample.name, sample.value) for family in parse_text(page.text) for sample in family.samples]
@@ -169,7 +198,7 @@ def test_every_value_is_finite(page: Page) -> None:
 
 
 def test_length_of_label_values_is_limited(page: Page) -> None:
-    assert max(map(len, re.findall(r'="((?:[^"\\]|\\.)*)"', page.text))) <= 1200
+    assert max(map(len, re.findall(r'="((?:[^"\\]|\\.)*)"', page.text))) <= 650
 
 
 @pytest.mark.parametrize("name", HOSTILE)

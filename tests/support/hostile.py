@@ -16,7 +16,9 @@ from typing import Any
 
 from nomad_exporter.metrics.render import CATALOGUE
 from nomad_exporter.nomad.agent import Address, Scheme
+from nomad_exporter.nomad.sources import MEMBERS, SELF
 from nomad_exporter.nomad.sources.agent_self import RAFT_SERVERS_LIMIT
+from nomad_exporter.nomad.sources.members import LISTED_LIMIT, MEMBERS_LIMIT
 from tests.support.agents import Script, free_port, scripted
 from tests.support.recordings import situation
 
@@ -153,9 +155,20 @@ def serving(bodies: Mapping[str, bytes], headers: bytes = b"", version: bytes = 
     return script
 
 
+def changing(answers: Mapping[str, Callable[[int], bytes]]) -> Script:
+    """Return a script of a healthy server, except that these bodies are made anew for each request."""
+    rounds = {path: itertools.count() for path in answers}
+
+    def script(connection: socket.socket, stopping: threading.Event) -> None:
+        bodies = {path: make(next(rounds[path])) for path, make in answers.items()}
+        serving(bodies)(connection, stopping)
+
+    return script
+
+
 def with_self(body: bytes | Mapping[str, Any]) -> Script:
     """Return a script of a healthy server, except for the body of ``self``."""
-    return serving({"/v1/agent/self": body if isinstance(body, bytes) else json.dumps(body).encode()})
+    return serving({SELF.path: body if isinstance(body, bytes) else json.dumps(body).encode()})
 
 
 def redirecting(location: bytes) -> Script:
@@ -183,18 +196,34 @@ def named(name: str) -> Mapping[str, Any]:
 HEALTHY_SERVER = b'{"server":{"ok":true,"message":"ok"}}'
 
 
-def server_body(configuration: str = "[]", peers: str = "", leader: str = "", unknown: int = 0) -> bytes:
-    """Return an answer to ``self`` of a server with this Raft configuration, or with peers as before Nomad 0.5.5."""
+def server_body(
+    configuration: str = "[]",
+    peers: str = "",
+    leader: str = "",
+    region: str = "global",
+    unknown: int = 0,
+    poll: int = 0,
+) -> bytes:
+    """Return an answer to ``self`` of a server with this Raft configuration, or with peers as before Nomad 0.5.5.
+
+    Another ``poll`` has other unknown stats.
+    """
     servers = {"raft_peers": peers} if peers else {"latest_configuration": configuration}
-    more = {f"key_{number}": str(number) for number in range(unknown)}
+    more = {f"key_{poll}_{number}": str(number) for number in range(unknown)}
     stats = {"nomad": {"leader_addr": leader, **more}, "raft": {"term": "7", "state": "Follower", **servers}}
     member = {"Name": "m0", "Addr": "10.0.0.1", "Status": "alive", "Tags": {"id": "id-0", "port": "4647"}}
-    return json.dumps({"stats": stats, "config": {"Region": "global"}, "member": member}).encode()
+    return json.dumps({"stats": stats, "config": {"Region": region}, "member": member}).encode()
 
 
-def configuration(number: int, empty: bool = False) -> str:
-    """Return the text of a Raft configuration of ``number`` voters: those of ``members_body``, or empty ones."""
-    servers = ("ID: Address:" if empty else f"ID:id-{index} Address:10.0.0.1:{index}" for index in range(number))
+def configuration(number: int, empty: bool = False, poll: int = 0) -> str:
+    """Return the text of a Raft configuration of ``number`` voters: those of ``members_body``, or empty ones.
+
+    Another ``poll`` has other IDs.
+    """
+    suffix = f"-{poll}" if poll else ""
+    servers = (
+        "ID: Address:" if empty else f"ID:id-{index}{suffix} Address:10.0.0.1:{index}" for index in range(number)
+    )
     return f"[{' '.join(f'{{Suffrage:Voter {server}}}' for server in servers)}]"
 
 
@@ -203,16 +232,16 @@ def peers(number: int) -> str:
     return ",".join(f"10.0.0.1:{index}" for index in range(number))
 
 
-def members_body(number: int, name: str = "", port: str = "", regions: int = 1, round: int = 0) -> bytes:
+def members_body(number: int, name: str = "", port: str = "", regions: int = 1, poll: int = 0) -> bytes:
     """Return an answer to ``members`` with ``number`` alive members, with equal names or ports if those are given.
 
-    Another ``round`` has other names.
+    Another ``poll`` has other names.
     """
     return json.dumps(
         {
             "Members": [
                 {
-                    "Name": name or f"m{index}" + (f"-{round}" if round else ""),
+                    "Name": name or f"m{index}" + (f"-{poll}" if poll else ""),
                     "Addr": "10.0.0.1",
                     "Status": "alive",
                     "Tags": {"id": f"id-{index}", "port": port or str(index), "region": f"r{index % regions}"},
@@ -254,7 +283,7 @@ FAMILY_KEYS = sorted(
 )
 """Keys that become the names of the exporter's counters, with and without their suffix."""
 
-MEMBERS = b'{"Members":[' + b"{}," * 999_999 + b"{}]}"
+MILLION_MEMBERS = b'{"Members":[' + b"{}," * 999_999 + b"{}]}"
 
 HOSTILE: Mapping[str, Hostile] = {
     # Connections.
@@ -331,7 +360,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "sends invalid UTF-8": Hostile(with_self(b'{"stats":{"nomad":{},"\xff":{}}}'), "decode"),
     "sends invalid UTF-8 as a value": Hostile(with_self(b'{"stats":{"nomad":{"leader_addr":"\xff"}}}'), USABLE),
     "sends half of a surrogate": Hostile(with_self(with_stats({"leader_addr": "\ud800"})), "decode"),
-    "sends a million members": Hostile(serving({"/v1/agent/members": MEMBERS}), "too_large", "members"),
+    "sends a million members": Hostile(serving({MEMBERS.path: MILLION_MEMBERS}), "too_large", "members"),
     "has names with quotes, backslashes and newlines": Hostile(with_self(named(NAUGHTY)), USABLE),
     "sends a number of 400 digits": Hostile(
         with_self({"stats": {"nomad": {}}, "config": {"Server": {"BootstrapExpect": 10**400}}}), USABLE
@@ -356,6 +385,26 @@ HOSTILE: Mapping[str, Hostile] = {
     "sends 10,000 unknown groups": Hostile(
         with_self(with_stats({}, **{f"group_{number}": {"key": "1"} for number in range(10_000)})), USABLE
     ),
+    # Names, each of which would be a series, a log line, or a cluster of its own.
+    "has new members at each poll": Hostile(
+        changing({MEMBERS.path: lambda poll: members_body(MEMBERS_LIMIT, regions=MEMBERS_LIMIT, poll=poll)}), USABLE
+    ),
+    "has new members and an invalid one at each poll": Hostile(
+        changing({MEMBERS.path: lambda poll: members_body(99, poll=poll).replace(b'"Members": [', b'"Members":[{},')}),
+        USABLE,
+    ),
+    "has a new region, Raft configuration and stats at each poll": Hostile(
+        changing(
+            {
+                SELF.path: lambda poll: server_body(
+                    configuration(99, poll=poll), region=f"r{poll}", unknown=99, poll=poll
+                )
+            }
+        ),
+        USABLE,
+    ),
+    "has 2,000 members": Hostile(serving({MEMBERS.path: members_body(LISTED_LIMIT)}), USABLE),
+    "has 2,001 members": Hostile(serving({MEMBERS.path: members_body(LISTED_LIMIT + 1)}), "too_large", "members"),
     # Lists, whose entries must not be compared with each other.
     "has 65,535 empty peers": Hostile(with_self(server_body(peers="," * 65_535)), USABLE),
     "has 2,180 equal empty servers": Hostile(with_self(server_body(configuration(2_180, empty=True))), USABLE),
@@ -363,8 +412,8 @@ HOSTILE: Mapping[str, Hostile] = {
         f"has the largest lists {number}": Hostile(
             serving(
                 {
-                    "/v1/agent/self": server_body(configuration(RAFT_SERVERS_LIMIT)),
-                    "/v1/agent/members": members_body(500),
+                    SELF.path: server_body(configuration(RAFT_SERVERS_LIMIT)),
+                    MEMBERS.path: members_body(MEMBERS_LIMIT),
                 }
             ),
             USABLE,

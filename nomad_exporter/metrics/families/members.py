@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from nomad_exporter.metrics.family import Family, Sample, states
 from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members
+from nomad_exporter.nomad.sources.members import REGIONS_LIMIT
 
 
 def _count_by_region_and_status(answer: Members) -> Iterable[Sample]:
     tally = Counter((member.region, member.status) for member in answer.members)
-    regions = sorted({member.region for member in answer.members})
+    regions = sorted({member.region for member in answer.members})[:REGIONS_LIMIT]
     return [((region, status), tally[region, status]) for region in regions for status in MEMBER_STATUSES]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from nomad_exporter.metrics.family import Family, Sample
+from nomad_exporter.metrics.family import Family, Sample, one
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.stats import Number
 from nomad_exporter.polling.snapshot import Reading, SourceState
@@ -41,6 +42,30 @@ AGENT_INFO: Family[Agent] = Family(
     ("address",),
 )
 """The only family with labels beyond those of its row: the labels that the configuration sets for the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """The number of values of an answer that are left out because of a limit, by what they are."""
+
+    source: str
+    numbers: Mapping[str, int]
+
+
+OMITTED: Family[Omitted] = Family(
+    "nomad_exporter_poll_omitted_values",
+    "Values of the last answer left out because of a limit; absent if there are none.",
+    "polls",
+    lambda omitted: [((omitted.source, kind), number) for kind, number in omitted.numbers.items() if number],
+    ("source", "kind"),
+)
+
+OMITTED_FAMILIES: Family[int] = Family(
+    "nomad_exporter_omitted_families",
+    "Metric families of unknown stats left out because of a limit; absent if there are none.",
+    "self: stats",
+    one,
+)
 
 POLLS: tuple[Family[SourceState[Any]], ...] = (
     Family(

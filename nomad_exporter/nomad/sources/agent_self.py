@@ -25,8 +25,8 @@ UNKNOWN_LIMIT = 50
 RAFT_SERVERS_LIMIT = 100
 """Maximum number of servers in a raft configuration; Nomad recommends five to seven. A longer one is invalid."""
 
-_TEXT_LIMITS = {"raft.latest_configuration": 65536, "raft.raft_peers": 65536}
-"""Maximum lengths of texts longer than ``TEXT_LIMIT``, in characters; enough for ``RAFT_SERVERS_LIMIT`` servers."""
+_TEXT_LIMITS = {"raft.latest_configuration": 65536, "raft.raft_peers": 65536, "client.known_servers": 32768}
+"""Maximum lengths of texts longer than ``TEXT_LIMIT``, in bytes; enough for ``RAFT_SERVERS_LIMIT`` servers."""
 
 _KNOWN: dict[str, Stat] = {stat.path: stat for stat in stats.STATS}
 _UNKNOWN_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -90,6 +90,7 @@ def decode(reply: Reply) -> AgentSelf:
     config = decoder.read(content.config, _CONFIG, "config") or _Config()
     tls = decoder.read(config.tls, _TLS_CONFIG, "config.TLSConfig") or _TlsConfig()
     member = decode_member(content.member, decoder, "member")
+    unknown, omitted = _select_unknown(texts)
     return AgentSelf(
         roles=roles,
         region=decoder.text(config.region, "config.Region"),
@@ -105,7 +106,8 @@ def decode(reply: Reply) -> AgentSelf:
         texts={path: text for path, text in texts.items() if _has_value(path, text) and _is_short_text(path)},
         null_paths=frozenset(path for path, text in texts.items() if _is_null(path, text)),
         configuration=_decode_configuration(texts, decoder),
-        unknown=_select_unknown(texts),
+        unknown=unknown,
+        omitted={"unknown_stats": omitted} if omitted else {},
         invalid_fields=tuple(decoder.invalid_fields),
     )
 
@@ -133,7 +135,7 @@ def _has_value(path: str, text: str) -> bool:
 
 
 def _is_short_text(path: str) -> bool:
-    return _KNOWN[path].kind is Kind.TEXT and path not in _TEXT_LIMITS
+    return _KNOWN[path].kind is Kind.TEXT and path not in _CONFIGURATIONS
 
 
 def _decode_numbers(texts: Mapping[str, str], decoder: LenientDecoder) -> dict[str, Number]:
@@ -148,11 +150,12 @@ def _decode_numbers(texts: Mapping[str, str], decoder: LenientDecoder) -> dict[s
     return numbers
 
 
-def _select_unknown(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the first ``UNKNOWN_LIMIT`` unknown stats in alphabetical order, by path."""
+def _select_unknown(texts: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """Return the first ``UNKNOWN_LIMIT`` unknown stats in alphabetical order, by path, and the number of the others."""
     # Sorted, so that the same stats are selected at every poll.
     paths = sorted(path for path in texts if path not in _KNOWN and _UNKNOWN_KEY.fullmatch(path.partition(".")[2]))
-    return {path: texts[path] for path in paths[:UNKNOWN_LIMIT]}
+    selected = paths[:UNKNOWN_LIMIT]
+    return {path: texts[path] for path in selected}, len(paths) - len(selected)
 
 
 def _decode_configuration(texts: Mapping[str, str], decoder: LenientDecoder) -> tuple[RaftServer, ...] | None:

@@ -9,8 +9,14 @@ from nomad_exporter.nomad.lenient import INTEGER, OBJECT, LenientDecoder, TooMan
 from nomad_exporter.nomad.models import MEMBER_STATUSES, Member, Members, Role
 from nomad_exporter.nomad.sources.source import MIB, Reply, Source
 
-MEMBERS_LIMIT = 5000
-"""Maximum number of members; more than any gossip pool has. A longer answer is rejected."""
+MEMBERS_LIMIT = 500
+"""Maximum number of members; a large federation has about a hundred servers. The others are left out."""
+
+LISTED_LIMIT = 2000
+"""Maximum number of members that an answer lists. A longer answer is rejected."""
+
+REGIONS_LIMIT = 100
+"""Maximum number of regions whose members are counted; a region has three servers or more."""
 
 
 class _Body(msgspec.Struct, rename="pascal"):
@@ -33,13 +39,13 @@ _MEMBER = Decoder(_Member)
 def decode(reply: Reply) -> Members:
     """Decode a reply, with the members sorted by name.
 
-    Raises ValueError or a msgspec error if the body has no list of members, and TooMany for more than
-    ``MEMBERS_LIMIT`` members.
+    If there are more than ``MEMBERS_LIMIT`` members, those that are alive come first. Raises ValueError or a msgspec
+    error if the body has no list of members, and TooMany for more than ``LISTED_LIMIT`` members.
     """
     # An agent that is stopping returns null for the list. That is rejected too: it says nothing about the members.
     raw_members = _BODY.decode(reply.body).members
-    if len(raw_members) > MEMBERS_LIMIT:
-        raise TooMany(f"more than {MEMBERS_LIMIT} members")
+    if len(raw_members) > LISTED_LIMIT:
+        raise TooMany(f"more than {LISTED_LIMIT} members")
     decoder = LenientDecoder()
     members: dict[str, Member] = {}
     for raw in raw_members:
@@ -48,7 +54,17 @@ def decode(reply: Reply) -> Members:
             decoder.mark_invalid("Members[]")
         else:
             members[member.name] = member
-    return Members(tuple(members[name] for name in sorted(members)), tuple(decoder.invalid_fields))
+    selected = sorted(members.values(), key=lambda member: (member.status != "alive", member.name))[:MEMBERS_LIMIT]
+    selected.sort(key=lambda member: member.name)
+    omitted = {
+        "members": len(members) - len(selected),
+        "regions": len({member.region for member in selected}) - REGIONS_LIMIT,
+    }
+    return Members(
+        tuple(selected),
+        tuple(decoder.invalid_fields),
+        {item: number for item, number in omitted.items() if number > 0},
+    )
 
 
 def decode_member(raw: msgspec.Raw, decoder: LenientDecoder, field: str) -> Member | None:
@@ -98,7 +114,7 @@ MEMBERS = Source(
     name="members",
     path="/v1/agent/members",
     decode=decode,
-    body_limit=2 * MIB,  # An answer with 5000 members has 2 MB.
+    body_limit=2 * MIB,  # An answer with 2000 members has 1.2 MB.
     permission="node:read",
     verdicts=("quorum",),
     # A client forwards the request to a server, and does not respond while it reaches none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar
@@ -21,10 +21,17 @@ def format_size(size: int) -> str:
 
 
 class Answer(Protocol):
-    """A decoded reply, with the names of the fields that could not be decoded."""
+    """A decoded reply.
+
+    ``invalid_fields`` names the fields that could not be decoded. ``omitted`` is the number of values that were left
+    out because of a limit, by what they are.
+    """
 
     @property
     def invalid_fields(self) -> tuple[str, ...]: ...
+
+    @property
+    def omitted(self) -> Mapping[str, int]: ...
 
 
 A = TypeVar("A", bound=Answer)

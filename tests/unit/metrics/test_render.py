@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nomad_exporter.metrics.render import NAMES, Rendered, agent_labels, render_agent
+from nomad_exporter.metrics.render import NAMES, SERIES_PER_HOUR, Rendered, agent_labels, render_agent
 from nomad_exporter.nomad.agent import Address, Agent
 from nomad_exporter.nomad.models import AgentSelf, Member, Members, Role
 from nomad_exporter.nomad.sources import MEMBERS, SELF
@@ -40,7 +40,7 @@ def rendered(*readings: Reading[Any]) -> Rendered:
 
 def unknown_lines(agent: Rendered) -> list[str]:
     """Return the lines of unknown stats."""
-    return [line for _, chunk in agent.unknown.values() for line in chunk.decode().splitlines()]
+    return [line for _, chunk in agent.answers[SELF].unknown.values() for line in chunk.decode().splitlines()]
 
 
 def test_labels_of_an_agent_are_its_name_and_cluster() -> None:
@@ -69,7 +69,7 @@ def test_only_configuration_and_counts_before_any_reading() -> None:
 def test_answer_is_rendered_and_poll_is_counted() -> None:
     result = rendered(own())
 
-    assert b'nomad_agent_raft_term{agent="s1",nomad_cluster="default"} 7\n' in result.answers[SELF]
+    assert b'nomad_agent_raft_term{agent="s1",nomad_cluster="default"} 7\n' in result.answers[SELF].chunks
     assert b'nomad_exporter_polls_total{agent="s1",nomad_cluster="default",source="self"} 1\n' in result.polls[SELF]
 
 
@@ -95,7 +95,6 @@ def test_failed_poll_keeps_the_last_answer() -> None:
     healthy, failing = rendered(own(new="5")), rendered(own(new="5"), failed(SELF))
 
     assert failing.answers == healthy.answers
-    assert failing.unknown == healthy.unknown
     assert failing.polls != healthy.polls
 
 
@@ -118,7 +117,6 @@ def test_only_the_polled_source_is_rendered_again() -> None:
     after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(members("a", "b")), MEMBERS, before)
 
     assert after.answers[SELF] is before.answers[SELF]
-    assert after.unknown is before.unknown
     assert after.answers[MEMBERS] != before.answers[MEMBERS]
 
 
@@ -127,7 +125,6 @@ def test_failure_renders_only_the_polls_again() -> None:
     after = render_agent(Snapshot(agent("s1")).after(own(new="5")).after(failed(SELF)), SELF, before)
 
     assert after.answers[SELF] is before.answers[SELF]
-    assert after.unknown is before.unknown
     assert after.polls[SELF] != before.polls[SELF]
 
 
@@ -177,3 +174,51 @@ def test_unknown_stats_of_the_same_name_are_one_series() -> None:
     duplicates = answer({"nomad.raft_new": "1", "raft.new": "2"})
 
     assert len(unknown_lines(rendered(Reading(SELF, duplicates, NOW, 0.0)))) == 1
+
+
+# Limits.
+
+
+def omitted_lines(agent: Rendered) -> str:
+    return b"".join(answer.omitted for answer in agent.answers.values()).decode()
+
+
+def test_nothing_is_omitted_from_an_ordinary_answer() -> None:
+    assert omitted_lines(rendered(own(new="5"), members("a", "b"))) == ""
+
+
+def test_values_that_a_decoder_left_out_are_counted() -> None:
+    reading = Reading(MEMBERS, Members((Member("a"),), omitted={"members": 7}), NOW, 0.0)
+
+    assert omitted_lines(rendered(reading)) == (
+        'nomad_exporter_poll_omitted_values{agent="s1",nomad_cluster="default",source="members",kind="members"} 7\n'
+    )
+
+
+def churning(rounds: int, seconds: float) -> Rendered:
+    """Return the rendering after answers at this interval, each with 500 new members."""
+    readings = [
+        Reading(MEMBERS, Members(tuple(Member(f"{number}-{index}") for index in range(500))), NOW + number * seconds, 0)
+        for number in range(rounds)
+    ]
+    return rendered(*readings)
+
+
+def test_new_series_of_an_hour_are_limited() -> None:
+    assert omitted_lines(churning(9, 15)) == ""
+    assert 'kind="series"} 500' in omitted_lines(churning(12, 15))
+    assert omitted_lines(churning(12, 3600)) == ""
+
+
+def test_series_beyond_the_limit_are_left_out() -> None:
+    result = churning(12, 15)
+
+    assert b"".join(result.answers[MEMBERS].chunks).count(b"nomad_agent_member_info") == 0
+    assert len(result.series.admitted) == SERIES_PER_HOUR
+
+
+def test_unknown_stats_count_as_series() -> None:
+    readings = [own(**{f"key_{number}_{index}": "1" for index in range(50)}) for number in range(110)]
+
+    assert len(unknown_lines(rendered(*readings))) == 0
+    assert len(unknown_lines(rendered(*readings[:99]))) == 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nomad_exporter.nomad.models import Member, Members, Role
+from nomad_exporter.nomad.sources.members import MEMBERS_LIMIT
 from nomad_exporter.polling.history import Gossip, History, Leader, Transition, TransitionKey, zeros
 from tests.support.answers import HEALTHY, REFUSED, START, health, self_answer
 
@@ -190,6 +192,21 @@ def test_undecodable_member_stays_missing() -> None:
     incomplete = answer("Members[]", a="alive")
 
     assert TWO.after(incomplete).after(incomplete) == Gossip({"a": "alive", "b": "failed"}, frozenset({"b"}))
+
+
+def test_member_left_out_by_a_limit_stays_missing() -> None:
+    limited = replace(answer(a="alive"), omitted={"members": 1})
+
+    assert TWO.after(limited).after(limited) == Gossip({"a": "alive", "b": "failed"}, frozenset({"b"}))
+
+
+def test_missing_members_are_limited() -> None:
+    gossip = Gossip()
+    for number in range(10):
+        gossip = gossip.after(answer("Members[]", **{f"{number}-{index}": "alive" for index in range(200)}))
+
+    assert len(gossip.missing) == MEMBERS_LIMIT
+    assert len(gossip.members) == MEMBERS_LIMIT + 200
 
 
 def test_undecodable_status_keeps_previous_status() -> None:

@@ -15,7 +15,7 @@ from nomad_exporter.nomad.models import Autopilot, Health, Members, Role
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES, Source
 from nomad_exporter.nomad.stats import Kind
 from nomad_exporter.nomad.tls import Certificates
-from nomad_exporter.polling.snapshot import Reading, Snapshot
+from nomad_exporter.polling.snapshot import REGIONS_PER_HOUR, Reading, Snapshot
 from tests.support.answers import AGENT, HEALTHY, REFUSED, START, health, self_answer
 
 LEADER = {"nomad.leader": 1}
@@ -220,6 +220,16 @@ def test_answered_region_outlives_failures() -> None:
 
 def test_configured_region_replaces_a_missing_one() -> None:
     assert Snapshot(CONFIGURED).after(reading(SELF, self_answer())).known_region == "europe"
+
+
+def test_regions_of_an_hour_are_limited() -> None:
+    snapshot = Snapshot(AGENT)
+    for number in range(REGIONS_PER_HOUR + 5):
+        snapshot = snapshot.after(reading(SELF, self_answer(region=f"r{number}"), number))
+    next_hour = snapshot.after(reading(SELF, self_answer(region="later"), 3600))
+
+    assert snapshot.known_region == f"r{REGIONS_PER_HOUR - 1}"
+    assert next_hour.known_region == "later"
 
 
 def test_role_and_region_are_unknown_if_never_answered_nor_configured() -> None:

@@ -371,6 +371,13 @@ def test_server_without_peers_has_no_configuration(values: dict[str, str]) -> No
     assert raft(**values).configuration is None
 
 
+def test_many_known_servers_are_counted() -> None:
+    servers = ",".join(f"[2001:db8:0:0:0:0:0:{number:04x}]:4647" for number in range(100))
+    answer = decoded(stats={"client": {"known_servers": servers}})
+
+    assert answer.texts["client.known_servers"] == servers
+
+
 # Stats of a later Nomad.
 
 

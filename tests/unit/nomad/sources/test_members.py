@@ -10,7 +10,7 @@ import pytest
 from nomad_exporter.nomad.lenient import ERRORS, TooMany
 from nomad_exporter.nomad.models import Member, Members
 from nomad_exporter.nomad.sources import MEMBERS, Reply
-from nomad_exporter.nomad.sources.members import MEMBERS_LIMIT
+from nomad_exporter.nomad.sources.members import LISTED_LIMIT, MEMBERS_LIMIT, REGIONS_LIMIT
 from tests.support.answers import recorded
 from tests.support.recordings import situations
 
@@ -191,11 +191,31 @@ def test_members_up_to_limit_are_decoded() -> None:
     answer = decoded(*({**S1, "Name": f"s{number}"} for number in range(MEMBERS_LIMIT)))
 
     assert len(answer.members) == MEMBERS_LIMIT
+    assert answer.omitted == {}
 
 
-def test_more_members_than_limit_are_rejected() -> None:
-    with pytest.raises(TooMany, match="more than 5000 members"):
-        decoded(*([S1] * (MEMBERS_LIMIT + 1)))
+def test_alive_members_precede_others_within_the_limit() -> None:
+    others = [{**S1, "Name": f"a{number:03}", "Status": "failed"} for number in range(9)]
+    alive = [{**S1, "Name": f"s{number:03}"} for number in range(MEMBERS_LIMIT - 5)]
+    answer = decoded(*others, *alive)
+
+    assert [member.name for member in answer.members[:6]] == ["a000", "a001", "a002", "a003", "a004", "s000"]
+    assert len(answer.members) == MEMBERS_LIMIT
+    assert answer.omitted == {"members": 4}
+
+
+def test_regions_beyond_limit_are_counted() -> None:
+    answer = decoded(*({**S1, "Name": f"s{n}", "Tags": {"region": f"r{n}"}} for n in range(REGIONS_LIMIT + 2)))
+
+    assert len(answer.members) == REGIONS_LIMIT + 2
+    assert answer.omitted == {"regions": 2}
+
+
+def test_longer_list_of_members_is_rejected() -> None:
+    assert len(decoded(*([S1] * LISTED_LIMIT)).members) == 1
+
+    with pytest.raises(TooMany, match="more than 2000 members"):
+        decoded(*([S1] * (LISTED_LIMIT + 1)))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import AgentSelf, Autopilot, Check, Health, HealthAnswer, Members, Role
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF, SOURCES, Reply, Source, enabled_sources
 from nomad_exporter.nomad.sources.autopilot import SERVERS_LIMIT
-from nomad_exporter.nomad.sources.members import MEMBERS_LIMIT
+from nomad_exporter.nomad.sources.members import LISTED_LIMIT
 from tests.support.answers import REFUSED, FakeClock, recorded
 from tests.support.recordings import situations
 
@@ -251,9 +251,9 @@ def test_incomplete_json_is_a_decode_failure(source: Source[Any], body: bytes, d
 
 
 def test_more_members_than_limit_are_too_large() -> None:
-    body = json.dumps({"Members": [{}] * (MEMBERS_LIMIT + 1)}).encode()
+    body = json.dumps({"Members": [{}] * (LISTED_LIMIT + 1)}).encode()
 
-    assert MEMBERS.read(Reply(200, body)) == Failure(FailureReason.TOO_LARGE, f"more than {MEMBERS_LIMIT} members")
+    assert MEMBERS.read(Reply(200, body)) == Failure(FailureReason.TOO_LARGE, f"more than {LISTED_LIMIT} members")
 
 
 @pytest.mark.parametrize("status", [200, 429])
