@@ -222,7 +222,7 @@ INVALID = [
     ("polls: {}", r":4: polls: unknown key"),
     ("poll: {}", r":4: poll: duplicate key"),
     ("- {name: s1, address: http://a}", r":4: agents\[1\]\.name: duplicate agent name s1 "),
-    ("web: [", r":5: expected"),
+    ("web: [", r":5: not valid YAML: expected"),
 ]
 """The last line of an invalid file, and its error."""
 
@@ -273,7 +273,7 @@ def test_missing_file_changes_nothing(fleet: FleetFile, agents: dict[str, Tracki
         assert monitored(exporter) == ["s1", "s2", "s3"]
 
     (line,) = lines(exporter, "level=error")
-    assert f'error="{fleet.path}: No such file or directory"' in line
+    assert f'error="--config.file {fleet.path}: No such file or directory"' in line
 
 
 # Reloads by POST.

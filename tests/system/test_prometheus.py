@@ -50,7 +50,7 @@ ODD_NAMES = (
     "\r\t\x00\x1b\x7f\x85\u2028",
     '"} 1\nfake{a="',
     "".join(chr(plane << 16 | 0x2603) for plane in range(17)),
-    "x" * 1000,
+    "x" * 300,
 )
 
 
