@@ -169,7 +169,7 @@ _STATUSES: Mapping[Question, Callable[[Evaluation, Sequence[Snapshot]], Status]]
 # Output.
 
 
-def downgrade_critical(findings: Sequence[Finding]) -> list[Finding]:
+def downgrade_critical(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings with WARNING instead of CRITICAL."""
     return [
         replace(finding, state=State.WARNING) if finding.state is State.CRITICAL else finding for finding in findings
@@ -184,14 +184,24 @@ def worst_state(findings: Sequence[Finding]) -> State:
 def format_lines(question: str, findings: Sequence[Finding]) -> str:
     """Return one line per agent, the worst first, then one indented line per remedy.
 
-    Such as ``CRITICAL s2 ready: no_leader: The server's health check fails: No cluster leader.``
+    Such as ``CRITICAL s2 ready: no_leader: The server's health check fails: No cluster leader.`` The first line ends
+    with performance data, if there are any.
     """
     # Most monitoring systems show only the first line, and cut off long output: lines of agents come before remedies.
     ordered = _worst_first(findings)
     lines = [
         f"{finding.state.name} {finding.report.agent} {question}: {_explain(finding.report)}" for finding in ordered
     ]
-    return "\n".join(map(_to_plain_text, [*lines, *_remedies(ordered)]))
+    first, *others = map(_to_plain_text, [*lines, *_remedies(ordered)])
+    return "\n".join([first + _performance_data(question, findings), *others])
+
+
+def _performance_data(question: str, findings: Sequence[Finding]) -> str:
+    """Return the numbers of voters for Nagios, after a bar; an empty text if the agents do not agree on one cluster."""
+    names = ("voters", "healthy", "quorum_size") if question == Question.QUORUM else ()
+    known = (finding.report.details for finding in findings if finding.report.details)
+    found = {" ".join(f"{name}={details[name]}" for name in names if name in details) for details in known} - {""}
+    return f" | {found.pop()}" if len(found) == 1 else ""
 
 
 def _remedies(findings: Sequence[Finding]) -> list[str]:

@@ -67,6 +67,30 @@ def test_remedies_follow_all_agents_once_each() -> None:
     assert lines[-1].startswith("  Remedy for c1: ")
 
 
+def quorum_finding(agent: str, state: State, **details: int) -> Finding:
+    found = finding(agent, state)
+    return replace(found, report=replace(found.report, details=details))
+
+
+def test_first_line_of_quorum_has_performance_data() -> None:
+    failing = quorum_finding("s1", State.CRITICAL, voters=3, healthy=2, unhealthy=1, quorum_size=2)
+    lines = format_lines("quorum", [failing, quorum_finding("c1", State.OK)]).splitlines()
+
+    assert lines[0].endswith(" | voters=3 healthy=2 quorum_size=2")
+    assert not [line for line in lines[1:] if "|" in line]
+
+
+@pytest.mark.parametrize("question", ["live", "ready", "health"])
+def test_other_questions_have_no_performance_data(question: str) -> None:
+    assert "|" not in format_lines(question, [quorum_finding("s1", State.OK, voters=3, healthy=3, quorum_size=2)])
+
+
+def test_agents_of_two_clusters_have_no_performance_data() -> None:
+    findings = [quorum_finding(f"s{voters}", State.OK, voters=voters, healthy=3, quorum_size=2) for voters in (3, 4)]
+
+    assert "|" not in format_lines("quorum", findings)
+
+
 @given(st.text(), st.text())
 def test_line_never_has_control_characters_or_bars(name: str, message: str) -> None:
     lines = format_lines("health", [finding(name, State.CRITICAL, message or "-")]).split("\n")
