@@ -27,8 +27,10 @@ from nomad_exporter.cli_options import (
     print_error,
     print_warnings,
 )
+from nomad_exporter.config import file as config_file
 from nomad_exporter.config import parsers
-from nomad_exporter.config.load import RawSettings, load_config
+from nomad_exporter.config.load import RawSettings, check_credentials, load_config, locate
+from nomad_exporter.config.model import Config, ConfigError
 from nomad_exporter.config.settings import SETTINGS
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.verdicts.reasons import Question
@@ -71,7 +73,7 @@ Exit codes:
 2  CRITICAL  a check failed
 3  UNKNOWN   wrong command line or setting, token missing or without a permission, agent not polled
 
-A single failed poll fails the check, so retry before you act on a failure. For quorum, all configured agents are
+A single failed poll fails the check, so use --wait before you act on a failure. For quorum, all configured agents are
 polled, because each of them is evidence."""
 
 
@@ -126,6 +128,12 @@ def _parameters() -> list[click.Parameter]:
             help="Timeout for the whole check, at most 1m (default: --poll.timeout).",
         ),
         click.Option(
+            ["--wait", "wait_seconds"],
+            type=Value(parsers.duration, "DURATION"),
+            metavar="DURATION",
+            help="Repeat the check for this long until it passes (default: check once).",
+        ),
+        click.Option(
             ["--warn"], is_flag=True, help="Report a failed check as WARNING (exit code 1) instead of CRITICAL (2)."
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON, with details."),
@@ -144,24 +152,47 @@ def _check(
     question: str,
     names: Collection[str],
     check_timeout: float | None,
+    wait_seconds: float | None,
     warn: bool,
     as_json: bool,
     **_: Any,
 ) -> int:
-    config = load_config(_for_single_poll(from_context(context)), socket.gethostname(), lambda agent: agent.name)
+    raw = _for_single_poll(from_context(context))
+    config = load_config(raw, socket.gethostname(), lambda agent: agent.name)
     print_warnings(config)
     names = names or [agent.name for agent in config.agents]
     _require_known(names, config.agents)
 
     from nomad_exporter.check import findings
+    from nomad_exporter.check.wait import Attempt, wait
 
     seconds = _polling_seconds(check_timeout or config.poll.timeout, time.process_time())
     agents = [agent for agent in config.agents if question == Question.QUORUM or agent.name in names]
-    fleet = _poll_agents(agents, findings.required_sources(question, config.thresholds), seconds)
-    found = findings.check_agents(question, fleet, names, clock.now(), config.thresholds)
+    sources = findings.required_sources(question, config.thresholds)
+
+    def attempt(limit: float) -> Attempt:
+        fleet = _poll_agents(agents, sources, min(seconds, limit))
+        return Attempt(findings.check_agents(question, fleet, names, clock.now(), config.thresholds), fleet)
+
+    if wait_seconds is None:
+        found = attempt(seconds).findings
+    else:
+        _check_credentials(raw, config, agents)
+        found = wait(attempt, clock.now, time.sleep, wait_seconds)
     found = findings.downgrade_critical(found) if warn else found
     _print(findings.format_json(question, found) if as_json else findings.format_lines(question, found))
     return findings.worst_state(found)
+
+
+def _check_credentials(raw: RawSettings, config: Config, agents: Collection[Agent]) -> None:
+    """Raise ConfigError or DocumentError for a credential file that waiting does not make readable."""
+    file = config_file.read(raw.file)
+    entries: Sequence[config_file.AgentEntries] = file.agents or [{} for _ in config.agents]
+    polled = [pair for pair in zip(config.agents, entries, strict=True) if pair[0] in agents]
+    try:
+        check_credentials([agent for agent, _ in polled], [entry for _, entry in polled])
+    except ConfigError as error:
+        raise locate(error, raw, file) from None
 
 
 def _for_single_poll(raw: RawSettings) -> RawSettings:

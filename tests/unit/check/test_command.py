@@ -17,7 +17,7 @@ from nomad_exporter.config.settings import SETTINGS, Setting
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
-from tests.support.answers import REFUSED
+from tests.support.answers import REFUSED, FakeClock
 from tests.support.fleets import AT, reading
 
 
@@ -170,6 +170,37 @@ def test_polling_takes_what_is_left_of_timeout(timeout: float, elapsed: float, s
 )
 def test_invalid_timeout_is_refused(text: str, problem: str, error_of: Callable[..., str]) -> None:
     assert error_of("--timeout", text) == f"--timeout must be {problem} (got '{text}')"
+
+
+def test_wait_repeats_the_check_until_its_time_is_up(polled: list[Polled], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr("nomad_exporter.clock.now", clock)
+    monkeypatch.setattr("time.sleep", clock.advance)
+
+    assert check("--wait", "5s", "--timeout", "2s") == 2
+    assert [call.seconds for call in polled] == pytest.approx([1.7, 1.7, 1.7, 1.7, 1.0])
+
+
+def test_unreadable_credential_ends_the_wait_at_once(
+    polled: list[Polled], error_of: Callable[..., str], tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.yml"
+    file.write_text("agents:\n- {name: a, address: 'http://a:4646', token_file: none}\n- {address: 'http://b:4646'}\n")
+
+    line = error_of("--wait=5m", "--nomad.token-file", "/no/token")
+    assert line == "--nomad.token-file /no/token: No such file or directory"
+    line = error_of("--wait=5m", "--config.file", str(file))
+    assert line == f"{file}:2: agents[0].token_file: {tmp_path}/none: No such file or directory"
+    assert polled == []
+
+
+def test_credentials_of_agents_that_are_not_checked_do_not_matter(polled: list[Polled], tmp_path: Path) -> None:
+    file = tmp_path / "fleet.yml"
+    file.write_text(
+        "agents:\n- {name: a, address: 'http://a:4646', token_file: none}\n- {name: b, address: 'http://b:4646'}\n"
+    )
+
+    assert check("--wait=10ms", "--config.file", str(file), "--agent=b") == 2
 
 
 def test_autopilot_is_polled_if_enabled(polled: list[Polled]) -> None:
