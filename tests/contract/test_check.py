@@ -352,7 +352,8 @@ cli.main()
 @contextlib.contextmanager
 def unresolved(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run such a check within the block, of an agent with a host name."""
-    program = [sys.executable, "-c", UNRESOLVED, "check", "--nomad.address", "http://nomad.example.org:4646", *arguments]
+    address = ("--nomad.address", "http://nomad.example.org:4646")
+    program = [sys.executable, "-c", UNRESOLVED, "check", *address, *arguments]
     with subprocess.Popen(
         program, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
