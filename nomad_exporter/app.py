@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -56,7 +55,7 @@ _log = logs.get_logger(__name__)
 def run(config: Config, load_config: LoadConfig) -> int:
     """Poll and serve until SIGTERM or SIGINT, then return the exit code. Raise ConfigError if a port cannot be used."""
     log = logs.set_up(config.log_level, config.log_format)
-    file_limit = _prepare_process()
+    file_limit = raise_file_limit()
     sockets = _listen(config.listen)
     exporter = Exporter(config, load_config, lambda: log.dropped, max(file_limit - RESERVED_FILES, file_limit // 2))
     _log_start(config, sockets, file_limit)
@@ -208,13 +207,6 @@ def _log_bug(reload: Future[None]) -> None:
     error = reload.exception()
     if error and not isinstance(error, ReloadError):
         _log.error("reload failed", error=type(error).__name__)
-
-
-def _prepare_process() -> int:
-    """Prepare the process for many threads and many open files; return the limit of open files."""
-    # By default, a thread keeps the interpreter for 5 ms, and a probe would wait for that time for each running poll.
-    sys.setswitchinterval(0.001)
-    return raise_file_limit()
 
 
 def _listen(addresses: Sequence[Listen]) -> list[socket.socket]:

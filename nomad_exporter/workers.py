@@ -1,7 +1,8 @@
 """Worker threads: few compute at the same time, and as many wait as there are calls that wait.
 
-Only one thread at a time computes in Python. If hundreds want to, each of them asks for its turn a thousand times a
-second, and nothing proceeds. So a call needs one of ``SLOTS`` to compute, and returns it while it waits for an agent.
+Only one thread at a time computes in Python. If hundreds want to, each of them asks for its turn every 5 ms, and
+nothing proceeds. So a call needs one of ``SLOTS`` to compute, and returns it while it waits for an agent. For the same
+reason, ``sys.setswitchinterval`` stays at its default: with 1 ms, a thousand hanging agents stopped the exporter.
 """
 
 from __future__ import annotations
