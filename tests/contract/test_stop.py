@@ -20,6 +20,9 @@ pytestmark = pytest.mark.alone
 
 MAX_SECONDS = 2.0
 
+PIPELINED = 15
+"""Number of requests that are sent at once: as many as the server lets wait."""
+
 RunningExporter = Callable[[], AbstractContextManager[Exporter]]
 
 
@@ -72,14 +75,14 @@ def with_members(members: bytes) -> Script:
 
 @contextmanager
 def during_a_slow_download() -> Iterator[Exporter]:
-    """Yield an exporter whose client requested a page of many megabytes but does not read it."""
-    members = [{"Name": f"{number}-{'x' * 900}", "Status": "alive", "Tags": {}} for number in range(4000)]
+    """Yield an exporter whose client requested pages of many megabytes together but does not read them."""
+    members = [{"Name": f"{number}-{'x' * 280}", "Status": "alive", "Tags": {}} for number in range(400)]
     body = json.dumps({"Members": members}).encode()
     with scripted(with_members(body)) as address, running("--nomad.address", str(address)) as exporter:
         eventually(lambda: "nomad_agent_members" in exporter.get("/metrics").text)
         host, port = exporter.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as client:
-            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(PIPELINED * b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(1)
             yield exporter
 
