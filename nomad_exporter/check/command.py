@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nomad_exporter.polling.snapshot import Snapshot
 
 UNKNOWN = 3
-"""Exit code of an error, as in ``findings.State``; any other would be read as the result of the check."""
+"""Exit code of an error, as in ``lines.State``; any other would be read as the result of the check."""
 
 QUESTIONS = (*map(str, Question), "health")
 MAX_TIMEOUT = 60.0
@@ -165,6 +165,7 @@ def _check(
 
     from nomad_exporter.check import findings
     from nomad_exporter.check.wait import Attempt, wait
+    from nomad_exporter.verdicts import lines
 
     seconds = _polling_seconds(check_timeout or config.poll.timeout, time.process_time())
     agents = [agent for agent in config.agents if question == Question.QUORUM or agent.name in names]
@@ -180,8 +181,8 @@ def _check(
         _check_credentials(raw, config, agents)
         found = wait(attempt, clock.now, time.sleep, wait_seconds)
     found = findings.downgrade_critical(found) if warn else found
-    _print(findings.format_json(question, found) if as_json else findings.format_lines(question, found))
-    return findings.worst_state(found)
+    _print(findings.format_json(question, found) if as_json else lines.format_lines(question, found))
+    return lines.worst_state(found)
 
 
 def _check_credentials(raw: RawSettings, config: Config, agents: Collection[Agent]) -> None:

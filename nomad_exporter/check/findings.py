@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nomad_exporter.check.collect import NOT_POLLED
 from nomad_exporter.clock import Instant
-from nomad_exporter.nomad.failures import Failure, FailureReason
+from nomad_exporter.nomad.failures import Failure
 from nomad_exporter.nomad.sources import HEALTH, Source, enabled_sources
 from nomad_exporter.polling.snapshot import Snapshot
 from nomad_exporter.verdicts.evaluate import Evaluation, evaluate
+from nomad_exporter.verdicts.lines import Finding, State, failed_state, state_of, worst_first, worst_state
 from nomad_exporter.verdicts.live import poll_problem
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, Question, VerdictReason
 from nomad_exporter.verdicts.report import Report, ages, build_report, health_messages, summarize, to_dict
-from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, format_list, in_brackets
+from nomad_exporter.verdicts.verdict import Thresholds, Verdict, describe, in_brackets
 
 ALWAYS = Instant(float("-inf"), float("-inf"))
 """An instant before any poll."""
 
 NOMAD_HEALTH = "health"
 """The question beside those of ``Question``: what Nomad itself reports."""
-
-
-class State(IntEnum):
-    """The states of Nagios; the value is the exit code."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    UNKNOWN = 3
-
-
-SEVERITY = (State.CRITICAL, State.UNKNOWN, State.WARNING, State.OK)
-"""The states, the worst first."""
 
 
 class Status(NamedTuple):
@@ -47,17 +34,6 @@ class Status(NamedTuple):
     message: str
     own_remedy: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of a check of one agent."""
-
-    state: State
-    report: Report
-
-
-_OWN_FAULTS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNAUTHORIZED, FailureReason.INTERNAL})
-"""Failures caused by the credentials of the caller, or by the check itself: they prove nothing about the agent."""
 
 NOT_POLLED_REMEDY = "Raise --timeout, or check fewer agents at a time, so that every poll can begin."
 
@@ -124,7 +100,7 @@ def _quorum(evaluation: Evaluation, fleet: Sequence[Snapshot]) -> Status:
 def _health(snapshot: Snapshot) -> Status:
     failure, answer = snapshot[HEALTH].failure, snapshot[HEALTH].answer
     if answer is None:
-        return _failed_poll(_failed_state(_failures(snapshot)), failure)
+        return _failed_poll(failed_state(_failures(snapshot)), failure)
     messages = "; ".join(f"{role}: {check.message}" for role, check in sorted(answer.plain.checks.items()))
     state, reason = (
         (State.OK, VerdictReason.OK) if answer.plain.status == 200 else (State.CRITICAL, VerdictReason.UNHEALTHY)
@@ -137,7 +113,7 @@ def _status(verdict: Verdict, evidence: Iterable[Snapshot]) -> Status:
     if verdict.ok:
         return Status(State.OK, verdict.reason, verdict.message, verdict.own_remedy)
     failures = [failure for snapshot in evidence for failure in _failures(snapshot)]
-    state = State.CRITICAL if VERDICT_REASONS[verdict.reason].conclusive else _failed_state(failures)
+    state = state_of(verdict, failures)
     return Status(state, verdict.reason, verdict.message, _remedy(state, failures) or verdict.own_remedy)
 
 
@@ -153,10 +129,6 @@ def _remedy(state: State, failures: Collection[Failure | None]) -> str:
 
 def _failures(snapshot: Snapshot) -> list[Failure]:
     return [source_state.failure for source_state in snapshot.source_states if source_state.failure]
-
-
-def _failed_state(failures: Iterable[Failure]) -> State:
-    return State.UNKNOWN if any(failure.reason in _OWN_FAULTS for failure in failures) else State.CRITICAL
 
 
 _STATUSES: Mapping[Question, Callable[[Evaluation, Sequence[Snapshot]], Status]] = {
@@ -176,59 +148,6 @@ def downgrade_critical(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
-def worst_state(findings: Sequence[Finding]) -> State:
-    """Return the state of all agents together."""
-    return min((finding.state for finding in findings), key=SEVERITY.index)
-
-
-def format_lines(question: str, findings: Sequence[Finding]) -> str:
-    """Return one line per agent, the worst first, then one indented line per remedy.
-
-    Such as ``CRITICAL s2 ready: no_leader: The server's health check fails: No cluster leader.`` The first line ends
-    with performance data, if there are any.
-    """
-    # Most monitoring systems show only the first line, and cut off long output: lines of agents come before remedies.
-    ordered = _worst_first(findings)
-    lines = [
-        f"{finding.state.name} {finding.report.agent} {question}: {_explain(finding.report)}" for finding in ordered
-    ]
-    first, *others = map(_to_plain_text, [*lines, *_remedies(ordered)])
-    return "\n".join([first + _performance_data(question, findings), *others])
-
-
-def _performance_data(question: str, findings: Sequence[Finding]) -> str:
-    """Return the numbers of voters for Nagios, after a bar; an empty text if the agents do not agree on one cluster."""
-    names = ("voters", "healthy", "quorum_size") if question == Question.QUORUM else ()
-    known = (finding.report.details for finding in findings if finding.report.details)
-    found = {" ".join(f"{name}={details[name]}" for name in names if name in details) for details in known} - {""}
-    return f" | {found.pop()}" if len(found) == 1 else ""
-
-
-def _remedies(findings: Sequence[Finding]) -> list[str]:
-    """Return a line for each remedy, which names its agents unless there is only one agent."""
-    agents: dict[str, list[str]] = {}
-    for finding in findings:
-        if not finding.report.ok:
-            agents.setdefault(finding.report.remedy, []).append(finding.report.agent)
-    if len(findings) == 1:
-        return [f"  Remedy: {remedy}" for remedy in agents]
-    return [f"  Remedy for {format_list(names)}: {remedy}" for remedy, names in agents.items()]
-
-
-def _worst_first(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: SEVERITY.index(finding.state))
-
-
-def _explain(report: Report) -> str:
-    return report.message if report.reason is VerdictReason.OK else f"{report.reason}: {report.message}"
-
-
-def _to_plain_text(text: str) -> str:
-    """Return ``text`` in one line, without control characters and without the bar."""
-    # Nagios parses the text after a bar as performance data.
-    return "".join(char if char.isprintable() else " " for char in text).replace("|", "/")
-
-
 def format_json(question: str, findings: Sequence[Finding]) -> str:
     """Return the object that the path of the question returns, and the state; several agents have one object each."""
     result = _to_object(findings[0]) if len(findings) == 1 else _combine(question, findings)
@@ -240,7 +159,7 @@ def _to_object(finding: Finding) -> Mapping[str, Any]:
 
 
 def _combine(question: str, findings: Sequence[Finding]) -> Mapping[str, Any]:
-    failing = [finding.report for finding in _worst_first(findings) if not finding.report.ok]
+    failing = [finding.report for finding in worst_first(findings) if not finding.report.ok]
     return {
         "state": worst_state(findings).name,
         **summarize(question, len(findings), len(findings) - len(failing), failing),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
-from nomad_exporter.check.findings import Finding, State
 from nomad_exporter.clock import Clock
 from nomad_exporter.nomad.failures import FailureReason
 from nomad_exporter.nomad.sources import HEALTH
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.lines import Finding, State
 
 PAUSE_SECONDS = 1.0
 """How long after the begin of an attempt the next one begins, if the first has ended by then."""

@@ -86,7 +86,12 @@ _LINKED = (
 """The routes that the status page links."""
 
 ROUTES = (
-    Route(path="/", handler=partial(status, _LINKED), summary="the status page", blocking=True),
+    Route(
+        path="/",
+        handler=partial(status, _LINKED),
+        summary="the status page: HTML for browsers, text for curl",
+        blocking=True,
+    ),
     *_LINKED,
     Route(path="/v1/agent/health", handler=bridge, summary=_BRIDGE),
     Route(
@@ -123,7 +128,7 @@ def _route(request: Request) -> Route:
     """Return the route of a request. Raises HTTPError if there is none, or if it does not allow the request."""
     route = next((route for route in ROUTES if route.path == request.path), None)
     if route is None:
-        raise HTTPError(404, "not found")
+        raise HTTPError(404, f"not found; paths: {', '.join(route.path for route in ROUTES)}")
     if request.method not in route.methods:
         raise HTTPError(405, "method not allowed", {"Allow": ", ".join(route.methods)})
     parameters = request.query.count("&") + 1

@@ -19,6 +19,7 @@ from nomad_exporter.verdicts.evaluate import Evaluation
 from nomad_exporter.verdicts.reasons import Question, VerdictReason
 from nomad_exporter.verdicts.verdict import Verdict
 from nomad_exporter.web.site import Route, Site, evaluate_agents, evaluate_clusters, select_agents
+from nomad_exporter.web.status_text import status_text
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d1d1f; }
@@ -46,12 +47,21 @@ _LABELS = {Question.LIVE: "live", Question.READY: "ready", Question.QUORUM: "saf
 
 
 def status(routes: Sequence[Route], site: Site, request: Request, now: Instant) -> Response:
-    """Return the page: a line per cluster, and a row per agent with role, poll status, health, verdicts and ages.
+    """Return the page: for each cluster its status, and for each agent role, poll status, health, verdicts and ages.
 
-    ``routes`` are the pages to link.
+    ``routes`` are the pages to link. A client that does not ask for HTML, such as curl, receives text.
     """
     evaluations = evaluate_agents(site, select_agents(site, request), now)
-    clusters = [] if request.query_params.get("agent") else evaluate_clusters(site, evaluations, now)
+    all_clusters = [] if request.query_params.get("agent") else evaluate_clusters(site, evaluations, now)
+    clusters = [cluster for cluster in all_clusters if cluster.is_polled and cluster.status]
+    is_browser = "text/html" in request.headers.get("accept", "")
+    page = _html(routes, evaluations, clusters, now) if is_browser else status_text(evaluations, clusters, now)
+    return page.with_header("Vary", "Accept")
+
+
+def _html(
+    routes: Sequence[Route], evaluations: Sequence[Evaluation], clusters: Sequence[ClusterState], now: Instant
+) -> Response:
     rows = "".join(_row(evaluation, routes, now) for evaluation in evaluations)
     links = "".join(f'<a href="{route.path}">{route.title}</a>' for route in routes if route.title)
     headings = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
@@ -61,7 +71,7 @@ def status(routes: Sequence[Route], site: Site, request: Request, now: Instant) 
         f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head><body>'
         f"<header><h1>nomad-exporter</h1><span>{escape(__version__)}</span></header>"
         f"<p>Prometheus exporter and health bridge for HashiCorp Nomad agents.</p><nav>{links}</nav>"
-        f"{''.join(_cluster(cluster) for cluster in clusters if cluster.is_polled and cluster.status)}"
+        f"{''.join(map(_cluster, clusters))}"
         f"<table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></body></html>\n"
     )
     return Response(200, body.encode(), HTML, _SECURITY)

@@ -104,7 +104,11 @@ def polls(exporter: Exporter) -> float:
 
 def visible_text(exporter: Exporter) -> str:
     """Return everything that the exporter shows: every page with its headers, and the log."""
-    responses = [exporter.get(path) for path in PATHS] + [requests.post(exporter.url + "/metrics", timeout=5)]
+    responses = (
+        [exporter.get(path) for path in PATHS]
+        + [exporter.get("/", headers={"Accept": "text/html"})]
+        + [requests.post(exporter.url + "/metrics", timeout=5)]
+    )
     pages = [f"{response.headers} {response.text}" for response in responses]
     return "\n".join([*pages, *exporter.log])
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from nomad_exporter.check.findings import Finding, check_agents
+from nomad_exporter.check.findings import check_agents
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Role
 from nomad_exporter.nomad.sources import HEALTH, MEMBERS, SELF
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.lines import Finding
 from nomad_exporter.verdicts.verdict import Thresholds
 from tests.support.answers import HEALTHY, health
 from tests.support.fleets import AT, Fleet, after_poll, agent, gossip, raft, self_answer

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from nomad_exporter.check.command import UNKNOWN, _polling_seconds, command
-from nomad_exporter.check.findings import State
 from nomad_exporter.config.settings import SETTINGS, Setting
 from nomad_exporter.nomad.agent import Agent
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, SELF, Source
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.lines import State
 from tests.support.answers import REFUSED, FakeClock
 from tests.support.fleets import AT, reading
 

@@ -8,11 +8,12 @@ import pytest
 
 from nomad_exporter.check.collect import NOT_POLLED
 from nomad_exporter.check.command import QUESTIONS
-from nomad_exporter.check.findings import NOT_POLLED_REMEDY, State, check_agents, required_sources
+from nomad_exporter.check.findings import NOT_POLLED_REMEDY, check_agents, required_sources
 from nomad_exporter.nomad.failures import FAILURE_REASONS, Failure
 from nomad_exporter.nomad.models import Check, Role
 from nomad_exporter.nomad.sources import AUTOPILOT, HEALTH, MEMBERS, SELF
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.lines import State
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.verdict import Thresholds, describe
 from tests.support.answers import GATEWAY, HEALTHY, REFUSED, health

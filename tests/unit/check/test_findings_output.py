@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomad_exporter.check.findings import Finding, State, downgrade_critical, format_json, format_lines, worst_state
+from nomad_exporter.check.findings import downgrade_critical, format_json
+from nomad_exporter.verdicts.lines import Finding, State, format_lines, worst_state
 from nomad_exporter.verdicts.reasons import VERDICT_REASONS, VerdictReason
 from nomad_exporter.verdicts.report import Report
 

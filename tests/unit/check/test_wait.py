@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from nomad_exporter.check.findings import Finding, State
 from nomad_exporter.check.wait import Attempt, wait
 from nomad_exporter.nomad.failures import Failure, FailureReason
 from nomad_exporter.nomad.models import Check, Role
 from nomad_exporter.polling.snapshot import Snapshot
+from nomad_exporter.verdicts.lines import Finding, State
 from nomad_exporter.verdicts.reasons import VerdictReason
 from nomad_exporter.verdicts.report import Report
 from tests.support.answers import REFUSED, FakeClock, health

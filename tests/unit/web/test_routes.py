@@ -50,7 +50,7 @@ def test_paths_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize(
     ("path", "media_type", "excerpt"),
     [
-        ("/", "text/html", b"<h1>nomad-exporter</h1>"),
+        ("/", "text/plain", b"OK a1 ready: "),
         ("/metrics", "text/plain; version=0.0.4", b"nomad_agent_up{"),
         ("/health", "application/json", b'{"server":{"ok":true,"message":"ok"}}'),
         ("/v1/agent/health", "application/json", b'{"server":{"ok":true,"message":"ok"}}'),
@@ -88,7 +88,9 @@ def test_other_methods_are_405_with_the_allowed_ones(path: str, method: str) -> 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", ["", "/metrics/", "/Metrics", "//metrics", "/favicon.ico", "/v1/agent/self", "*"])
 def test_other_paths_are_404_for_any_method(path: str, method: str) -> None:
-    assert handle(SITE, Request(method, path), NOW) == text(404, "not found")
+    known = ", ".join(route.path for route in ROUTES)
+
+    assert handle(SITE, Request(method, path), NOW) == text(404, f"not found; paths: {known}")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/health"])
@@ -110,7 +112,7 @@ def test_thresholds_of_the_site_limit_ages() -> None:
 
 
 def test_every_link_of_the_status_page_works() -> None:
-    page = handle(SITE, get("/"), NOW).body.decode()
+    page = handle(SITE, get("/", accept="text/html"), NOW).body.decode()
     links = [html.unescape(path) for path in re.findall(r'href="(/[^"]*)"', page)]
 
     agent_pages = ("/metrics", "/health", "/health/live", "/health/ready", "/health/quorum")

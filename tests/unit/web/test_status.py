@@ -28,6 +28,8 @@ LEADER = [recorded(source, "2.0.5/healthy/s2-leader") for source in SOURCES]
 SERVER = [recorded(source, "2.0.5/healthy/s1-follower") for source in (HEALTH, SELF, MEMBERS)]
 CLIENT = [recorded(source, "2.0.5/healthy/c1-client") for source in (HEALTH, SELF)]
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
 AGENT, ROLE, STATUS, HEALTH_CELL, VERDICTS, AGES = range(6)
 """The columns of the table."""
 
@@ -59,7 +61,7 @@ class Table(HTMLParser):
 
 def status(store: Store[Rendered], target: str = "/", after: float = 0.0) -> Response:
     """Return the status page with the links of the routing table."""
-    return handle(site_of(store), get(target), NOW + after)
+    return handle(site_of(store), get(target, accept=BROWSER), NOW + after)
 
 
 def page_of(store: Store[Rendered], after: float = 0.0) -> Table:
