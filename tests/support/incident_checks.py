@@ -310,7 +310,11 @@ def is_degraded(page: Page, agent: str, servers: Sequence[str]) -> bool:
     others = [other for other in servers if other != agent]
     is_down = any(page.values("nomad_exporter_poll_failing", agent=other, source="health") for other in others)
     leading = [server for server in servers if page.value("nomad_agent_leader", agent=server)]
-    return is_down or (len(leading) == 1 and votes_and_members(page, leading[0]) != ([3], [3]))
+    if is_down or len(leading) != 1:
+        return is_down
+    votes, members = votes_and_members(page, leading[0])
+    # Before the first poll of members, nothing is known of them.
+    return bool(members) and (votes, members) != ([3], [3])
 
 
 def votes_and_members(page: Page, agent: str) -> tuple[list[float], list[float]]:
