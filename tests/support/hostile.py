@@ -156,7 +156,7 @@ def serving(bodies: Mapping[str, bytes], headers: bytes = b"", version: bytes = 
 
 
 def changing(answers: Mapping[str, Callable[[int], bytes]]) -> Script:
-    """Return a script of a healthy server, except that these bodies are made anew for each request."""
+    """Return a script of a healthy server, except that these bodies are new for each request."""
     rounds = {path: itertools.count() for path in answers}
 
     def script(connection: socket.socket, stopping: threading.Event) -> None:
